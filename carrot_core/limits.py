@@ -99,6 +99,13 @@ REQUEST_USD = 1e6  # of a price or a budget: more is a slip of units
 REQUESTS_A_MINUTE = 300  # of a client of a public server; all at once, then five a second
 WAITING = 512  # requests in the queue; who comes after them would wait for minutes
 
+# People of a team's server, and what they remove.
+LOGIN_HOURS = 24  # in which the claims of a login count; then it is asked for again
+TRASH_DAYS = 30  # what is removed can come back
+AUDIT_BYTES = 4 << 20  # of the audit log; a line has some 200
+AUDIT_FILES = 5  # that and older ones: a hundred thousand changes
+AUDIT_CHARACTERS = 300  # of a name in a line
+
 # Queries of the SQL console, each in a process of its own.
 SQL_CHARACTERS = 20_000
 SQL_ROWS = 10_000  # as many as a table on a page scrolls through

@@ -1,23 +1,33 @@
-"""Who may do what, by one setting, `CARROT_MODE`; and the guard that every writer of shared files asks.
+"""Who may do what, by one setting, `CARROT_MODE`; the guard that every writer of shared files asks; the audit log.
 
-*Personal*: one person on one machine, who may do everything. *Public*: strangers, who read what is there; what they
-keep lies in a folder of their session. The command line is the operator's in either mode, but for the servers.
+*Personal*: one person on one machine, who may do everything. *Team*: people who log in, each with a role. *Public*:
+strangers, who read what is there; what they keep lies in a folder of their session. The command line is the
+operator's in every mode, but for the servers.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 
+from filelock import FileLock
+
+from carrot_core import limits, paths
 from carrot_core.errors import CarrotError, StoreError
+from carrot_core.roles import VARIABLE as ROLES
+from carrot_core.roles import Person, Role, roles
 
 VARIABLE = "CARROT_MODE"
 FRAMED_BY = "CARROT_FRAMED_BY"
+AUDIT = "audit.jsonl"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -25,6 +35,7 @@ class Mode(StrEnum):
     """For whom a server is."""
 
     PERSONAL = "personal"
+    TEAM = "team"
     PUBLIC = "public"
 
 
@@ -38,13 +49,24 @@ def mode() -> Mode:
     """
     text = os.environ.get(VARIABLE) or Mode.PERSONAL
     if text not in list(Mode):
-        raise CarrotError(f"{VARIABLE}={text!r} is no mode there is: set it to {' or '.join(Mode)}.")
+        *others, last = Mode
+        raise CarrotError(f"{VARIABLE}={text!r} is no mode there is: set it to {', '.join(others)} or {last}.")
     return Mode(text)
+
+
+def is_team() -> bool:
+    """Whether people log in, each with a role."""
+    return os.environ.get(VARIABLE) == Mode.TEAM
+
+
+def is_shared() -> bool:
+    """Whether others than its owner are let into this process; with a mode that is none, it is taken for so."""
+    return os.environ.get(VARIABLE, "") not in ("", Mode.PERSONAL)
 
 
 def is_public() -> bool:
     """Whether strangers read what this process shows; with a mode that is none, it is taken for so."""
-    return os.environ.get(VARIABLE, "") not in ("", Mode.PERSONAL)
+    return is_shared() and not is_team()
 
 
 def is_loopback(address: str) -> bool:
@@ -61,15 +83,19 @@ def check_address(address: str) -> None:
     Raises
     ------
     CarrotError
-        The address is not this machine's alone and `CARROT_MODE` is not set, or it names no mode.
+        The address is not this machine's alone and `CARROT_MODE` is not set, or it names no mode; or the mode is
+        team, and no file says who has which role.
     """
     mode()
     if not os.environ.get(VARIABLE) and not is_loopback(address):
         raise CarrotError(
             f"Others can reach this server on {address or 'every interface'}, so say first for whom it is: "
-            f"{VARIABLE}=public for anyone, who can then change nothing here, or {VARIABLE}=personal where all who "
-            "reach it may do everything. `--address localhost` keeps it to this machine."
+            f"{VARIABLE}=public for anyone, who can then change nothing here, {VARIABLE}=team for people who log in, "
+            f"or {VARIABLE}=personal where all who reach it may do everything. `--address localhost` keeps it to this "
+            "machine."
         )
+    if is_team():
+        roles()
 
 
 def frame_ancestors() -> str:
@@ -87,8 +113,21 @@ def frame_ancestors() -> str:
     return " ".join(sites) or "'none'"
 
 
+class RefusedError(StoreError):
+    """Who acts may not do it."""
+
+
+_OPERATOR = Person("command line", Role.ADMIN)
 _session_folders: set[Path] = set()
 _operators = 0
+_person_of_session: Callable[[], Person | None] = lambda: None  # noqa: E731  until the dashboard says who
+_within: ContextVar[bool] = ContextVar("within an action", default=False)
+
+
+def ask_for_person(source: Callable[[], Person | None]) -> None:
+    """From now on the guard asks this who acts; None is nobody who has logged in."""
+    global _person_of_session
+    _person_of_session = source
 
 
 def add_session_folder(folder: Path) -> None:
@@ -99,6 +138,12 @@ def add_session_folder(folder: Path) -> None:
 def drop_session_folder(folder: Path) -> None:
     """The session of this folder is over."""
     _session_folders.discard(folder.resolve())
+
+
+def is_own(place: Path) -> bool:
+    """Whether a place lies in the folder of a session."""
+    target = place.resolve()
+    return any(target.is_relative_to(folder) for folder in _session_folders.copy())
 
 
 @contextmanager
@@ -112,19 +157,101 @@ def by_operator() -> Iterator[None]:
         _operators -= 1
 
 
-def check_write(place: Path) -> None:
-    """Refuse to change a file that visitors of a public server share: every writer of such files asks first.
+def person() -> Person | None:
+    """Who acts: who runs the command line, or who has logged in; None for anybody else."""
+    return _OPERATOR if _operators else _person_of_session()
+
+
+def may(least: Role) -> bool:
+    """Whether who acts may do to shared files what needs at least a role."""
+    if _operators or not is_shared():
+        return True
+    who = person() if is_team() else None
+    return who is not None and who.role is not None and who.role >= least
+
+
+def check_write(place: Path, least: Role = Role.EDITOR) -> None:
+    """Refuse to change a file that others share: every writer of such files asks first.
 
     Raises
     ------
-    StoreError
-        The server is public, and the place is in no session's folder.
+    RefusedError
+        Who acts may not do it, and the place is in no session's folder.
     """
-    if not is_public() or _operators:
+    if may(least) or is_own(place):
         return
-    target = place.resolve()
-    if not any(target.is_relative_to(folder) for folder in _session_folders.copy()):
-        raise StoreError(
-            "Nothing that others see can be changed here: this server is public. Who runs it changes it at the "
-            "command line, with `carrot`."
+    if is_team():
+        raise RefusedError(
+            f"This needs the role {least.name.lower()} on this server, which is a team's. Who runs it gives roles, in "
+            f"the file that {ROLES} names."
         )
+    raise RefusedError(
+        "Nothing that others see can be changed here: this server is public. Who runs it changes it at the "
+        "command line, with `carrot`."
+    )
+
+
+@contextmanager
+def action(what: str, on: str, place: Path, least: Role = Role.EDITOR) -> Iterator[None]:
+    """Guard a change that a person asks for; on a team's server it is a line of the audit log, whatever comes of it.
+
+    An action that is part of another is guarded like any, and has no line of its own.
+
+    Parameters
+    ----------
+    what : in a verb or two.
+    on : names of what is changed; no text of a prompt and no secret.
+    place : file or folder that is changed; one of a session has no line.
+    least : the role it needs.
+
+    Raises
+    ------
+    RefusedError
+        Who acts may not do it.
+    StoreError
+        The log cannot be written, so nothing is done.
+    """
+    if not is_team() or _within.get() or is_own(place):
+        check_write(place, least)
+        yield
+        return
+    _append(b"")
+    outer, result = _within.set(True), "failed"
+    try:
+        check_write(place, least)
+        yield
+        result = "done"
+    except RefusedError:
+        result = "refused"
+        raise
+    finally:
+        _within.reset(outer)
+        who = person()
+        line = {
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "who": "nobody" if who is None else who.name[: limits.AUDIT_CHARACTERS],
+            "what": what,
+            "on": on[: limits.AUDIT_CHARACTERS],
+            "result": result,
+        }
+        _append(json.dumps(line).encode() + b"\n")  # in ASCII: no name ends a line or begins another
+
+
+def _append(line: bytes) -> None:
+    """Write to the end of the log; a full one is put aside first, and the oldest of those goes."""
+    path = paths.home() / AUDIT
+    older = [path.with_suffix(f".{number}.jsonl") for number in range(1, limits.AUDIT_FILES)]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if path.exists() and path.stat().st_size + len(line) > limits.AUDIT_BYTES:
+                for source, target in reversed(list(zip([path, *older], older, strict=False))):
+                    if source.exists():
+                        os.replace(source, target)
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(handle, line)
+            finally:
+                os.close(handle)
+    except OSError as error:
+        raise StoreError(f"The audit log {path} cannot be written: {error.strerror or error}.") from error

@@ -5,12 +5,13 @@ import streamlit as st
 from carrot_core import modes
 from carrot_core.dashboard import controls, shell
 from carrot_core.dashboard.data import details, sql_console
-from carrot_core.dashboard.data.cards import cards, pull_panel
+from carrot_core.dashboard.data.cards import cards, pull_panel, show_notice, trash_list
 from carrot_core.dashboard.data.upload import upload_panel
+from carrot_core.roles import Role
 
 shell.guard(__file__)
 st.title("Data", anchor=False)
-if modes.is_public():
+if not modes.may(Role.EDITOR):
     shell.not_here("Your own results, data from the hub, fitted routers and SQL are")
 else:
     with st.expander("Add a benchmark", icon=":material/add:"):
@@ -20,6 +21,8 @@ else:
         with pull:
             pull_panel()
 
+show_notice()
+trash_list()
 benchmarks = shell.loaded_benchmarks()
 shell.damaged_list(shell.damaged_benchmarks())
 cards(benchmarks)
@@ -27,6 +30,6 @@ cards(benchmarks)
 st.header("Look inside")
 details(controls.benchmark(benchmarks))
 
-if not modes.is_public():
+if modes.may(Role.EDITOR):
     st.header("SQL")
     sql_console()

@@ -8,13 +8,14 @@ from carrot_core.dashboard.points import keep_panel
 from carrot_core.dashboard.points.check import check_panel
 from carrot_core.dashboard.points.comparison import compare
 from carrot_core.dashboard.points.shelf import bring_panel, list_points, shelf, show_notice
+from carrot_core.roles import Role
 
 shell.guard(__file__)
 st.title("Operating points", anchor=False)
 with st.container():  # keeps the elements below in place when the notice comes and goes
     show_notice()
 keep_panel()
-if modes.is_public():
+if not modes.may(Role.EDITOR):
     shell.not_here("A point you keep goes with your visit, so export it. Points are brought from files")
 else:
     with st.expander("Bring a point from a file", icon=":material/upload:"):

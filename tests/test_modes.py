@@ -1,9 +1,11 @@
-"""Modes: who may listen where, and every writer of shared files in public mode."""
+"""Modes: who may listen where, every writer of shared files by mode and role, and the log of who changed what."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,14 +13,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from carrot_core import CarrotRouter, modes
+from carrot_core import CarrotRouter, limits, modes
 from carrot_core.benchmarks.hub import fetch
 from carrot_core.benchmarks.log_table import keep_log
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, StoreError
 from carrot_core.modes import FRAMED_BY, VARIABLE, check_address, frame_ancestors
 from carrot_core.points import PointShelf, shared_points
-from carrot_core.store import Store
+from carrot_core.roles import VARIABLE as ROLES
+from carrot_core.roles import Person, Role, Roles, roles
+from carrot_core.store import Store, trash
 from carrot_core.store.maintenance import copy_benchmark, rebuild
 from tests.points.test_difference import point
 from tests.store.test_store import a_run, vector_file
@@ -28,6 +32,15 @@ LOCAL = ("localhost", "127.0.0.1", "127.0.0.2", "::1")
 ELSEWHERE = ("0.0.0.0", "::", "", "192.168.1.7", "carrot.example")
 
 
+@pytest.fixture
+def roles_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of roles of this server, in which Ann is an admin."""
+    file = tmp_path / "roles.toml"
+    file.write_text('[people]\n"Ann@carrot.example" = "admin"\n')
+    monkeypatch.setenv(ROLES, str(file))
+    return file
+
+
 @pytest.mark.parametrize("address", LOCAL)
 def test_this_machine_alone_needs_no_choice(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
@@ -35,7 +48,9 @@ def test_this_machine_alone_needs_no_choice(monkeypatch: pytest.MonkeyPatch, add
 
 
 @pytest.mark.parametrize("address", ELSEWHERE)
-def test_where_others_reach_the_server_the_mode_is_to_be_chosen(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def test_where_others_reach_the_server_the_mode_is_to_be_chosen(
+    monkeypatch: pytest.MonkeyPatch, roles_file: Path, address: str
+) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     with pytest.raises(CarrotError, match=f"{VARIABLE}=public"):
         check_address(address)
@@ -56,6 +71,72 @@ def test_no_server_starts_without_a_mode_that_fits(
     assert result.exit_code == 1
     assert VARIABLE in result.output
     assert "public" in result.output
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (None, ROLES),
+        ("[people", "TOML"),
+        ('people = "ann"', "people"),
+        ('admins = ["ann"]', "default"),
+        ('default = "owner"', "owner"),
+        ('[people]\n"ann@carrot.example" = ["admin"]', "ann@"),
+        ('[values]\nstaff = "editor"', "claim"),
+        ('claim = "groups"', "values"),
+    ],
+)
+@pytest.mark.parametrize("command", ["app", "serve"])
+def test_no_team_is_served_without_roles_that_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, roles_file: Path, command: str, content: str | None, word: str
+) -> None:
+    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("the server was started"))
+    monkeypatch.setattr("uvicorn.run", lambda *_, **__: pytest.fail("the server was started"))
+    monkeypatch.setenv(VARIABLE, "team")
+    if content is None:
+        monkeypatch.delenv(ROLES)
+    else:
+        roles_file.write_text(content)
+    result = CliRunner().invoke(main, [command])
+    assert result.exit_code == 1
+    assert word in result.output
+
+
+ANN = {"email": "ann@Carrot.example", "email_verified": True}
+GROUPS = Roles(
+    {"ann@carrot.example": Role.VIEWER}, "access.groups", {"staff": Role.EDITOR, "owners": Role.ADMIN}, Role.VIEWER
+)
+
+
+@pytest.mark.parametrize(
+    ("rules", "claims", "role"),
+    [
+        (GROUPS, ANN, Role.VIEWER),
+        (GROUPS, {**ANN, "access": {"groups": ["owners"]}}, Role.VIEWER),  # a person's own line comes first
+        (GROUPS, {"access": {"groups": ["others", "staff", "owners"]}}, Role.ADMIN),
+        (GROUPS, {"access": {"groups": "staff"}}, Role.EDITOR),
+        (GROUPS, {"access.groups": ["staff"]}, Role.EDITOR),  # a claim whose name has a dot
+        (GROUPS, {"access": {"groups": [["owners"], None, 3]}}, Role.VIEWER),
+        (GROUPS, {"access": "owners"}, Role.VIEWER),
+        (Roles({"ann@carrot.example": Role.ADMIN}), ANN, Role.ADMIN),
+        (Roles({"ann@carrot.example": Role.ADMIN}), {**ANN, "email_verified": False}, None),
+        (Roles({"ann@carrot.example": Role.ADMIN}), {"email": ANN["email"]}, None),  # anybody may have written it
+        (Roles({"ann@carrot.example": Role.ADMIN}), {**ANN, "email": "bob@carrot.example"}, None),
+        (Roles(), {"access": {"groups": ["owners"]}}, None),
+    ],
+)
+def test_a_role_comes_of_the_verified_address_else_of_the_claim_else_of_the_default(
+    rules: Roles, claims: dict[str, object], role: Role | None
+) -> None:
+    assert rules.of(claims) == role
+
+
+def test_a_role_that_is_taken_away_is_gone_at_once(roles_file: Path) -> None:
+    assert roles().of(ANN) == Role.ADMIN
+    roles_file.write_text('[people]\n"ann@carrot.example" = "viewer"\n')
+    assert roles().of(ANN) == Role.VIEWER
+    roles_file.write_text("")
+    assert roles().of(ANN) is None
 
 
 HUB = "https://huggingface.co"
@@ -98,11 +179,18 @@ OTHER_WRITERS: dict[str, Callable[[Store], object]] = {
     "keep a point": lambda store: shared_points().keep(point()),
     "rename a point": lambda store: shared_points().note(_only_point(), "mine", ""),
     "delete a point": lambda store: shared_points().delete(_only_point()),
-    "restore a point": lambda store: shared_points().restore("0" * 16),
+    "restore a point": lambda store: shared_points().restore(shared_points().deleted()[0][0].id),
     "keep a log": lambda store: keep_log("log", []),
+    "restore": lambda store: trash.restore(store, "gone"),
     "fetch from the hub": lambda store: fetch("owner/name", ["*.parquet"]),
     "a router of the hub": lambda store: CarrotRouter.load("owner/name", store=store),
 }
+
+
+# What takes something away, or brings it back, needs an admin; all else an editor.
+ADMINS = {"remove_benchmark", "replace", "rebuild", "delete a point", "restore a point", "restore"}
+FAIL = {"fetch from the hub", "a router of the hub", "keep a log"}  # for want of a network, and of a file
+SILENT = {"add_vectors", "add_vectors_of_hashes", "copy_vectors", "gather_vectors"}  # computed: no line in the log
 
 
 def _only_point() -> str:
@@ -119,6 +207,9 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.save_benchmark(name, frames())
     store.add_vectors("e", [TEXT], VECTORS, benchmark="second")
     store.save_run(a_run(store.load("first"), fit_on="second"))
+    store.save_benchmark("gone", frames())
+    store.remove_benchmark("gone")
+    PointShelf(home / "points").delete(PointShelf(home / "points").keep(point(note="deleted")))
     PointShelf(home / "points").keep(point())
     vector_file(home / "vectors.parquet", ["id 00000"], [[1.0] * 384])
     return home
@@ -149,6 +240,116 @@ def test_no_writer_changes_what_visitors_of_a_public_server_share(public: Store,
     with pytest.raises(StoreError, match="public"):
         (WRITERS | OTHER_WRITERS)[writer](public)
     assert _files(public.path.parent) == before
+
+
+def _team(monkeypatch: pytest.MonkeyPatch, role: Role | None, name: str = "ann@carrot.example") -> None:
+    """From now on this is a team's server, and somebody with a role acts."""
+    monkeypatch.setenv(VARIABLE, "team")
+    monkeypatch.setattr(modes, "_person_of_session", lambda: Person(name, role))
+
+
+def _log(home: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (home / "audit.jsonl").read_text("ascii").splitlines()]
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+@pytest.mark.parametrize("writer", [*WRITERS, *OTHER_WRITERS])
+def test_a_writer_of_a_team_asks_for_its_role(
+    shared_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str, role: Role | None
+) -> None:
+    home = shutil.copytree(shared_home, tmp_path / "home")
+    monkeypatch.setenv("CARROT_HOME", str(home))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    _team(monkeypatch, role)
+    before, write = _files(home), (WRITERS | OTHER_WRITERS)[writer]
+    least = Role.ADMIN if writer in ADMINS else Role.EDITOR
+    if role is None or role < least:
+        with pytest.raises(StoreError, match="needs the role"):
+            write(Store())
+        after = _files(home)
+        assert {name: after[name] for name in before} == before
+        assert {name for name in after if not name.startswith("audit.")} == set(before)
+        result = "refused"
+    elif writer in FAIL:
+        with pytest.raises(CarrotError):
+            write(Store())
+        result = "failed"
+    else:
+        write(Store())
+        result = "done"
+    if writer in SILENT:
+        assert not (home / "audit.jsonl").exists()
+    else:
+        (line,) = _log(home)
+        assert (line["who"], line["result"]) == ("ann@carrot.example", result)
+
+
+def test_nobody_is_a_writer_of_a_team_but_who_has_logged_in(public: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "team")
+    assert modes.person() is None
+    with pytest.raises(StoreError, match="admin"):
+        public.remove_benchmark("second")
+
+
+@pytest.fixture
+def team_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Home of a team's server, empty."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("CARROT_HOME", str(home))
+    return home
+
+
+def test_the_log_says_who_did_what_and_when_and_no_name_forges_a_line(
+    team_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forged = 'x"}\n{"who": "bob@carrot.example", "what": "remove"}\u2028\x85' + "x" * 1000
+    _team(monkeypatch, Role.EDITOR, name=f"ann{forged}")
+    with modes.action("import", forged, team_home):
+        pass
+    with pytest.raises(ValueError, match="text of a prompt"), modes.action("import", "mine", team_home):
+        raise ValueError("text of a prompt")
+    first, second = _log(team_home)
+    assert first["who"] == f"ann{forged}"[: limits.AUDIT_CHARACTERS]
+    assert first["on"] == forged[: limits.AUDIT_CHARACTERS]
+    assert first["when"].endswith("+00:00")
+    assert [first["result"], second["result"]] == ["done", "failed"]
+    assert "prompt" not in (team_home / "audit.jsonl").read_text()
+    assert stat.S_IMODE((team_home / "audit.jsonl").stat().st_mode) == 0o600
+
+
+def test_the_log_is_bounded_and_loses_its_oldest_lines_first(team_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "AUDIT_BYTES", 500)
+    monkeypatch.setattr(limits, "AUDIT_FILES", 3)
+    _team(monkeypatch, Role.EDITOR)
+    for number in range(30):
+        with modes.action("import", str(number), team_home):
+            pass
+    files = sorted(team_home.glob("audit*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+    assert len(files) == 3
+    numbers = [int(json.loads(line)["on"]) for path in files for line in path.read_text().splitlines()]
+    assert numbers == list(range(numbers[0], 30))
+    assert all(path.stat().st_size <= 500 for path in files)
+
+
+def test_nothing_is_done_that_cannot_be_logged(team_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _team(monkeypatch, Role.ADMIN)
+    (team_home / "audit.jsonl").mkdir()
+    with pytest.raises(StoreError, match="audit"), modes.action("remove", "mine", team_home):
+        pytest.fail("it was done")
+
+
+def test_a_part_of_an_action_asks_for_its_role_and_has_no_line(
+    team_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _team(monkeypatch, Role.EDITOR)
+    with (
+        pytest.raises(StoreError, match="admin"),
+        modes.action("change", "mine", team_home),
+        modes.action("remove", "mine", team_home, Role.ADMIN),
+    ):
+        pytest.fail("it was done")
+    assert [line["what"] for line in _log(team_home)] == ["change"]
 
 
 def test_a_public_server_leaves_a_database_of_version_0_2_where_it_is(

@@ -42,7 +42,7 @@ from carrot_core.api.schemas import (
     RouteQuestion,
 )
 from carrot_core.errors import CarrotError
-from carrot_core.modes import LOOPBACK, is_loopback, is_public
+from carrot_core.modes import LOOPBACK, is_loopback, is_shared
 from carrot_core.paths import shipped
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.loading import HEADS, shipped_heads
@@ -138,11 +138,11 @@ def settings_of(names: tuple[str, ...], token_variable: str | None, allowed_host
     served = Served(sources_of(names) if names else _shipped())
     for name in served.names if names else ():
         served.get(name)
-    file, public = os.environ.get(TOKENS_VARIABLE), is_public()
-    tokens = read_tokens(Path(file)) if file else () if public else None
+    file, shared = os.environ.get(TOKENS_VARIABLE), is_shared()
+    tokens = read_tokens(Path(file)) if file else () if shared else None
     return Settings(
         served, _token(token_variable), allowed_hosts, tokens=tokens,
-        requests_a_minute=limits.REQUESTS_A_MINUTE if public else None,
+        requests_a_minute=limits.REQUESTS_A_MINUTE if shared else None,
     )  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def hosts_for(address: str, named: tuple[str, ...] = ()) -> tuple[str, ...]:
 def warning_of(settings: Settings, address: str) -> str:
     """The warning for a server that other machines can use without a token, or that nobody can use; else ""."""
     if settings.accepted == ():
-        return f"A public API asks for a token, and there is none: it answers the health check alone. {_HOW_TOKENS}"
+        return f"This API asks for a token, and there is none: it answers the health check alone. {_HOW_TOKENS}"
     if settings.accepted is not None or is_loopback(address):
         return ""
     return f"Whoever reaches this port may ask: set {TOKEN_VARIABLE} to ask for a token."

@@ -21,7 +21,7 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 from carrot_core import limits, paths
 from carrot_core.benchmarks import Provenance
 from carrot_core.errors import CarrotError, DataError, NotFoundError
-from carrot_core.modes import check_write
+from carrot_core.modes import action
 from carrot_core.paths import file_sha256
 
 
@@ -149,8 +149,7 @@ def fetch(
         The hub cannot be reached or refuses, the disk is full, or another pull of the same data is under way.
     """
     folder = paths.home() / "hub" / repo.replace("/", "--")
-    check_write(folder)
-    with _translate_errors(repo, revision, folder):
+    with action("pull", repo, folder), _translate_errors(repo, revision, folder):
         try:
             commit, remote, licence = _list_files(repo, revision, patterns)
         except (_TransportError, errors.OfflineModeIsEnabled) as error:

@@ -31,9 +31,10 @@ from carrot_core.benchmarks.value_checks import (
     with_numbers,
 )
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
-from carrot_core.modes import check_write
+from carrot_core.modes import action
 from carrot_core.paths import home, replacing
 from carrot_core.prices import Price, infer_price, token_cost_usd
+from carrot_core.roles import Role
 from carrot_core.text import names_listed, prompt_text
 
 LOGGED = ("model", "prompt_id", "score", "cost_usd", "input_tokens", "output_tokens", "prompt")
@@ -167,7 +168,11 @@ def keep_log(name: str, paths: Sequence[Path], replace: bool = False) -> tuple[i
         No log, or one that cannot be used.
     """
     path = _folder() / f"{name}.parquet"
-    check_write(path)
+    with action("keep a log", name, path, Role.ADMIN if replace and path.exists() else Role.EDITOR):
+        return _keep(name, path, paths, replace)
+
+
+def _keep(name: str, path: Path, paths: Sequence[Path], replace: bool) -> tuple[int, tuple[str, ...]]:
     if not _NAME.fullmatch(name):
         raise CarrotError(f"{name!r} cannot be the name of a log: use letters, digits, spaces, - and _.")
     if path.exists() and not replace:

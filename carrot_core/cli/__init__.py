@@ -20,7 +20,7 @@ from carrot_core.cli.route import route
 from carrot_core.cli.scale import scale
 from carrot_core.cli.solve import solve
 from carrot_core.errors import CarrotError
-from carrot_core.modes import LOOPBACK, by_operator, check_address, is_public
+from carrot_core.modes import LOOPBACK, by_operator, check_address, is_public, is_team
 from carrot_core.paths import PACKAGE, app_script
 
 __all__ = ["main"]
@@ -71,8 +71,8 @@ def setup(force: bool) -> Result:
 def app(port: int, address: str) -> None:
     """Open the dashboard and the HTTP API of `carrot serve` under /api/v1; Ctrl-C stops it.
 
-    On another interface CARROT_MODE must say for whom it is (public, personal), and it answers to any name, unless
-    STREAMLIT_SERVER_ALLOWED_HOSTS lists those it may be called by.
+    On another interface CARROT_MODE must say for whom it is (public, team or personal), and it answers to any name,
+    unless STREAMLIT_SERVER_ALLOWED_HOSTS lists those it may be called by.
     """
     check_address(address)
     script = app_script()
@@ -83,6 +83,10 @@ def app(port: int, address: str) -> None:
         server.append("--server.allowedHosts=*")
     server.append(f"--server.maxUploadSize={limits.PUBLIC_UPLOAD_MB if is_public() else limits.UPLOAD_MB}")
     os.chdir(script.parent)  # where Streamlit finds its configuration
+    if is_team():
+        from carrot_core.dashboard.accounts import check_login
+
+        check_login()
     os.execv(sys.executable, [sys.executable, "-m", *server])  # noqa: S606  one process, so signals arrive
 
 

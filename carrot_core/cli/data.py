@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from carrot_core import limits
 from carrot_core.cli.check import (
     PLACES,
     bring,
@@ -22,13 +23,12 @@ from carrot_core.cli.check import (
     template,
 )
 from carrot_core.cli.common import Group, Result, file_progress, json_option, open_store, progress
-from carrot_core.errors import StoreError
+from carrot_core.cli.upkeep import rebuild, restore, trash, verify
 from carrot_core.text import SENTENCE, visible
 
 if TYPE_CHECKING:
     from carrot_core.benchmarks import Frames
     from carrot_core.store import BenchmarkInfo
-    from carrot_core.store.maintenance import Finding
 
 FILE_OR_FOLDER = click.Path(exists=True, path_type=Path)
 
@@ -222,9 +222,10 @@ def list_() -> Result:
 @click.argument("name")
 @json_option
 def remove(name: str) -> Result:
-    """Remove benchmark NAME and everything computed from it."""
+    """Remove benchmark NAME and everything computed from it; `carrot data restore NAME` brings it back."""
     open_store().remove_benchmark(name)
-    return {"removed": name}, f"Removed {name!r}."
+    back = f"`carrot data restore` brings it back within {limits.TRASH_DAYS} days."
+    return {"removed": name}, f"Removed {name!r}. {back}"
 
 
 @data.command()
@@ -285,59 +286,5 @@ def formats() -> Result:
     return document, "\n".join(lines)
 
 
-data.add_command(check)
-data.add_command(leakage)
-data.add_command(template)
-
-
-@data.command()
-@json_option
-def verify() -> Result:
-    """Read every benchmark completely and say which are damaged; the exit code is 5 where one is.
-
-    `carrot doctor` reads everything else, too.
-    """
-    from carrot_core.store.maintenance import verify as verify_all
-
-    with progress("Reading", " benchmarks") as advance:
-        findings = verify_all(open_store(), advance)
-    lines = [line for finding in findings for line in _finding_lines(finding)]
-    document = [asdict(finding) for finding in findings]
-    if not any(finding.data or finding.computed for finding in findings):
-        return document, "\n".join(lines)
-    lines.append("`carrot data rebuild` sets the damaged files aside, beside the store.")
-    return document, "\n".join(lines), StoreError.exit_code
-
-
-def _finding_lines(finding: Finding) -> list[str]:
-    if finding.data:
-        return [f"{finding.benchmark}: damaged. {finding.data}"]
-    if finding.computed:
-        return [f"{finding.benchmark}: whole, but its vectors or fitted routers are damaged. {finding.computed}"]
-    return [f"{finding.benchmark}: whole"]
-
-
-@data.command()
-@json_option
-def rebuild() -> Result:
-    """Set damaged files aside; intact benchmarks stay as they are."""
-    from carrot_core.store.maintenance import rebuild as rebuild_all
-
-    store = open_store()
-    with progress("Reading", " benchmarks") as advance:
-        aside, findings = rebuild_all(store, advance)
-    whole = [finding.benchmark for finding in findings if not finding.data]
-    lost = [finding.benchmark for finding in findings if finding.data]
-    again = [finding.benchmark for finding in findings if finding.computed and not finding.data]
-    lines = [f"{store.path} has {', '.join(whole) or 'no benchmark'}."]
-    lines.append("Nothing is damaged." if aside is None else f"The damaged files are now in {aside}.")
-    if lost:
-        lines.append(f"Damaged and set aside: {', '.join(lost)}; import them again.")
-    if again:
-        lines.append(f"To be embedded and fitted again: {', '.join(again)}.")
-    return {
-        "kept": whole,
-        "lost": lost,
-        "without_computed": again,
-        "aside": None if aside is None else str(aside),
-    }, "\n".join(lines)
+for command in (check, leakage, template, verify, rebuild, trash, restore):
+    data.add_command(command)

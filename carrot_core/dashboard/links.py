@@ -134,9 +134,9 @@ def plain(text: str) -> str:
     """Markdown that shows exactly this text, with no link in it.
 
     Names and messages come from files. Unescaped, an image in one would make the browser ask another host for it.
-    Invisible characters are shown by their codes. On a public dashboard places of the server go by other names.
+    Invisible characters are shown by their codes. Places of a server that others use go by other names.
     """
-    words = visible(paths.without_places(text) if modes.is_public() else text, SENTENCE)
+    words = visible(paths.without_places(text) if modes.is_shared() else text, SENTENCE)
     return _MARKUP.sub(r"\\\1", _LINK.sub(_JOINER, words)).replace("\n", "  \n")
 
 

@@ -17,7 +17,7 @@ from streamlit.navigation.page import Page
 
 from carrot_core import modes, paths
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
-from carrot_core.dashboard import links
+from carrot_core.dashboard import accounts, links
 from carrot_core.dashboard.components import COMPONENT
 from carrot_core.dashboard.glossary import in_words, link
 from carrot_core.dashboard.links import plain as plain  # pages take it from here
@@ -25,6 +25,7 @@ from carrot_core.dashboard.stores import damaged_uploads, in_order, private_benc
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName
 from carrot_core.results import SnapshotInfo, damaged_snapshots, shipped_snapshots
+from carrot_core.roles import Role
 from carrot_core.store import BenchmarkInfo, Store
 
 
@@ -88,6 +89,8 @@ def run() -> None:
         modes.check_address(st.get_option("server.address") or "")
         if host := st.context.headers.get("Host"):
             modes.check_address(urlsplit(f"//{host}").hostname or "")
+        if modes.is_team():
+            accounts.check_login()
         _run()
 
 
@@ -96,6 +99,8 @@ def _run() -> None:
     assets = paths.app_script().parent / "assets"
     # Before the navigation: a page's own icon would become the tab's, fetched from Google's font server.
     st.set_page_config(page_icon=str(assets / "favicon.svg"), layout="wide")
+    if modes.is_team() and not accounts.admitted():
+        return
     st.session_state[_IN_APP] = True
     home = PAGES[0].name
     pages = {
@@ -226,14 +231,15 @@ def damaged_list(damaged: Mapping[str, str]) -> None:
 
 
 def not_here(what: str) -> None:
-    """Say, in a quiet line, what a public dashboard does not do, and where it is done."""
-    st.caption(f":material/lock: This site is public and read-only. {what} on your own machine: `carrot app`.")
+    """Say, in a quiet line, what strangers and viewers cannot do, and where it is done."""
+    whose = "Your role here is viewer, who changes nothing" if modes.is_team() else "This site is public and read-only"
+    st.caption(f":material/lock: {whose}. {what} on your own machine: `carrot app`.")
 
 
 def _require(benchmarks: list[BenchmarkInfo], upload_place: str) -> list[BenchmarkInfo]:
     if not benchmarks:
         damaged_list(damaged_benchmarks())
-    if not benchmarks and modes.is_public():
+    if not benchmarks and not modes.may(Role.EDITOR):
         st.info("There is nothing to show yet.")
         st.stop()
     if not benchmarks:

@@ -37,6 +37,7 @@ from carrot_core import limits, modes
 from carrot_core.api.middleware import Pace
 from carrot_core.benchmarks.built_in import BUILT_IN
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.dashboard.accounts import may_upload
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import size_text
 from carrot_core.paths import damage, file_state
@@ -164,7 +165,9 @@ class UploadBudget:
         session, declared = match[1], Headers(scope=scope).get("content-length", "")
         size = int(declared) if declared.isdecimal() else st.get_option("server.maxUploadSize") << 20
         sizes = self._coming + upload_bytes()
-        if sizes[session] + size > limits.SESSION_BYTES:
+        if not may_upload(session):
+            await PlainTextResponse("Log in to send files.", 403)(scope, receive, send)
+        elif sizes[session] + size > limits.SESSION_BYTES:
             most = size_text(limits.SESSION_BYTES)
             answer = PlainTextResponse(f"The uploads of a session together may have {most}: remove one first.", 413)
             await answer(scope, receive, send)

@@ -28,6 +28,7 @@ from carrot_core.outcomes import Estimates
 from carrot_core.results import Names, Results
 from carrot_core.results.snapshot import read
 from carrot_core.results.source import stored_results
+from carrot_core.roles import Role
 from carrot_core.routers.cascade import undominated, verified_cascades
 from carrot_core.store import BenchmarkInfo, Run, Store
 from carrot_core.store.browse import model_summary
@@ -289,7 +290,7 @@ def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
     if not info.n_readable:
         st.info(f"{without_texts(info)} Choose another benchmark, or import one that has texts. {besides}".strip())
         return
-    if modes.is_public():
+    if not modes.may(Role.EDITOR):
         st.info(f"No router is fitted on {plain(info.name)}. {besides}".strip())
         return
     st.info(

@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from math import hypot, nan, sqrt
 from pathlib import Path
+from time import time
 
 import numpy as np
 from filelock import FileLock
@@ -18,10 +20,11 @@ from carrot_core import limits, paths
 from carrot_core.bootstrap import Interval, bootstrap_counts, weighted_means
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
-from carrot_core.modes import check_write
+from carrot_core.modes import action, check_write
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import Point
 from carrot_core.results import Results
+from carrot_core.roles import Role
 from carrot_core.serving.point import PointFigures, PointFile, read_point, write_point
 from carrot_core.verdict import name_among
 
@@ -112,7 +115,7 @@ class PointShelf:
         """
         point = point.sealed()
         id = point.sha256[:16]
-        with self._alone():
+        with self._alone("keep a point", id):
             if not self.path(id).exists():
                 self._room_for_one()
                 self._write(id, point)
@@ -120,18 +123,17 @@ class PointShelf:
 
     def note(self, id: str, name: str, note: str) -> None:
         """Give a point another name and note; what it decides does not change."""
-        with self._alone():
+        with self._alone("rename a point", id):
             self._write(id, self.read(id).model_copy(update={"note": join_note(name, note)}).sealed())
 
     def delete(self, id: str) -> None:
-        """Move a point where `restore` finds it; the oldest of many deleted ones are removed for good."""
+        """Move a point where `restore` finds it; old ones, and the oldest of many, are removed for good."""
         gone = self.folder / _DELETED
-        with self._alone():
+        with self._alone("delete a point", id, Role.ADMIN):
             gone.mkdir(exist_ok=True)
             self._move(self.path(id), gone / f"{id}.json")
             os.utime(gone / f"{id}.json")
-            for path in sorted(gone.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)[: -limits.POINTS]:
-                path.unlink()
+            self._sweep()
 
     def restore(self, id: str) -> None:
         """Undo `delete`.
@@ -141,12 +143,34 @@ class PointShelf:
         CarrotError
             The point was kept again meanwhile, perhaps under another name; that one stays as it is.
         """
-        with self._alone():
+        with self._alone("restore a point", id, Role.ADMIN):
             source, target = self.folder / _DELETED / f"{_check_id(id)}.json", self.path(id)
             if source.exists() and target.exists():
                 raise CarrotError("This operating point was kept again since it was deleted, and stays as it is now.")
             self._room_for_one()
             self._move(source, target)
+
+    def deleted(self) -> list[tuple[ShelfPoint, datetime]]:
+        """The points that `restore` brings back and when they were deleted, newest first."""
+        gone = PointShelf(self.folder / _DELETED)
+        times = [
+            (record, datetime.fromtimestamp(gone.path(record.id).stat().st_mtime, UTC))
+            for record in gone.listing().points
+        ]
+        return sorted(times, key=lambda entry: entry[1], reverse=True)
+
+    def sweep(self) -> None:
+        """Remove for good what was deleted too long ago."""
+        if (self.folder / _DELETED).exists():
+            check_write(self.folder, Role.ADMIN)
+            self._sweep()
+
+    def _sweep(self) -> None:
+        times = {path: path.stat().st_mtime for path in (self.folder / _DELETED).glob("*.json")}
+        newest, oldest = sorted(times, key=times.__getitem__)[-limits.POINTS :], time() - limits.TRASH_DAYS * 86_400
+        for path in times:
+            if path not in newest or times[path] < oldest:
+                path.unlink()
 
     def _files(self) -> list[Path]:
         try:
@@ -170,15 +194,15 @@ class PointShelf:
             raise NotFoundError(f"The operating point {source.stem} is not there (any more).") from error
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One writer at a time; errors of the disk become a `CarrotError`."""
-        check_write(self.folder)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / _LOCK):
-                yield
-        except OSError as error:
-            raise CarrotError(f"Cannot write {self.folder}: {error.strerror or error}.") from error
+    def _alone(self, what: str, id: str, least: Role = Role.EDITOR) -> Iterator[None]:
+        """An action with one writer at a time; errors of the disk become a `CarrotError`."""
+        with action(what, id, self.folder, least):
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with FileLock(self.folder / _LOCK):
+                    yield
+            except OSError as error:
+                raise CarrotError(f"Cannot write {self.folder}: {error.strerror or error}.") from error
 
 
 def measured(point: PointFile, results: Results) -> tuple[str, Point] | None:

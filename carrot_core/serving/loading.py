@@ -18,7 +18,7 @@ from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import Trial, fitted_router
-from carrot_core.modes import check_write
+from carrot_core.modes import action
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers.neighbours import Vectors as UnitVectors
 from carrot_core.routers.neighbours import unit_vectors
@@ -233,6 +233,6 @@ def _from_hub(repo: str, store: Store) -> CarrotRouter:
     from carrot_core.routers.publishing import pull
 
     folder = paths.home() / "routers" / repo
-    check_write(folder)
-    pull(repo, folder)
+    with action("pull a router", repo, folder):
+        pull(repo, folder)
     return from_folder(folder, repo, store)

@@ -18,8 +18,10 @@ import numpy.typing as npt
 from carrot_core import paths
 from carrot_core.benchmarks import Frames
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
+from carrot_core.modes import action, check_write
 from carrot_core.outcomes import Benchmark
-from carrot_core.store import content, runs, vectors
+from carrot_core.roles import Role
+from carrot_core.store import content, runs, trash, vectors
 from carrot_core.store.content import content_of
 from carrot_core.store.database import reading, rows
 from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name, delete
@@ -115,6 +117,12 @@ class Store:
             The name is taken and ``replace`` is False, results of other data ship under it and ``shadow`` is False,
             or the database cannot be written.
         """
+        with action("replace" if replace else "import", name, self.path):
+            return self._save(name, frames, split_seed, replace, shadow, to_replace=Role.ADMIN)
+
+    def _save(
+        self, name: str, frames: Frames, split_seed: int, replace: bool, shadow: bool, to_replace: Role
+    ) -> BenchmarkInfo:
         check_name(name)
         table = content_of(frames, split_seed)
         if not shadow:
@@ -122,30 +130,34 @@ class Store:
         with self.folder(name).replacing() as (new, old):
             if old is not None and not replace:
                 raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
+            if old is not None:
+                check_write(self.path, to_replace)
             content.write(new / MAIN, name, frames, table, split_seed)
             if old is not None:
                 vectors.keep(name, old, new, set(table.prompts["text_sha256"].dropna()))
-                self._delete_runs_fitted_on(name)
+                for path in self._runs_fitted_on(name):
+                    delete(path)
         return self.info(name)
 
     def change_benchmark(self, name: str, change: Callable[[Frames], Frames], *, shadow: bool = False) -> BenchmarkInfo:
         """Store a benchmark anew, changed; the vectors of its texts stay, and the runs, which are of other data, go."""
-        with self.reading(name) as connection:
-            frames, seed = content.frames_of(connection)
-        return self.save_benchmark(name, change(frames), split_seed=seed, replace=True, shadow=shadow)
+        with action("change", name, self.path):
+            with self.reading(name) as connection:
+                frames, seed = content.frames_of(connection)
+            return self._save(name, change(frames), seed, True, shadow, to_replace=Role.EDITOR)
 
     def remove_benchmark(self, name: str) -> None:
-        """Delete a benchmark with its vectors and runs, and the runs of others that were fitted on it."""
-        folder = self._existing(name)
-        self._delete_runs_fitted_on(name)
-        folder.remove()
+        """Remove a benchmark with its vectors and runs, and the runs of others that were fitted on it.
 
-    def _delete_runs_fitted_on(self, name: str) -> None:
-        """Delete the runs of other benchmarks whose numbers would describe other data: before the data go."""
-        for folder in self.folders():
-            current = folder.current()
-            for path in current.glob(runs.fitted_on_pattern(name)) if current is not None else ():
-                delete(path)
+        They go to the trash (`carrot_core.store.trash`); those of a session are deleted.
+        """
+        with action("remove", name, self.path, Role.ADMIN):
+            trash.put(self.path, self._existing(name), self._runs_fitted_on(name))
+
+    def _runs_fitted_on(self, name: str) -> list[Path]:
+        """Runs of other benchmarks whose numbers would describe other data without this one: they go before it."""
+        currents = [current for folder in self.folders() if (current := folder.current()) is not None]
+        return [path for current in currents for path in current.glob(runs.fitted_on_pattern(name))]
 
     def benchmarks(self) -> list[BenchmarkInfo]:
         """Descriptions of the readable benchmarks, by name; `damaged` has the others."""
@@ -296,16 +308,20 @@ class Store:
             No readable Parquet file, vectors of unequal length, a value that is not finite, an id twice,
             another length than the bundled encoder's, or no id the benchmark knows.
         """
-        with self.reading(name) as connection:
-            texts = dict(rows(connection, "select prompt_id, text from prompts where text is not null"))
-        ids, table = vectors.read_file(file, encoder, texts)
-        self.add_vectors(encoder, [texts[prompt_id] for prompt_id in ids], table, benchmark=name)
-        self.gather_vectors(name)
-        return len(ids)
+        with action("import vectors", name, self.path):
+            with self.reading(name) as connection:
+                texts = dict(rows(connection, "select prompt_id, text from prompts where text is not null"))
+            ids, table = vectors.read_file(file, encoder, texts)
+            self.add_vectors(encoder, [texts[prompt_id] for prompt_id in ids], table, benchmark=name)
+            self.gather_vectors(name)
+            return len(ids)
 
     def save_run(self, run: Run) -> None:
         """Store an evaluated router; a run of the same identity is replaced."""
-        with self._existing(run.benchmark).adding() as files:
+        with (
+            action("fit", f"{run.router} on {run.benchmark}", self.path),
+            self._existing(run.benchmark).adding() as files,
+        ):
             runs.save(files.main, files.folder, run)
 
     def runs(self, benchmark: str) -> list[Run]:

@@ -197,14 +197,28 @@ class Folder:
             sync(self.path.parent)
             self._sweep()
 
-    def remove(self) -> None:
-        """Remove the benchmark with everything that was computed from it."""
+    def remove(self, target: Path | None = None) -> None:
+        """Move the benchmark with everything that was computed from it to a place, or delete it."""
         with self._turn(), translate_errors(self.path):
             if self.current() is None:
                 raise NotFoundError(f"There is no benchmark {self.name!r}.")
-            os.rename(self.path, self.path.with_name(f"{self.path.name}{_REMOVED}"))
+            os.rename(self.path, target or self.path.with_name(f"{self.path.name}{_REMOVED}"))
             sync(self.path.parent)
             self._sweep()
+
+    def bring_back(self, source: Path) -> None:
+        """Undo `remove`.
+
+        Raises
+        ------
+        StoreError
+            There is a benchmark of this name again.
+        """
+        with self._turn(), translate_errors(self.path):
+            if self.current() is not None:
+                raise StoreError(f"There is a benchmark {self.name!r} again: remove it first.")
+            os.rename(source, self.path)
+            sync(self.path.parent)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -14,6 +14,8 @@ import duckdb
 import pandas as pd
 
 from carrot_core.errors import NotFoundError, StoreError
+from carrot_core.modes import action
+from carrot_core.roles import Role
 from carrot_core.store import runs, vectors
 from carrot_core.store.content import content_hash
 from carrot_core.store.database import columns_of, locked, reading, rows, translate_errors, writing
@@ -54,7 +56,7 @@ def copy_benchmark(source: Store, name: str, target: Store, new_name: str | None
     called = name if new_name is None else new_name
     check_name(called)
     check_meaning(called, source.info(name).data_hash)
-    with target.folder(called).replacing() as (new, old):
+    with action("import", called, target.path), target.folder(called).replacing() as (new, old):
         if old is not None:
             raise StoreError(f"There is already a benchmark {called!r}: remove it first, or use another name.")
         source.folder(name).read(lambda files: _copy(files, source, name, new, called))
@@ -280,6 +282,11 @@ def rebuild(store: Store, progress: Progress | None = None) -> tuple[Path | None
     StoreError
         A file cannot be moved.
     """
+    with action("rebuild", "the store", store.path, Role.ADMIN):
+        return _rebuild(store, progress)
+
+
+def _rebuild(store: Store, progress: Progress | None) -> tuple[Path | None, list[Finding]]:
     findings = verify(store, progress)
     aside = store.path.with_name(f"{store.path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
     old = store.take_over()

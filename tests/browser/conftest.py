@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Literal
-from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -149,7 +148,7 @@ class _Servers:
         for _ in range(600):
             if process.poll() is not None:
                 pytest.fail(f"the server on {script.name} ended:\n{log.read_text()}")
-            with contextlib.suppress(URLError, ConnectionError), urlopen(health, timeout=5, context=trust):
+            with contextlib.suppress(OSError), urlopen(health, timeout=5, context=trust):
                 return process, address
             time.sleep(0.1)
         pytest.fail(f"the server on {script.name} did not answer:\n{log.read_text()}")

@@ -118,8 +118,8 @@ def test_sql_is_asked_and_answered(open_data: Callable[..., Page]) -> None:
 
 def test_removing_takes_two_steps(open_data: Callable[..., Page], home: Path) -> None:
     page = open_data()
-    expect(page.get_by_role("button", name="Remove for good")).to_have_count(0)
+    expect(page.get_by_role("button", name="Remove it")).to_have_count(0)
     click(page.get_by_role("button", name="Remove"))
-    expect(page.get_by_role("button", name="Remove for good")).to_be_visible()
+    expect(page.get_by_role("button", name="Remove it")).to_be_visible()
     page.keyboard.press("Escape")
     assert [info.name for info in Store(home / "carrot.duckdb").benchmarks()] == ["hostile"]

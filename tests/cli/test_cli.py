@@ -80,6 +80,10 @@ def test_import_list_remove(carrot, tmp_path):
     assert [entry["name"] for entry in carrot("data", "list", "--json")] == ["made"]
     carrot("data", "remove", "made")
     assert carrot("data", "list", "--json") == []
+    assert [(each["kind"], each["name"]) for each in carrot("data", "trash", "--json")] == [("benchmark", "made")]
+    carrot("data", "restore", "made")
+    assert carrot("data", "list", "--json") == [{key: value for key, value in info.items() if key != "n_with_vectors"}]
+    assert carrot("data", "trash", "--json") == []
 
 
 def test_arms_of_what_is_stored_are_added_listed_and_removed(carrot, tmp_path):

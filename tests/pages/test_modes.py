@@ -1,8 +1,10 @@
-"""The destructive walk in both modes: what a visitor of a public dashboard cannot do, its owner can."""
+"""The destructive walk in all modes: what a visitor of a public dashboard cannot do, its owner can; a team by roles."""
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +12,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from carrot_core import modes
-from carrot_core.dashboard import views
+from carrot_core import limits, modes
+from carrot_core.dashboard import accounts, views
+from carrot_core.errors import CarrotError
 from carrot_core.points import PointShelf, shared_points
+from carrot_core.roles import VARIABLE as ROLES
+from carrot_core.roles import Role
 from carrot_core.store import Store
 from tests.made import long_frame, made
 from tests.pages.reading import button, page_text
@@ -24,7 +29,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "mmlu-pro-cot (snapshot)"
 DESTRUCTIVE = {
-    "data": {"Remove for good", views.FIT, "Pull sprout", "Run", "Check and load", "Keep it in the store"},
+    "data": {"Remove it", "Restore", views.FIT, "Pull sprout", "Run", "Check and load", "Keep it in the store"},
     "points": {"Delete", "Save", "Keep it here"},
     "compare": {"Fit all routers", "Make the learning curve", "Make the leave-one-task-out result"},
     "frontier": {views.FIT},
@@ -42,7 +47,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=[modes.Mode.PERSONAL, modes.Mode.PUBLIC])
+@pytest.fixture(params=["personal", "public"])
 def mode(request: pytest.FixtureRequest, home: Path, carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The mode of a server whose home is a copy of ``home``."""
     shutil.copytree(home, carrot_home, dirs_exist_ok=True)
@@ -94,10 +99,10 @@ def test_a_public_page_offers_nothing_that_changes_what_others_see(public: Path,
 def test_the_owner_removes_a_benchmark_and_a_visitor_does_not(mode: str) -> None:
     app = page("data")
     if mode == "personal":
-        _pressed(app, "Remove for good")
+        _pressed(app, "Remove it")
         assert not Store().benchmarks()
     else:
-        assert "Remove for good" not in _labels(app)
+        assert "Remove it" not in _labels(app)
         assert "read-only" in page_text(app)
         assert Store().benchmarks()
 
@@ -143,7 +148,7 @@ def test_a_fault_tells_no_visitor_where_files_lie(mode: str, carrot_home: Path) 
     assert (str(carrot_home) in shown) == (mode == "personal")
 
 
-@pytest.mark.parametrize("setting", ["team", "open"])
+@pytest.mark.parametrize("setting", ["Team", "open"])
 def test_a_mode_that_is_not_there_is_refused_on_every_page(
     monkeypatch: pytest.MonkeyPatch, carrot_home: Path, setting: str
 ) -> None:
@@ -163,3 +168,85 @@ def test_a_server_that_others_reach_shows_nothing_until_the_mode_is_chosen(
     app = page("overview")
     assert f"{modes.VARIABLE}=public" in page_text(app, "error")
     assert not app.title
+
+
+EDITORS = {"Save", "Pull sprout", "Run", views.FIT, "Fit all routers"}
+ADMINS = {"Remove it", "Restore", "Delete it"}
+
+
+@pytest.fixture
+def team(home: Path, carrot_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Home of a team's server, with a benchmark in its trash; Ann is an admin, Ed an editor, others are viewers."""
+    shutil.copytree(home, carrot_home, dirs_exist_ok=True)
+    store = Store()
+    store.save_benchmark("gone", frames(n_prompts=30))
+    store.remove_benchmark("gone")
+    (tmp_path / "roles.toml").write_text('default = "viewer"\n[people]\n"ann@x.org" = "admin"\n"ed@x.org" = "editor"')
+    monkeypatch.setenv(ROLES, str(tmp_path / "roles.toml"))
+    monkeypatch.setenv(modes.VARIABLE, "team")
+    monkeypatch.setattr(accounts, "check_login", lambda: None)
+    return carrot_home
+
+
+def member(name: str, page_name: str, **claims: object) -> AppTest:
+    """A page of somebody who has logged in."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.user = {"is_logged_in": True, "email": f"{name}@x.org", "email_verified": True, "iat": time.time(), **claims}
+    app.query_params["bench"] = "somebody's" if page_name == "compare" else HEAD
+    app.switch_page(f"pages/{page_name}.py").run()
+    assert not app.exception
+    return app
+
+
+@pytest.mark.parametrize("name", ["data", "points", "compare"])
+def test_pages_of_a_team_offer_what_the_role_may_do(team: Path, name: str) -> None:
+    everything = {role: _labels(member(person, name)) for role, person in zip(Role, ("vi", "ed", "ann"), strict=True)}
+    assert not everything[Role.VIEWER] & (EDITORS | ADMINS)
+    assert not everything[Role.EDITOR] & ADMINS
+    assert everything[Role.EDITOR] & EDITORS
+    assert everything[Role.ADMIN] >= everything[Role.EDITOR] & EDITORS
+    assert bool(everything[Role.ADMIN] & ADMINS) == (name != "compare")
+
+
+def test_an_admin_removes_and_brings_back_and_the_log_says_so(team: Path) -> None:
+    app = member("ann", "data")
+    _pressed(app, "Remove it")
+    assert not Store().benchmarks()
+    app.button(key=next(each.key for each in app.button if each.label == "Restore")).click().run()
+    assert [info.name for info in Store().benchmarks()] == ["somebody's"]
+    lines = [json.loads(line) for line in (team / modes.AUDIT).read_text().splitlines()]
+    assert [(line["who"], line["what"], line["on"], line["result"]) for line in lines] == [
+        ("ann@x.org", "remove", "somebody's", "done"),
+        ("ann@x.org", "restore", "somebody's", "done"),
+    ]
+
+
+def test_a_point_that_a_viewer_keeps_is_theirs_alone(team: Path) -> None:
+    app = member("vi", "points")
+    _pressed(app, "Keep this point")
+    assert len(shared_points().listing().points) == 1
+    assert "Kept points (2)" in [header.value for header in app.header]
+
+
+@pytest.mark.parametrize(
+    ("claims", "button_label"),
+    [
+        ({"is_logged_in": False}, "Log in"),
+        ({"iat": time.time() - limits.LOGIN_HOURS * 3600 - 60}, "Log in"),
+        ({"iat": None}, "Log in"),
+        ({"email_verified": False}, "Log out"),
+    ],
+)
+def test_who_has_no_login_or_no_role_sees_nothing(team: Path, claims: dict[str, object], button_label: str) -> None:
+    (team / "roles.toml").write_text('[people]\n"ann@x.org" = "admin"')
+    app = member("ann", "data", **claims)
+    assert _labels(app) == {button_label}
+    assert "somebody" not in page_text(app)
+
+
+def test_a_team_without_a_provider_of_logins_is_refused(team: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    for secrets in ({}, {"auth": {"client_id": "carrot", "cookie_secret": "x"}}):
+        monkeypatch.setattr(st, "secrets", secrets)
+        with pytest.raises(CarrotError, match="client_secret"):
+            accounts.check_login()

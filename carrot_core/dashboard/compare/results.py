@@ -32,6 +32,7 @@ from carrot_core.metrics import METRICS
 from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, cost_basis, lam_text
 from carrot_core.paper import ROWS
 from carrot_core.results import Names
+from carrot_core.roles import Role
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import SENTENCE, short_names, visible
 
@@ -213,7 +214,7 @@ def standings_elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, met
 
 def fit_panel(info: BenchmarkInfo, fitted: Sequence[str]) -> None:
     """Offer to fit all routers. Each is stored at once, so a second press continues the work."""
-    if modes.is_public():
+    if not modes.may(Role.EDITOR):
         return
     skipped: Mapping[str, str] = st.session_state.pop(_SKIPPED, {})
     for name, why in skipped.items():
@@ -256,7 +257,7 @@ def study(info: BenchmarkInfo, view: views.View, name: str, what: str) -> pd.Dat
             st.info(f"This snapshot has no {what}.")
         return table
     tables = _studies(str(store_of(info).path), info.name, info.data_hash)
-    if name not in tables and modes.is_public():
+    if name not in tables and not modes.may(Role.EDITOR):
         not_here(f"The {what} is made")
         return None
     if name not in tables:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
+from datetime import datetime
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 
 import streamlit as st
 
-from carrot_core import modes
+from carrot_core import limits, modes
 from carrot_core.benchmarks import NONE_STATED
 from carrot_core.benchmarks.model_facts import KINDS, add_arms, arms_in, without_arms
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
@@ -19,11 +21,14 @@ from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import PrivateInfo, Version, private_benchmarks, private_store, store_of, version_of
 from carrot_core.evaluation.missing import costless_note, gaps_by_model, without_costless
 from carrot_core.paths import shipped_data
+from carrot_core.points import shared_points
+from carrot_core.roles import Role
 from carrot_core.routers import BASELINES
-from carrot_core.store import BenchmarkInfo, Store
+from carrot_core.store import BenchmarkInfo, Store, trash
 from carrot_core.store.browse import split_sizes
 from carrot_core.store.intake import HUB_SOURCES, pull
 from carrot_core.store.maintenance import copy_benchmark
+from carrot_core.text import visible
 
 _PER_ROW = 2
 _MOST_CALLS = 5  # of an arm that is offered
@@ -33,9 +38,7 @@ _LICENCE = "It states no licence, so the texts of its prompts stay on this machi
 
 
 def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
-    """All cards, two in a row if there is room, below the notice about the last action."""
-    if done := st.session_state.pop(_NOTICE, None):
-        st.success(plain(done), icon=":material/check:")
+    """All cards, two in a row if there is room."""
     for start in range(0, len(benchmarks), _PER_ROW):
         for place, info in zip(st.columns(_PER_ROW), benchmarks[start : start + _PER_ROW], strict=False):
             with place, st.container(border=True, height="stretch"):
@@ -81,7 +84,7 @@ def _card(info: BenchmarkInfo) -> None:
         st.code(value, language=None, wrap_lines=True)
         for warning in info.warnings:
             st.markdown(f"- {plain(warning)}")
-    if not modes.is_public():
+    if modes.may(Role.EDITOR):
         _actions(info, fitted)
 
 
@@ -136,21 +139,62 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
         if info.n_repeated:
             with st.popover("Arms", icon=":material/call_split:", key=f"arms:{key}"):
                 _arms(info, key)
-        with st.popover("Remove", icon=":material/delete:", key=f"remove:{key}"):
-            st.markdown(
-                plain(
-                    f"Remove {info.name} with its vectors and fitted routers? The file it came from stays where it is."
+        gone = False
+        if (own := isinstance(info, PrivateInfo)) or modes.may(Role.ADMIN):
+            with st.popover("Remove", icon=":material/delete:", key=f"remove:{key}"):
+                back = "It cannot come back" if own else f"It can come back for {limits.TRASH_DAYS} days"
+                st.markdown(
+                    plain(
+                        f"Remove {info.name} with its vectors and fitted routers? {back}; the file it came from stays "
+                        "where it is."
+                    )
                 )
-            )
-            gone = st.button("Remove for good", key=f"really:{key}", type="primary")
+                gone = st.button("Remove it", key=f"really:{key}", type="primary")
     if fit_pressed:
         with errors_as_text():
             views.fit(info)
             st.session_state[_NOTICE] = f"CARROT-KNN is fitted on {info.name}."
             st.rerun()
     if gone:
-        store_of(info).remove_benchmark(info.name)
-        st.session_state[_NOTICE] = f"{info.name} is removed."
+        with errors_as_text():
+            store_of(info).remove_benchmark(info.name)
+            st.session_state[_NOTICE] = f"{info.name} is removed."
+            st.rerun()
+
+
+def show_notice() -> None:
+    """The notice about the last action."""
+    if done := st.session_state.pop(_NOTICE, None):
+        st.success(plain(done), icon=":material/check:")
+
+
+def trash_list() -> None:
+    """What was removed from the store and the shelf and can come back, newest first, to who may bring it back."""
+    if not modes.may(Role.ADMIN):
+        return
+    benchmarks, points = trash.removals(Store()), shared_points().deleted()
+    if not benchmarks and not points:
+        return
+    with st.expander(f"Trash ({len(benchmarks) + len(points)})", icon=":material/delete:"):
+        st.caption(f"What is removed can come back for {limits.TRASH_DAYS} days.")
+        for removal in benchmarks:
+            if _restore_pressed("Benchmark", removal.name, removal.at, removal.place.name):
+                _restore(removal.name, partial(trash.restore, Store(), removal.name))
+        for record, at in points:
+            if _restore_pressed("Point", record.name, at, record.id):
+                _restore(record.name, partial(shared_points().restore, record.id))
+
+
+def _restore_pressed(kind: str, name: str, at: datetime, key: str) -> bool:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f":gray[{kind}] {plain(visible(name))} :gray[removed {at:%Y-%m-%d %H:%M} UTC]")
+        return st.button("Restore", key=f"restore:{key}", icon=":material/undo:")
+
+
+def _restore(name: str, work: Callable[[], None]) -> None:
+    with errors_as_text():
+        work()
+        st.session_state[_NOTICE] = f"{visible(name)} is back."
         st.rerun()
 
 
@@ -193,8 +237,10 @@ def pull_panel() -> None:
     drop_chinese = hub_source.without_chinese is not None and st.checkbox(
         "Leave out the Chinese tasks", key="pull-without-chinese", help="As CARROT's authors do: 16 tasks, 785 prompts."
     )
-    replace = source in names and st.checkbox(
-        plain(f"{source} is here already: replace it and the routers fitted on it"), key="pull-replace"
+    replace = (
+        source in names
+        and modes.may(Role.ADMIN)
+        and st.checkbox(plain(f"{source} is here already: replace it and the routers fitted on it"), key="pull-replace")
     )
     blocked = source in names and not replace
     if st.button(f"Pull {source}", icon=":material/download:", key="pull", disabled=blocked):

@@ -18,10 +18,15 @@ from streamlit import config
 from carrot_core.api import create_app, log_to_stderr, settings_of, warning_of
 from carrot_core.api.middleware import ANY_HOST, HardenedResponses, log
 from carrot_core.dashboard.stores import UploadBudget, sweep
-from carrot_core.modes import check_address, frame_ancestors
+from carrot_core.modes import by_operator, check_address, frame_ancestors
 from carrot_core.paths import app_script
+from carrot_core.points import shared_points
+from carrot_core.store import Store, trash
 
 sweep()
+with by_operator():  # nobody is served yet
+    trash.sweep(Store().path)
+    shared_points().sweep()
 
 
 def api_routes() -> list[BaseRoute]:

@@ -19,6 +19,7 @@ from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam, shortest_lam
 from carrot_core.number_formats import call_cost, lam_text, percent
 from carrot_core.points import Listing, PointShelf, figures_of, join_note, shared_points
+from carrot_core.roles import Role
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, measured_name, shipped_heads
 from carrot_core.serving.point import PointFigures, PointFile
@@ -32,10 +33,10 @@ _MOST_SHARES = 3
 
 
 def place_for(info: BenchmarkInfo) -> PointShelf:
-    """Where points of a benchmark are kept: in the session for a private benchmark and on a public dashboard, else in
-    the shared folder.
+    """Where points of a benchmark are kept: in the shared folder, but in the session for a private benchmark and for
+    who may not change what others see.
     """
-    if not (isinstance(info, PrivateInfo) or modes.is_public()):
+    if not (isinstance(info, PrivateInfo) or not modes.may(Role.EDITOR)):
         return shared_points()
     st.session_state[_OWN] = True
     return own_points()

@@ -32,6 +32,7 @@ from carrot_core.figures.exhibit import browser
 from carrot_core.figures.scene import drawn_baselines
 from carrot_core.points import PointShelf, ShelfPoint, shared_points, title_and_note
 from carrot_core.points.formats import CHART, DESCRIBE, FORMATS, RUN, Format
+from carrot_core.roles import Role
 from carrot_core.serving.point import PointFile, read_point
 from carrot_core.text import visible
 
@@ -137,14 +138,23 @@ def _actions(place: PointShelf, record: ShelfPoint) -> None:
         )  # fmt: skip
         if st.button("Export", icon=":material/download:", key=f"export:{record.id}"):
             _export(place, record)
-        if modes.is_public() and place == shared_points():
-            return
-        with st.popover("Rename", icon=":material/edit:", key=f"rename:{record.id}"):
-            _rename(place, record)
-        if st.button("Delete", key=f"delete:{record.id}", icon=":material/delete:"):
+        own = place != shared_points()
+        if own or modes.may(Role.EDITOR):
+            with st.popover("Rename", icon=":material/edit:", key=f"rename:{record.id}"):
+                _rename(place, record)
+        if (own or modes.may(Role.ADMIN)) and _delete_pressed(record, ask=modes.is_team() and not own):
             place.delete(record.id)
             st.session_state[_DELETION] = (place, record)
             st.rerun()
+
+
+def _delete_pressed(record: ShelfPoint, *, ask: bool) -> bool:
+    icon = ":material/delete:"
+    if not ask:
+        return st.button("Delete", key=f"delete:{record.id}", icon=icon)
+    with st.popover("Delete", icon=icon, key=f"ask:{record.id}"):
+        st.markdown(plain(f"Delete {visible(record.name)} for everybody? It can come back from the trash."))
+        return st.button("Delete it", key=f"delete:{record.id}", type="primary")
 
 
 @st.dialog("Take this point with you", width="large", icon=":material/download:")

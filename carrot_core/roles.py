@@ -1,0 +1,112 @@
+"""Who has which role on a team's server: by the claims of a login's token and the file that `CARROT_ROLES` names."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from carrot_core.errors import CarrotError
+
+VARIABLE = "CARROT_ROLES"
+
+
+class Role(IntEnum):
+    """What a person may do; each may also do what those before it may."""
+
+    VIEWER = 1  # read, try prompts, export
+    EDITOR = 2  # import, fit, keep, pull
+    ADMIN = 3  # remove, replace, restore
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who acts: the name of the audit log, and the role, None for one who has none here."""
+
+    name: str
+    role: Role | None
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Who has which role, as the file says that `CARROT_ROLES` names.
+
+    Attributes
+    ----------
+    people : by e-mail address, in small letters; it counts only where the login says that it is verified.
+    claim : of the login's token, which ``values`` are of: its name, or names with dots between them for one inside
+        others. It may hold one text or several.
+    values : by what the claim holds.
+    default : of whoever else logs in; None lets nobody else in.
+    """
+
+    people: Mapping[str, Role] = field(default_factory=dict)
+    claim: str = ""
+    values: Mapping[str, Role] = field(default_factory=dict)
+    default: Role | None = None
+
+    def of(self, claims: Mapping[str, Any]) -> Role | None:
+        """The role by the claims of a token: of the address, else the highest of the claim, else the default."""
+        if claims.get("email_verified") is True and (role := self.people.get(str(claims.get("email")).casefold())):
+            return role
+        content = _claim(claims, self.claim)
+        texts = content if isinstance(content, list) else [content]
+        return max((role for value, role in self.values.items() if value in texts), default=self.default)
+
+
+def _claim(claims: Mapping[str, Any], name: str) -> Any:
+    if name in claims:
+        return claims[name]
+    first, _, rest = name.partition(".")
+    inner = claims.get(first)
+    return _claim(inner, rest) if rest and isinstance(inner, Mapping) else None
+
+
+def roles() -> Roles:
+    """The roles of the file that `CARROT_ROLES` names, as it is now.
+
+    Raises
+    ------
+    CarrotError
+        The variable is not set, or the file cannot be read or understood.
+    """
+    file = os.environ.get(VARIABLE)
+    if not file:
+        raise CarrotError(
+            f"CARROT_MODE=team needs to know who may do what: name in {VARIABLE} a TOML file of roles, such as "
+            '`[people]` and `"ann@carrot.example" = "admin"` (docs/hosting.md).'
+        )
+    try:
+        status = os.stat(file)
+        return _roles(file, status.st_mtime_ns, status.st_ino)
+    except (OSError, ValueError) as error:
+        raise CarrotError(f"{VARIABLE}={file} cannot be read as TOML: {error}.") from error
+
+
+@lru_cache(maxsize=1)
+def _roles(file: str, _changed_ns: int, _inode: int) -> Roles:
+    content = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    people, values = content.pop("people", {}), content.pop("values", {})
+    claim, default = content.pop("claim", ""), content.pop("default", None)
+    if content or not isinstance(claim, str) or not isinstance(people, dict) or not isinstance(values, dict):
+        raise CarrotError(f"{file}: a file of roles has `claim`, `default`, [values] and [people] (docs/hosting.md).")
+    if bool(claim) != bool(values):
+        raise CarrotError(f"{file}: `claim` names what [values] are of, so a file has both or neither.")
+    return Roles(
+        {email.casefold(): _role(file, email, role) for email, role in people.items()},
+        claim,
+        {value: _role(file, value, role) for value, role in values.items()},
+        None if default is None else _role(file, "default", default),
+    )
+
+
+def _role(file: str, name: str, text: object) -> Role:
+    role = next((role for role in Role if text == role.name.lower()), None)
+    if role is None:
+        raise CarrotError(f"{file}: {name} = {text!r} is no role: write viewer, editor or admin.")
+    return role
