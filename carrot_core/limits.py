@@ -106,6 +106,10 @@ AUDIT_BYTES = 4 << 20  # of the audit log; a line has some 200
 AUDIT_FILES = 5  # that and older ones: a hundred thousand changes
 AUDIT_CHARACTERS = 300  # of a name in a line
 
+# Heavy work of the dashboard's pages: fits, studies, batches, bootstraps, files.
+WORK_AT_ONCE = 2  # of all sessions together; the next waits and is told how many come before
+WORK_SLICE_SECONDS = 5.0  # in which a job runs before it lets others go first
+
 # Queries of the SQL console, each in a process of its own.
 SQL_CHARACTERS = 20_000
 SQL_ROWS = 10_000  # as many as a table on a page scrolls through

@@ -5,7 +5,8 @@ The cache key is the store or folder and its version, so a page never shows old 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
@@ -16,9 +17,10 @@ import streamlit as st
 
 from carrot_core import modes
 from carrot_core.bootstrap import Interval
+from carrot_core.dashboard import work
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import Version, results_version, store_of
-from carrot_core.embedding import load_embedded
+from carrot_core.embedding import Progress, load_embedded
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.runs import run_router
 from carrot_core.figures.scene import Scene
@@ -310,12 +312,20 @@ def without_texts(info: BenchmarkInfo) -> str:
 
 def fit(info: BenchmarkInfo) -> None:
     """Embed the prompts that have no vector yet and fit CARROT-KNN, with a progress bar."""
-    bar, store = st.progress(0.0, "Reading the prompts …"), store_of(info)
+    store = store_of(info)
+    with embedding_and_fitting() as (embedding, measuring):
+        run_router(store, load_embedded(store, info.name, progress=embedding), progress=measuring)
 
-    def embedding(done: int, total: int) -> None:
-        bar.progress(done / max(total, 1), f"Embedding prompts: {done:,} of {total:,}")
 
-    def measuring(done: int, total: int) -> None:
-        bar.progress(done / total, f"Fitting and measuring: step {done} of {total}")
+@contextmanager
+def embedding_and_fitting() -> Iterator[tuple[Progress, Progress]]:
+    """A progress bar for work that embeds, then fits; gives what shows the steps of each."""
+    with work.progress("Reading the prompts …", "fit:cancel") as show:
 
-    run_router(store, load_embedded(store, info.name, progress=embedding), progress=measuring)
+        def embedding(done: int, total: int) -> None:
+            show(done / max(total, 1), f"Embedding prompts: {done:,} of {total:,}")
+
+        def measuring(done: int, total: int) -> None:
+            show(done / total, f"Fitting and measuring: step {done} of {total}")
+
+        yield embedding, measuring

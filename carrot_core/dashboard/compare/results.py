@@ -16,7 +16,7 @@ from carrot_core.compare.losses import REASONS, distances
 from carrot_core.compare.ranking import standing
 from carrot_core.compare.studies import ROUTER, make_study
 from carrot_core.compare.task_curves import legend_of, task_figure
-from carrot_core.dashboard import controls, links, views
+from carrot_core.dashboard import controls, links, views, work
 from carrot_core.dashboard.exhibits import NO_TOOLS, priced
 from carrot_core.dashboard.glossary import metric_meaning, metric_tip, tip
 from carrot_core.dashboard.shell import errors_as_text, not_here, plain, theme
@@ -231,16 +231,10 @@ def fit_panel(info: BenchmarkInfo, fitted: Sequence[str]) -> None:
 
 
 def _fit(info: BenchmarkInfo) -> Mapping[str, str]:
-    bar, store = st.progress(0.0, "Reading the prompts …"), store_of(info)
-
-    def embedding(done: int, total: int) -> None:
-        bar.progress(done / max(total, 1), f"Embedding prompts: {done:,} of {total:,}")
-
-    def measuring(done: int, total: int) -> None:
-        bar.progress(done / total, f"Fitting and measuring: step {done} of {total}")
-
-    bench = load_embedded(store, info.name, progress=embedding)
-    return compare_routers(store, bench, (ALL,), progress=measuring).skipped
+    store = store_of(info)
+    with views.embedding_and_fitting() as (embedding, measuring):
+        bench = load_embedded(store, info.name, progress=embedding)
+        return compare_routers(store, bench, (ALL,), progress=measuring).skipped
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -281,17 +275,16 @@ def study_at_hand(info: BenchmarkInfo, view: views.View, name: str) -> pd.DataFr
 
 
 def _make_study(info: BenchmarkInfo, name: str) -> pd.DataFrame:
-    bar, store = st.progress(0.0, "Reading the prompts …"), store_of(info)
+    store = store_of(info)
+    with work.progress("Reading the prompts …", "study:cancel") as show:
 
-    def fitting(done: int, total: int) -> None:
-        bar.progress(done / total, f"Fitting: {done} of {total}")
+        def fitting(done: int, total: int) -> None:
+            show(done / total, f"Fitting: {done} of {total}")
 
-    table = make_study(name, make_setting(load_embedded(store, info.name)), fitting)
-    bar.empty()
-    return table
+        return make_study(name, make_setting(load_embedded(store, info.name)), fitting)
 
 
-@st.cache_resource(max_entries=32, show_spinner="Looking for similar training prompts …")
+@work.cached(max_entries=32, show_spinner="Looking for similar training prompts …")
 def nearby(view: views.View, prompt_ids: Names) -> pd.DataFrame:
     """`carrot_core.compare.losses.distances` of some prompts; NaN if the benchmark has no vectors."""
     return distances(Store(Path(view.version.path)).load(view.name, encoder=BUNDLED), prompt_ids)

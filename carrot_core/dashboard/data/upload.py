@@ -22,6 +22,7 @@ from carrot_core.benchmarks.long_wide_tables import OF_PROMPT, is_wide
 from carrot_core.benchmarks.reading import ENDINGS, FOUND, PACKED, SEPARATORS, Reading
 from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
 from carrot_core.csv_latex import problems_frame, safe_csv
+from carrot_core.dashboard import work
 from carrot_core.dashboard.data import ask_free_models, ask_prices
 from carrot_core.dashboard.data.cards import NOTICE, free_name, own_benchmarks
 from carrot_core.dashboard.shell import errors_as_text, plain
@@ -152,7 +153,7 @@ def _load_panel(
     if st.button("Check and load", type="primary", key="upload:check"):
         count_job()
         try:
-            with st.spinner("Reading and checking every row …"):
+            with work.spinner("Reading and checking every row …"):
                 stored = bring_in(
                     private_store(), name.strip(), paths, format=layout, columns=columns, prices=prices | free,
                     reading=reading, keep_zeros=zero_models is not None, place=session_folder(), **of_tool,
@@ -207,7 +208,7 @@ def first_look(file_id: str, paths: Sequence[Path], reading: Reading = FOUND) ->
     return look
 
 
-@st.cache_resource(max_entries=16, show_spinner="Looking at the file …")
+@work.cached(max_entries=16, show_spinner="Looking at the file …")
 def _look(file_id: str, _paths: Sequence[Path], reading: Reading) -> Look | DataError:
     count_job()
     try:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from carrot_core.dashboard import links, views
+from carrot_core.dashboard import links, views, work
 from carrot_core.dashboard.exhibits import file_stem, priced, show
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import plain
@@ -228,13 +228,13 @@ def _goal(purpose: str, validation: ReadableCurve, rate_per_usd: float, referenc
     return Goal(match=reference) if purpose == MATCH else Goal(rate_per_usd=rate_per_usd)
 
 
-@st.cache_resource(max_entries=16, show_spinner="Solving it again on 1,000 samples …")
+@work.cached(max_entries=16, show_spinner="Solving it again on 1,000 samples …")
 def _stability(view: views.View, router: str, pool: Names, tasks: Names, goal: str) -> Stability:
     estimates = view.estimates(router, pool, tasks)
     return stability(view.narrowed(pool, tasks), estimates, Goal(**json.loads(goal)))
 
 
-@st.cache_resource(max_entries=16, show_spinner="Solving it in every round …")
+@work.cached(max_entries=16, show_spinner="Solving it in every round …")
 def _rounds(view: views.View, router: str, pool: Names, tasks: Names, goal: str) -> Sequence[SolvedGoal]:
     estimates = view.estimates(router, pool, tasks)
     return solve_rounds(view.narrowed(pool, tasks), estimates, Goal(**json.loads(goal)), replicates=200)

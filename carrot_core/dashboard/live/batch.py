@@ -1,13 +1,13 @@
 """Many prompts at once, from lines or a file: the decisions, their totals and the downloads.
 
-The decisions are made in the page's script, so any action of the reader stops it at the next step of the progress
-bar; the Cancel button has no code of its own. Decisions of a stopped run are dropped, and the page says so.
+The decisions are made in turns with the work of others (`carrot_core.dashboard.work`); any action of the reader stops
+them at the next step of the progress bar. Decisions of a stopped run are dropped, and the page says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import streamlit as st
 
 from carrot_core import limits, modes
 from carrot_core.csv_latex import safe_csv
+from carrot_core.dashboard import work
 from carrot_core.dashboard.data.upload import on_disk
 from carrot_core.dashboard.exhibits import file_stem, priced
 from carrot_core.dashboard.glossary import see, tip
@@ -149,24 +150,15 @@ def _column(names: tuple[str, ...], file_id: str) -> str:
 def _run(router: CarrotRouter, source: Source, **options: Any) -> tuple[Summary, Path]:
     """Decide on all prompts, with a progress bar and a Cancel button."""
     st.session_state[_RUNNING] = True
-    row = st.empty()
-    with row.container(horizontal=True, vertical_alignment="center"):
-        bar = st.progress(0.0, "Reading the prompts …", width="stretch")
-        st.button("Cancel", key="batch:cancel", icon=":material/cancel:")
-
-    def show_progress(done: int, total: int) -> None:
-        text = f"{done:,} of {total:,} prompts" if total > done else f"{done:,} prompts"
-        bar.progress(done / total, text)
-
     path = session_folder() / "decisions.parquet"
-    try:
-        with ExitStack() as stack:
-            prompts = source(stack)
-            write = stack.enter_context(decision_file(path))
-            summary = route_all(router, prompts, write, progress=show_progress, most=_STEP, **options)
-    finally:
-        with suppress(Exception):  # a stopped run may no longer draw
-            row.empty()
+    with work.progress("Reading the prompts …", "batch:cancel") as show, ExitStack() as stack:
+
+        def show_progress(done: int, total: int) -> None:
+            show(done / total, f"{done:,} of {total:,} prompts" if total > done else f"{done:,} prompts")
+
+        prompts = source(stack)
+        write = stack.enter_context(decision_file(path))
+        summary = route_all(router, prompts, write, progress=show_progress, most=_STEP, **options)
     return summary, path
 
 

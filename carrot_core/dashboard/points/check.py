@@ -11,7 +11,7 @@ import streamlit as st
 from carrot_core import modes
 from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.log_table import LOGGED, kept_logs, read_logs
-from carrot_core.dashboard import views
+from carrot_core.dashboard import views, work
 from carrot_core.dashboard.data.upload import TYPES, first_look, on_disk
 from carrot_core.dashboard.exhibits import priced, show
 from carrot_core.dashboard.frontier import stability_panel
@@ -138,7 +138,7 @@ def _tolerance() -> Tolerance:
 def _compare_logs(
     place: PointShelf, record: ShelfPoint, path: Path, columns: Mapping[str, str], tolerance: Tolerance
 ) -> Drift:
-    with st.spinner("Reading and comparing every call …"):
+    with work.spinner("Reading and comparing every call …"):
         renamed = {name: source for name, source in columns.items() if source != name}
         calls = read_logs(path, columns=renamed, free=record.point.free)
         profile, without = _profile(place, record) if calls.texts else (None, "")

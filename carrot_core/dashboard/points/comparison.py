@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.bootstrap import Interval
+from carrot_core.dashboard import work
 from carrot_core.dashboard.exhibits import csv_button, priced
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.points import (
@@ -203,7 +204,7 @@ def _test_curve(point: PointFile) -> Frontier | None:
         return None  # the means are compared instead, and the table says so
 
 
-@st.cache_resource(max_entries=8, show_spinner="Measuring both points …")
+@work.cached(max_entries=8, show_spinner="Measuring both points …")
 def _load_test_curve(version: Version, name: str, source: str, router: str, artefact: str) -> Frontier | None:
     store = Store(Path(version.path))
     carrot_router = CarrotRouter.load(source, router=router, store=store)

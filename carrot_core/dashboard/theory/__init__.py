@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from carrot_core.dashboard import links
+from carrot_core.dashboard import links, work
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import errors_as_text
 from carrot_core.dashboard.stores import Version, labels, results_version
@@ -108,7 +108,7 @@ def _simulate(world_: World, most: int) -> RateCurve:
     return curve
 
 
-@st.cache_resource(max_entries=24, show_spinner="Fitting the rule …")
+@work.cached(max_entries=24, show_spinner="Fitting the rule …")
 def boundary(simulated: World, n: int) -> Exhibit:
     """The two maps of a world, always in two dimensions."""
     return boundary_exhibit(replace(simulated, dimension=2), n)

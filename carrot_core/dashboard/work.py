@@ -1,0 +1,216 @@
+"""Heavy work of pages: fits, studies, batches, bootstraps and files, of which a few run at once, in fair turns.
+
+Work runs in the script of its page, so that any action of the reader stops it where it next draws. Before it begins,
+and at its steps once it has had its time, it waits until it is its turn: the page says how many come before.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from carrot_core import limits
+
+_LOOK_S = 0.3  # between two looks at whose turn it is, at which a page that waits can be stopped
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+
+@dataclass(eq=False)
+class _Job:
+    session: str
+    round: int = 0  # in which it has its turn: a session has one in each
+    since: float = 0.0  # when its turn began
+
+
+class Turns:
+    """Lets a few jobs run at once, in rounds: each session has one turn in a round, who came first goes first.
+
+    Parameters
+    ----------
+    at_once : jobs that run.
+    slice_s : seconds after which a job lets others go first, at its next step.
+    """
+
+    def __init__(self, at_once: int, slice_s: float) -> None:
+        self._at_once, self._slice_s = at_once, slice_s
+        self._changed = threading.Condition()
+        self._running: list[_Job] = []
+        self._waiting: list[_Job] = []
+        self._round = 0  # of the job that began last
+        self._next: dict[str, int] = {}  # round of a session's next job, where that is a later one
+
+    @contextmanager
+    def turn(self, session: str, waiting: Callable[[int], None]) -> Iterator[Callable[[], None]]:
+        """Wait for a turn and hold it; gives what the work calls at its steps.
+
+        Parameters
+        ----------
+        session : whose job it is.
+        waiting : called several times a second while the job waits, with the number of jobs that end, or let others
+            go first, before it may run; what it raises takes the job out. Called with 0 when the waiting is over.
+        """
+        job = _Job(session)
+        try:
+            self._enter(job, waiting)
+            yield lambda: self._step(job, waiting)
+        finally:
+            with self._changed:
+                for jobs in (self._running, self._waiting):
+                    with suppress(ValueError):
+                        jobs.remove(job)
+                self._changed.notify_all()
+
+    def _enter(self, job: _Job, waiting: Callable[[int], None]) -> None:
+        with self._changed:
+            job.round = max(self._round, self._next.get(job.session, 0))
+            self._next[job.session] = job.round + 1
+            self._waiting.append(job)
+        has_waited = False
+        while before := self._begin(job):
+            has_waited = True
+            waiting(before)
+        if has_waited:
+            waiting(0)
+
+    def _begin(self, job: _Job) -> int:
+        """Let a job run if it is its turn within a moment; how many come before it else."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._before(job), _LOOK_S)
+            before = self._before(job)
+            if not before:
+                self._waiting.remove(job)
+                self._running.append(job)
+                job.since = time.monotonic()
+                self._round = max(self._round, job.round)
+                self._next = {session: number for session, number in self._next.items() if number > self._round}
+            return before
+
+    def _before(self, job: _Job) -> int:
+        place = sorted(self._waiting, key=lambda each: each.round).index(job)  # stable, so in the order they came
+        return max(0, place + 1 - (self._at_once - len(self._running)))
+
+    def _step(self, job: _Job, waiting: Callable[[int], None]) -> None:
+        if not self._waiting or time.monotonic() - job.since < self._slice_s:
+            return
+        with self._changed:
+            self._running.remove(job)
+            self._changed.notify_all()
+        self._enter(job, waiting)
+
+
+_turns = Turns(limits.WORK_AT_ONCE, limits.WORK_SLICE_SECONDS)
+_has_turn: ContextVar[bool] = ContextVar("has a turn", default=False)
+
+
+@contextmanager
+def _turn(waiting: Callable[[int], None]) -> Iterator[Callable[[], None]]:
+    context = get_script_run_ctx(suppress_warning=True)
+    with _turns.turn("" if context is None else context.session_id, waiting) as step:
+        token = _has_turn.set(True)
+        try:
+            yield step
+        finally:
+            _has_turn.reset(token)
+
+
+def _words(before: int) -> str:
+    return f"{before} before you …"
+
+
+@contextmanager
+def progress(text: str, key: str) -> Iterator[Callable[[float, str], None]]:
+    """A progress bar with a Cancel button, for work that waits for its turn; gives what shows a share and a text.
+
+    Cancel has no code of its own: like any action of the reader, it stops the script at the next step.
+    """
+    row = st.empty()
+    with row.container(horizontal=True, vertical_alignment="center"):
+        bar = st.progress(0.0, text, width="stretch")
+        st.button("Cancel", key=key, icon=":material/cancel:")
+    shown = (0.0, text)
+
+    def waiting(before: int) -> None:
+        bar.progress(shown[0], _words(before) if before else shown[1])
+
+    try:
+        with _turn(waiting) as step:
+
+            def show(share: float, text: str) -> None:
+                nonlocal shown
+                shown = (share, text)
+                step()
+                bar.progress(share, text)
+
+            yield show
+    finally:
+        with suppress(Exception):  # a stopped run may no longer draw
+            row.empty()
+
+
+@contextmanager
+def spinner(text: str) -> Iterator[None]:
+    """A spinner, for work that waits for its turn."""
+    with _waiting_line() as waiting, _turn(waiting), st.spinner(text):
+        yield
+
+
+@contextmanager
+def _waiting_line() -> Iterator[Callable[[int], None]]:
+    """What shows that a job waits, in a line that is there only then."""
+    line: DeltaGenerator | None = None
+
+    def waiting(before: int) -> None:
+        nonlocal line
+        line = line or st.empty()
+        if before:
+            line.caption(f":material/hourglass_top: {_words(before)}")
+        else:
+            line.empty()
+
+    yield waiting
+
+
+class _NoTurnError(Exception):
+    """A value is not in the cache, and computing it needs a turn."""
+
+
+def cached(**options: Any) -> Callable[[Callable[Params, Result]], Callable[Params, Result]]:
+    """`st.cache_resource` for what is heavy to compute: what is there comes at once, else the script waits its turn.
+
+    Parameters
+    ----------
+    options : of `st.cache_resource`.
+    """
+
+    def decorate(function: Callable[Params, Result]) -> Callable[Params, Result]:
+        @wraps(function)
+        def in_turn(*args: Params.args, **kwargs: Params.kwargs) -> Result:
+            if not _has_turn.get():
+                raise _NoTurnError
+            return function(*args, **kwargs)
+
+        computed: Callable[Params, Result] = st.cache_resource(**options)(in_turn)
+
+        @wraps(function)
+        def at_hand(*args: Params.args, **kwargs: Params.kwargs) -> Result:
+            try:
+                return computed(*args, **kwargs)
+            except _NoTurnError:
+                with _waiting_line() as waiting, _turn(waiting):
+                    return computed(*args, **kwargs)
+
+        return at_hand
+
+    return decorate
