@@ -193,8 +193,12 @@ async def _end_sessions() -> None:
         gone = {session: gone.get(session, now) for session in sizes if not server.is_active_session(session)}
         over = [session for session, since in gone.items() if now - since >= st.get_option(_TTL) - _LOOK_S]
         for session in over:
+            ending = server._session_mgr.get_session_info(session)
             server.close_session(session)
             server.uploaded_file_mgr.remove_session_files(session)
+            # Streamlit's loop holds on to the session it served last, and by its widgets to their files.
+            if ending is not None:
+                ending.session.session_state.clear()
         if over:
             gc.collect()  # what a session holds goes in circles
         await asyncio.sleep(_LOOK_S)

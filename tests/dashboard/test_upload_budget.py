@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from streamlit.runtime.state import SessionState
 
 from carrot_core import limits
 from carrot_core.dashboard import stores
@@ -22,10 +24,18 @@ class Server:
         self.gate.set()
         self.app = UploadBudget(self._keep)
         self.open: set[str] = {"one", "two"}
+        self.states = {session: SessionState() for session in self.open}
 
     @property
     def uploaded_file_mgr(self) -> Server:
         return self
+
+    @property
+    def _session_mgr(self) -> Server:
+        return self
+
+    def get_session_info(self, session: str) -> SimpleNamespace:
+        return SimpleNamespace(session=SimpleNamespace(session_state=self.states[session]))
 
     def is_active_session(self, session: str) -> bool:
         return session in self.open
@@ -106,8 +116,9 @@ def test_other_requests_pass(server: Server, path: str, method: str) -> None:
 
 def test_a_session_is_ended_with_its_uploads_once_its_page_cannot_come_back(server: Server) -> None:
     async def visit() -> None:
-        await server.put("one", 400)
-        await server.put("two", 400)
+        for session in ("one", "two"):
+            await server.put(session, 400)
+            server.states[session]["upload"] = "a file"
         server.open.discard("one")
         await asyncio.sleep(0.03)
         server.open.add("one")  # it was back in time
@@ -116,5 +127,6 @@ def test_a_session_is_ended_with_its_uploads_once_its_page_cannot_come_back(serv
         server.open.discard("one")
         await asyncio.sleep(0.3)
         assert set(server.held) == {"two"}
+        assert {name for name, state in server.states.items() if "upload" in state} == {"two"}
 
     asyncio.run(visit())
