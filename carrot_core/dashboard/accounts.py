@@ -54,7 +54,10 @@ def person() -> Person | None:
     claims = st.user.to_dict()
     if not claims.get("is_logged_in") or not _is_recent(claims):
         return None
-    return Person(str(claims.get("email") or claims.get("sub")), roles().of(claims))
+    email, subject = claims.get("email"), str(claims.get("sub"))
+    if claims.get("email_verified") is True:
+        return Person(str(email), roles().of(claims))
+    return Person(f"{subject} ({email}, not verified)" if email else subject, roles().of(claims))
 
 
 modes.ask_for_person(person)

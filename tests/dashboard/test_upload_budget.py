@@ -11,7 +11,7 @@ import pytest
 from streamlit.runtime.state import SessionState
 
 from carrot_core import limits
-from carrot_core.dashboard import stores
+from carrot_core.dashboard import accounts, stores
 from carrot_core.dashboard.stores import UploadBudget
 
 
@@ -112,6 +112,15 @@ def test_an_upload_without_a_length_counts_as_the_largest(server: Server) -> Non
 @pytest.mark.parametrize(("path", "method"), [("/api/v1", "PUT"), ("/_stcore/upload_file", "DELETE")])
 def test_other_requests_pass(server: Server, path: str, method: str) -> None:
     assert asyncio.run(server.put("one", 5000, path, method)) == 204
+
+
+def test_who_has_not_logged_in_to_a_team_sends_no_file(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_MODE", "team")
+    assert asyncio.run(server.put("one", 5)) == 403
+    pass_of_one = accounts._Pass()
+    monkeypatch.setitem(accounts._passes, "one", pass_of_one)
+    assert asyncio.run(server.put("one", 5)) == 204
+    assert asyncio.run(server.put("two", 5)) == 403
 
 
 def test_a_session_is_ended_with_its_uploads_once_its_page_cannot_come_back(server: Server) -> None:

@@ -244,6 +244,14 @@ def test_who_has_no_login_or_no_role_sees_nothing(team: Path, claims: dict[str, 
     assert "somebody" not in page_text(app)
 
 
+def test_an_address_that_anybody_may_have_written_is_no_name_in_the_log(team: Path) -> None:
+    (team / "roles.toml").write_text('claim = "groups"\n[values]\nowners = "admin"')
+    app = member("ann", "data", email_verified=False, groups=["owners"], sub="1234")
+    _pressed(app, "Remove it")
+    (line,) = [json.loads(line) for line in (team / modes.AUDIT).read_text().splitlines()]
+    assert line["who"] == "1234 (ann@x.org, not verified)"
+
+
 def test_a_team_without_a_provider_of_logins_is_refused(team: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     for secrets in ({}, {"auth": {"client_id": "carrot", "cookie_secret": "x"}}):
