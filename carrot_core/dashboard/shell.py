@@ -232,7 +232,9 @@ def damaged_list(damaged: Mapping[str, str]) -> None:
 
 def not_here(what: str) -> None:
     """Say, in a quiet line, what strangers and viewers cannot do, and where it is done."""
-    whose = "Your role here is viewer, who changes nothing" if modes.is_team() else "This site is public and read-only"
+    whose = (
+        "Your role here is viewer; changes are an editor's" if modes.is_team() else "This site is public and read-only"
+    )
     st.caption(f":material/lock: {whose}. {what} on your own machine: `carrot app`.")
 
 
