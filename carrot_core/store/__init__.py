@@ -68,7 +68,7 @@ class Store:
         """
         if name is not None:
             return self.folder(name).version()
-        parts = [f"{folder.path.name} {_version(folder)}" for folder in self.folders()]
+        parts = [f"{folder.path.name} {folder.state()}" for folder in self.folders()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32] if parts else "absent"
 
     def folder(self, name: str) -> Folder:
@@ -135,7 +135,7 @@ class Store:
             content.write(new / MAIN, name, frames, table, split_seed)
             if old is not None:
                 vectors.keep(name, old, new, set(table.prompts["text_sha256"].dropna()))
-                for path in self._runs_fitted_on(name):
+                for path in runs.fitted_on(self.folders(), name):
                     delete(path)
         return self.info(name)
 
@@ -147,17 +147,9 @@ class Store:
             return self._save(name, change(frames), seed, True, shadow, to_replace=Role.EDITOR)
 
     def remove_benchmark(self, name: str) -> None:
-        """Remove a benchmark with its vectors and runs, and the runs of others that were fitted on it.
-
-        They go to the trash (`carrot_core.store.trash`); those of a session are deleted.
-        """
+        """Move a benchmark with its vectors and runs, and the runs of others that were fitted on it, to the trash."""
         with action("remove", name, self.path, Role.ADMIN):
-            trash.put(self.path, self._existing(name), self._runs_fitted_on(name))
-
-    def _runs_fitted_on(self, name: str) -> list[Path]:
-        """Runs of other benchmarks whose numbers would describe other data without this one: they go before it."""
-        currents = [current for folder in self.folders() if (current := folder.current()) is not None]
-        return [path for current in currents for path in current.glob(runs.fitted_on_pattern(name))]
+            trash.put(self.path, self._existing(name), runs.fitted_on(self.folders(), name))
 
     def benchmarks(self) -> list[BenchmarkInfo]:
         """Descriptions of the readable benchmarks, by name; `damaged` has the others."""
@@ -354,10 +346,3 @@ class Store:
         names = [folder.name for folder in self.folders()]
         there = f"there are: {', '.join(names)}" if names else "none is loaded yet; import one first"
         return NotFoundError(f"There is no benchmark {name!r}; {there}.")
-
-
-def _version(folder: Folder) -> str:
-    try:
-        return folder.version()
-    except StoreError:  # whoever reads it is told why
-        return "unreadable"

@@ -166,6 +166,13 @@ class Folder:
         parts = [files.folder.name, *(f"{file.name} {identity(file)}" for file in files.of(""))]
         return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
+    def state(self) -> str:
+        """The version; "unreadable" where it cannot be looked at, which whoever reads it is told."""
+        try:
+            return self.version()
+        except StoreError:
+            return "unreadable"
+
     @contextmanager
     def adding(self) -> Iterator[Files]:
         """Hold the lock for writing; gives the present files, to which the caller may add."""

@@ -18,7 +18,7 @@ import pandas as pd
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.outcomes import Estimates, pick, positions
 from carrot_core.store.database import identity, reading, reading_each, rows, translate_errors, writing
-from carrot_core.store.folder import Files, key
+from carrot_core.store.folder import Files, Folder, key
 
 _HEADER = (
     "select router, params, seed, fit_on, pool, versions, data_hash, cost_unit_usd, best_single, metrics, "
@@ -106,9 +106,10 @@ def file_name(run_id: str, fit_on: str | None) -> str:
     return f"run-{run_id}{'' if fit_on is None else f'-{key(fit_on)}'}.duckdb"
 
 
-def fitted_on_pattern(name: str) -> str:
-    """Pattern of the files of runs that were fitted on a benchmark and belong to another."""
-    return f"run-*-{key(name)}.duckdb"
+def fitted_on(folders: Sequence[Folder], name: str) -> list[Path]:
+    """Files of runs on other benchmarks that were fitted on one: without it they would describe data that are gone."""
+    currents = [current for folder in folders if (current := folder.current()) is not None]
+    return [path for current in currents for path in current.glob(f"run-*-{key(name)}.duckdb")]
 
 
 def save(main: Path, folder: Path, run: Run) -> None:
