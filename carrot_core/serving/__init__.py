@@ -45,11 +45,6 @@ if TYPE_CHECKING:
     from carrot_core.store import Store
 
 
-def _no_prompts(vector: Vectors) -> pd.DataFrame | None:
-    """The nearest training prompts, where these are not here."""
-    return None
-
-
 class CarrotRouter:
     """A fitted router that takes typed prompts.
 
@@ -81,7 +76,7 @@ class CarrotRouter:
         fitted: Router,
         profile: RouterProfile,
         artefact: str,
-        nearest: Callable[[Vectors], pd.DataFrame | None] = _no_prompts,
+        nearest: Callable[[Vectors], pd.DataFrame | None] | None = None,
         point: PointFile | None = None,
     ) -> None:
         self.name = name
@@ -252,7 +247,7 @@ class CarrotRouter:
             expected.table(terms.columns),
             percentile=percentile,
             unlike=percentile is not None and percentile >= terms.fallback_above,
-            nearest=self._nearest(vectors[0]) if nearest and vectors is not None else None,
+            nearest=self._nearest(vectors[0]) if nearest and self._nearest and vectors is not None else None,
             prompt_tokens=tokens,
             parts=parts,
             part=part,
@@ -310,7 +305,7 @@ class CarrotRouter:
 
     def __reduce__(self) -> tuple[type[CarrotRouter], tuple[object, ...]]:
         """To another process it goes without its training prompts, which stay in the store of this machine."""
-        return CarrotRouter, (self.name, self._fitted, self.profile, self.artefact, _no_prompts, self.point)
+        return CarrotRouter, (self.name, self._fitted, self.profile, self.artefact, None, self.point)
 
     def warm(self) -> None:
         """Load the encoder, so that the first prompt need not wait for it."""
