@@ -16,7 +16,7 @@ _HEAD = """## What a billion takes
 Reckoned by `scripts/bench/planning.py` from the rates above, so it changes with them. Assumptions:
 
 - **Work grows with the number of prompts** and is shared by blocks, none of which waits for another: ten times the
-  prompts are ten times the core hours. Sorting grows a little faster (a radix sort does not), and is in the rate.
+  prompts are ten times the core hours. Switches are sorted by radix, whose work grows in the same way.
 - **A core does what a second of processor time did** where it was measured, so what else ran there does not count.
 - **{use:.0%} of the cores' time is work**; reading, writing, starting and waiting take the rest.
 - **{usd:.2f} US dollars an hour for a core** with 4 GiB of memory, about what large clouds ask on demand; storage,

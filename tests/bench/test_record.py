@@ -31,6 +31,12 @@ def test_a_run_keeps_what_others_measured_and_writes_the_page(tmp_path: Path, mo
     assert (tmp_path / record.PAGE).read_text(encoding="utf-8") == page(second)
 
 
+def test_the_page_in_the_docs_is_that_of_the_json() -> None:
+    document = json.loads((record.ROOT / record.JSON).read_text(encoding="utf-8"))
+    assert list(document) == [name for name in record.BENCHES if name in document]
+    assert (record.ROOT / record.PAGE).read_text(encoding="utf-8") == page(document)
+
+
 def test_a_billion_takes_as_long_as_its_rate_says() -> None:
     document = {"live": {"result": {"batched_per_cpu_second": 50.0}}}
     (work,) = works(document)
