@@ -11,8 +11,10 @@ import re
 from pathlib import Path
 
 import streamlit as st
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
 from carrot_core.api import create_app, log_to_stderr, settings_of, warning_of
@@ -68,8 +70,47 @@ def content_policy() -> str:
     return "; ".join(f"{name} {value}" for name, value in sources.items())
 
 
+class StyledPages:
+    """Puts the app's style into the page that Streamlit sends, so that it is there before anything is drawn.
+
+    Pages bring it, too, but only with what they draw, which then moves.
+    """
+
+    def __init__(self, app: ASGIApp, style: bytes) -> None:
+        self._app, self._style = app, b"<style>" + style + b"</style></head>"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (
+            scope["type"] != "http"
+            or scope["method"] != "GET"
+            or "text/html" not in Headers(scope=scope).get("accept", "")
+        ):
+            await self._app(scope, receive, send)
+            return
+        page: list[Message] = []
+
+        async def styled(message: Message) -> None:
+            page.append(message)
+            if not message.get("more_body", message["type"] == "http.response.start"):
+                start, *parts = page
+                body = b"".join(part.get("body", b"") for part in parts)
+                headers = MutableHeaders(raw=start["headers"])
+                if headers.get("content-type", "").startswith("text/html"):
+                    body = body.replace(b"</head>", self._style, 1)
+                    headers["Content-Length"] = str(len(body))
+                await send(start)
+                await send({"type": "http.response.body", "body": body})
+
+        plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+        await self._app({**scope, "headers": plain}, receive, styled)
+
+
 app = st.App(
     app_script(),
     routes=api_routes(),
-    middleware=[Middleware(HardenedResponses, content_policy=content_policy()), Middleware(UploadBudget)],
+    middleware=[
+        Middleware(HardenedResponses, content_policy=content_policy()),
+        Middleware(UploadBudget),
+        Middleware(StyledPages, style=(app_script().parent / "assets" / "page.css").read_bytes()),
+    ],
 )
