@@ -98,14 +98,15 @@ def trash() -> Result:
 @click.argument("name")
 @json_option
 def restore(name: str) -> Result:
-    """Bring back what was removed: benchmark NAME, or the operating point whose id is NAME."""
+    """Bring back what was removed: benchmark NAME as it was last, or the operating point whose id is NAME."""
     from carrot_core.points import shared_points
     from carrot_core.store.trash import removals
     from carrot_core.store.trash import restore as restore_benchmark
 
     store, shelf = open_store(), shared_points()
-    if name in (each.name for each in removals(store)):
-        restore_benchmark(store, name)
+    newest = next((each for each in removals(store) if each.name == name), None)
+    if newest is not None:
+        restore_benchmark(store, newest)
     elif name in (record.id for record, _ in shelf.deleted()):
         shelf.restore(name)
     else:

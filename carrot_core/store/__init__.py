@@ -118,11 +118,9 @@ class Store:
             or the database cannot be written.
         """
         with action("replace" if replace else "import", name, self.path):
-            return self._save(name, frames, split_seed, replace, shadow, to_replace=Role.ADMIN)
+            return self._save(name, frames, split_seed, replace, shadow)
 
-    def _save(
-        self, name: str, frames: Frames, split_seed: int, replace: bool, shadow: bool, to_replace: Role
-    ) -> BenchmarkInfo:
+    def _save(self, name: str, frames: Frames, split_seed: int, replace: bool, shadow: bool) -> BenchmarkInfo:
         check_name(name)
         table = content_of(frames, split_seed)
         if not shadow:
@@ -131,7 +129,7 @@ class Store:
             if old is not None and not replace:
                 raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
             if old is not None:
-                check_write(self.path, to_replace)
+                check_write(self.path, Role.ADMIN)
             content.write(new / MAIN, name, frames, table, split_seed)
             if old is not None:
                 vectors.keep(name, old, new, set(table.prompts["text_sha256"].dropna()))
@@ -141,15 +139,16 @@ class Store:
 
     def change_benchmark(self, name: str, change: Callable[[Frames], Frames], *, shadow: bool = False) -> BenchmarkInfo:
         """Store a benchmark anew, changed; the vectors of its texts stay, and the runs, which are of other data, go."""
-        with action("change", name, self.path):
+        with action("change", name, self.path, Role.ADMIN):
             with self.reading(name) as connection:
                 frames, seed = content.frames_of(connection)
-            return self._save(name, change(frames), seed, True, shadow, to_replace=Role.EDITOR)
+            return self._save(name, change(frames), seed, True, shadow)
 
     def remove_benchmark(self, name: str) -> None:
         """Move a benchmark with its vectors and runs, and the runs of others that were fitted on it, to the trash."""
         with action("remove", name, self.path, Role.ADMIN):
-            trash.put(self.path, self._existing(name), runs.fitted_on(self.folders(), name))
+            self._existing(name)
+            trash.put(self.path, name, runs.fitted_on(self.folders(), name))
 
     def benchmarks(self) -> list[BenchmarkInfo]:
         """Descriptions of the readable benchmarks, by name; `damaged` has the others."""

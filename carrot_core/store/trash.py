@@ -1,36 +1,42 @@
 """The trash: benchmarks that were removed, kept `carrot_core.limits.TRASH_DAYS` days beside the store.
 
 trash/
-    20261130T110203-3f9a0c1e/     one folder a removal
-        about.json                name of the benchmark
-        benchmark/                its folder
-        runs/FOLDER/IMPORT/       routers on other benchmarks that were fitted on it
+    20261130T110203.123456-3f9a0c1e/     one folder a removal
+        about.json                       name of the benchmark
+        benchmark/                       its folder
+        runs/FOLDER/IMPORT/              routers on other benchmarks that were fitted on it
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import secrets
-import shutil
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from carrot_core import limits
-from carrot_core.errors import NotFoundError
+from carrot_core import limits, paths
+from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.modes import action, is_own
 from carrot_core.roles import Role
+from carrot_core.store import runs
 from carrot_core.store.database import translate_errors
-from carrot_core.store.folder import Folder, delete
+from carrot_core.store.folder import Files, Folder, delete
+from carrot_core.store.info import describe
 
 if TYPE_CHECKING:
     from carrot_core.store import Store
 
 _TRASH, _ABOUT, _BENCHMARK, _RUNS = "trash", "about.json", "benchmark", "runs"
-_STAMP = "%Y%m%dT%H%M%S"
+_STAMP = "%Y%m%dT%H%M%S.%f"
+_PLACE = re.compile(r"(\d{8}T\d{6}(?:\.\d{6})?)-[0-9a-f]{8}")
+
+_log = logging.getLogger(__name__)
 
 
 class Removal(NamedTuple):
@@ -41,74 +47,126 @@ class Removal(NamedTuple):
     place: Path
 
 
-def put(store: Path, folder: Folder, runs: Sequence[Path]) -> None:
-    """Move a benchmark and the runs that rest on it into the trash; delete them where the store is a session's."""
+def put(store: Path, name: str, fitted: Sequence[Path]) -> None:
+    """Move a benchmark and the runs that rest on it into the trash; delete them where the store is a session's.
+
+    After an error all of it is where it was.
+    """
+    folder = Folder.of(store, name)
     if is_own(store):
-        for path in runs:
+        for path in fitted:
             delete(path)
         folder.remove()
         return
     sweep(store)
     place = _folder(store) / f"{datetime.now(UTC):{_STAMP}}-{secrets.token_hex(4)}"
-    with translate_errors(place):
+    with translate_errors(place), ExitStack() as undo:
         place.mkdir(parents=True)
-        (place / _ABOUT).write_text(json.dumps({"name": folder.name}), encoding="utf-8")
-        for path in runs:
+        undo.callback(_discard, place)
+        with paths.replacing(place / _ABOUT) as part:
+            part.write_text(json.dumps({"name": name}), encoding="utf-8")
+        for path in fitted:
             target = place / _RUNS / path.relative_to(store)
             target.parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileNotFoundError):  # removed meanwhile
                 os.rename(path, target)
+                undo.callback(os.rename, target, path)
         folder.remove(place / _BENCHMARK)
+        undo.pop_all()
 
 
 def removals(store: Store) -> list[Removal]:
-    """What can come back, newest first."""
-    try:
-        places = sorted(_folder(store.path).iterdir(), reverse=True)
-    except FileNotFoundError:
-        return []
-    return [Removal(_name(place), _time(place), place) for place in places if (place / _BENCHMARK).is_dir()]
+    """What can come back, newest first; what cannot be read is left out, and the log says so."""
+    there = []
+    for at, place in _places(store.path):
+        if (place / _BENCHMARK).is_dir():
+            try:
+                name = json.loads((place / _ABOUT).read_text(encoding="utf-8"))["name"]
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                _log.warning("What was removed to %s cannot come back: %s is damaged (%s).", place, _ABOUT, error)
+            else:
+                there.append(Removal(str(name), at, place))
+    return there
 
 
-def restore(store: Store, name: str) -> None:
-    """Bring back the benchmark of a name that was removed last, and what rests on it where that is as it was.
+def restore(store: Store, removal: Removal) -> None:
+    """Bring back a benchmark, and what rests on it where that is as it was.
 
     Raises
     ------
     NotFoundError
-        None of that name is in the trash.
+        It is in the trash no more.
     StoreError
-        There is a benchmark of that name again.
+        There is a benchmark of that name again, or what lies there has another name.
     """
-    with action("restore", name, store.path, Role.ADMIN):
-        place = next((each.place for each in removals(store) if each.name == name), None)
-        if place is None:
-            raise NotFoundError(f"There is no benchmark {name!r} in the trash; `carrot data trash` lists what is.")
-        store.folder(name).bring_back(place / _BENCHMARK)
-        with translate_errors(place):
-            for path in (place / _RUNS).rglob("*.duckdb"):
-                target = store.path / path.relative_to(place / _RUNS)
-                if target.parent.is_dir():  # else its benchmark is gone, or is of other data now
-                    os.rename(path, target)
-            shutil.rmtree(place)
+    with action("restore", removal.name, store.path, Role.ADMIN):
+        source = removal.place / _BENCHMARK
+        files = Folder(source).files()
+        if files is None:
+            raise NotFoundError(f"{removal.name!r} is not in the trash any more; `carrot data trash` lists what is.")
+        if _stated_name(files, removal.name) != removal.name:
+            raise StoreError(f"{source} is another benchmark than {removal.name!r}, so it stays there.")
+        store.folder(removal.name).bring_back(source)
+        for path in (removal.place / _RUNS).rglob("*.duckdb"):
+            _bring_back_run(path, Folder(store.path / path.relative_to(removal.place / _RUNS).parts[0]))
+        delete(removal.place)
+
+
+def _stated_name(files: Files, default: str) -> str:
+    """The name that a benchmark's own file states; the default where it cannot be read."""
+    try:
+        return describe(files.main).name
+    except StoreError:  # a damaged one comes back as it went
+        return default
+
+
+def _bring_back_run(path: Path, folder: Folder) -> None:
+    """Put a router back on its benchmark, unless that is gone, is of other data now, or has a newer one."""
+    try:
+        with folder.adding() as files, translate_errors(path):
+            target = files.folder / path.name
+            (run,) = runs.list_runs(Files(path.parent, (path.name,)), folder.name) or (None,)
+            # Its hash begins with that of the benchmark it is on (`carrot_core.evaluation.evaluate.data_hash`).
+            fits = run is not None and run.data_hash.partition("+")[0] == describe(files.main).data_hash
+            if fits and not target.exists():
+                os.rename(path, target)
+    except CarrotError as error:  # the benchmark is back already, and a router can be fitted again
+        _log.warning("A router does not come back: %s", error)
 
 
 def sweep(store: Path) -> None:
     """Delete what has been in the trash for too long."""
     oldest = datetime.now(UTC) - timedelta(days=limits.TRASH_DAYS)
-    for place in _folder(store).glob("*-*"):
-        if _time(place) < oldest:
+    for at, place in _places(store):
+        if at < oldest:
             delete(place)
+
+
+def _places(store: Path) -> list[tuple[datetime, Path]]:
+    """When each removal was and its folder, newest first; whatever else lies in the trash is left alone."""
+    folder = _folder(store)
+    try:
+        places = list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be looked at: {error.strerror}.") from error
+    return sorted(((at, place) for place in places if (at := _time(place))), reverse=True)
+
+
+def _time(place: Path) -> datetime | None:
+    stamp = _PLACE.fullmatch(place.name)
+    try:
+        return None if stamp is None else datetime.fromisoformat(stamp[1]).replace(tzinfo=UTC)
+    except ValueError:  # digits that are no time
+        return None
+
+
+def _discard(place: Path) -> None:
+    """Delete a folder of the trash unless something lies in it that could not be moved back."""
+    if not any(place.rglob("*.duckdb")):
+        delete(place)
 
 
 def _folder(store: Path) -> Path:
     return store.parent / _TRASH
-
-
-def _name(place: Path) -> str:
-    with translate_errors(place):
-        return str(json.loads((place / _ABOUT).read_text(encoding="utf-8"))["name"])
-
-
-def _time(place: Path) -> datetime:
-    return datetime.strptime(place.name.partition("-")[0], _STAMP).replace(tzinfo=UTC)

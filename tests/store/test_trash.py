@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,12 @@ from carrot_core import limits, modes
 from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.points import PointShelf
 from carrot_core.store import Store, trash
+from carrot_core.store.folder import Folder
 from tests.points.test_difference import point
 from tests.store.test_store import a_run, vectors_of
 from tests.tables import frames
 
+LONG_NAME = "результаты оценки маршрутизаторов"
 A_MONTH_AGO = "20010101T000000-00000000"
 
 
@@ -31,6 +32,12 @@ def two(store: Store) -> Store:
     return store
 
 
+def _restore(store: Store) -> None:
+    """Bring back the one removal there is."""
+    (removal,) = trash.removals(store)
+    trash.restore(store, removal)
+
+
 def _content(store: Store) -> dict[str, bytes]:
     return {str(path.relative_to(store.path)): path.read_bytes() for path in store.path.rglob("*.duckdb")}
 
@@ -41,29 +48,80 @@ def test_a_benchmark_comes_back_with_its_vectors_its_routers_and_those_fitted_on
     assert [info.name for info in two.benchmarks()] == ["second"]
     assert not two.runs("second")
     assert [removal.name for removal in trash.removals(two)] == ["first"]
-    trash.restore(two, "first")
+    _restore(two)
     assert _content(two) == before
     assert two.load("first", encoder="mini").vectors is not None
     assert not trash.removals(two)
 
 
-def test_a_router_stays_away_from_a_benchmark_that_was_replaced_meanwhile(two: Store) -> None:
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_router_comes_back_only_to_the_data_it_was_measured_on(two: Store, replace: bool, seed: int) -> None:
+    """Regression: the first import of a benchmark that was removed too had the folder of the old one."""
     two.remove_benchmark("first")
-    two.save_benchmark("second", frames(seed=2), replace=True)
-    trash.restore(two, "first")
+    if not replace:
+        two.remove_benchmark("second")
+    two.save_benchmark("second", frames(seed=seed), replace=replace)
+    (removal,) = (each for each in trash.removals(two) if each.name == "first")
+    trash.restore(two, removal)
     assert two.runs("first")
-    assert not two.runs("second")
+    assert bool(two.runs("second")) == (seed == 1)
 
 
-def test_of_two_removals_of_a_name_the_last_comes_back(store: Store) -> None:
+def test_a_benchmark_with_a_name_too_long_for_a_folder_comes_back_under_it(store: Store) -> None:
+    info = store.save_benchmark(LONG_NAME, frames(seed=1))
+    store.remove_benchmark(LONG_NAME)
+    assert [removal.name for removal in trash.removals(store)] == [LONG_NAME]
+    _restore(store)
+    assert store.info(LONG_NAME) == info
+
+
+def test_what_lies_in_the_trash_under_another_name_stays_there(store: Store) -> None:
     store.remove_benchmark("first")
-    (older,) = trash.removals(store)
-    older.place.rename(older.place.with_name(f"{datetime.now(UTC) - timedelta(days=1):%Y%m%dT%H%M%S}-ffffffff"))
+    (removal,) = trash.removals(store)
+    with pytest.raises(StoreError, match="another"):
+        trash.restore(store, removal._replace(name="fi…"))
+    assert not store.benchmarks()
+    assert trash.removals(store) == [removal]
+
+
+def test_after_an_error_a_benchmark_and_what_rests_on_it_are_where_they_were(
+    two: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the disk refuses")
+
+    before = _content(two)
+    monkeypatch.setattr(Folder, "remove", fail)
+    with pytest.raises(StoreError, match="refuses"):
+        two.remove_benchmark("first")
+    assert _content(two) == before
+    assert not list((two.path.parent / "trash").iterdir())
+
+
+def test_what_is_no_removal_hinders_none_and_stays(store: Store) -> None:
+    store.save_benchmark("second", frames(seed=1))
+    store.remove_benchmark("first")
+    (removal,) = trash.removals(store)
+    (removal.place / "about.json").write_text("")
+    strays = [removal.place.with_name(name) for name in ("photos-2001", "20019999T000000-00000000", "20010101-x")]
+    for stray in strays:
+        stray.mkdir()
+    trash.sweep(store.path)
+    store.remove_benchmark("second")
+    assert [each.name for each in trash.removals(store)] == ["second"]
+    assert all(stray.is_dir() for stray in strays)
+
+
+def test_of_two_removals_of_a_name_each_comes_back_and_the_last_is_first(store: Store) -> None:
+    older = store.info("first").data_hash
+    store.remove_benchmark("first")
     newer = store.save_benchmark("first", frames(seed=3)).data_hash
     store.remove_benchmark("first")
-    trash.restore(store, "first")
-    assert store.info("first").data_hash == newer
-    assert len(trash.removals(store)) == 1
+    for data_hash, removal in zip([newer, older], trash.removals(store), strict=True):
+        trash.restore(store, removal)
+        assert store.info("first").data_hash == data_hash
+        store.remove_benchmark("first")
 
 
 def test_a_benchmark_of_the_name_that_is_there_stays(store: Store) -> None:
@@ -71,14 +129,17 @@ def test_a_benchmark_of_the_name_that_is_there_stays(store: Store) -> None:
     store.save_benchmark("first", frames(seed=3))
     newer = store.info("first").data_hash
     with pytest.raises(StoreError, match="again"):
-        trash.restore(store, "first")
+        _restore(store)
     assert store.info("first").data_hash == newer
     assert trash.removals(store)
 
 
-def test_what_is_in_no_trash_is_told(store: Store) -> None:
+def test_what_is_in_the_trash_no_more_is_told(store: Store) -> None:
+    store.remove_benchmark("first")
+    (removal,) = trash.removals(store)
+    trash.restore(store, removal)
     with pytest.raises(NotFoundError, match="trash"):
-        trash.restore(store, "first")
+        trash.restore(store, removal)
 
 
 @pytest.mark.parametrize("act", [lambda store: trash.sweep(store.path), lambda store: store.remove_benchmark("second")])

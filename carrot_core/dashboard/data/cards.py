@@ -136,13 +136,15 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
             help="Compute the missing vectors, then fit CARROT-KNN and measure it."
             if info.n_readable else views.without_texts(info),
         )  # fmt: skip
-        if info.n_repeated:
+        is_own = isinstance(info, PrivateInfo)
+        removable = is_own or modes.may(Role.ADMIN)  # arms take the fitted routers away, too
+        if info.n_repeated and removable:
             with st.popover("Arms", icon=":material/call_split:", key=f"arms:{key}"):
                 _arms(info, key)
         gone = False
-        if (own := isinstance(info, PrivateInfo)) or modes.may(Role.ADMIN):
+        if removable:
             with st.popover("Remove", icon=":material/delete:", key=f"remove:{key}"):
-                back = "It cannot come back" if own else f"It can come back for {limits.TRASH_DAYS} days"
+                back = "It cannot come back" if is_own else f"It can come back for {limits.TRASH_DAYS} days"
                 st.markdown(
                     plain(
                         f"Remove {info.name} with its vectors and fitted routers? {back}; the file it came from stays "
@@ -179,7 +181,7 @@ def trash_list() -> None:
         st.caption(f"What is removed can come back for {limits.TRASH_DAYS} days.")
         for removal in benchmarks:
             if _restore_pressed("Benchmark", removal.name, removal.at, removal.place.name):
-                _restore(removal.name, partial(trash.restore, Store(), removal.name))
+                _restore(removal.name, partial(trash.restore, Store(), removal))
         for record, at in points:
             if _restore_pressed("Point", record.name, at, record.id):
                 _restore(record.name, partial(shared_points().restore, record.id))
