@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -132,7 +132,6 @@ class PointShelf:
         with self._alone("delete a point", id, Role.ADMIN):
             gone.mkdir(exist_ok=True)
             self._move(self.path(id), gone / f"{id}.json")
-            os.utime(gone / f"{id}.json")
             self._sweep()
 
     def restore(self, id: str) -> None:
@@ -153,24 +152,25 @@ class PointShelf:
     def deleted(self) -> list[tuple[ShelfPoint, datetime]]:
         """The points that `restore` brings back and when they were deleted, newest first."""
         gone = PointShelf(self.folder / _DELETED)
-        times = [
-            (record, datetime.fromtimestamp(gone.path(record.id).stat().st_mtime, UTC))
-            for record in gone.listing().points
-        ]
+        times = []
+        for record in gone.listing().points:
+            with suppress(FileNotFoundError):  # restored meanwhile
+                times.append((record, datetime.fromtimestamp(gone.path(record.id).stat().st_mtime, UTC)))
         return sorted(times, key=lambda entry: entry[1], reverse=True)
 
     def sweep(self) -> None:
-        """Remove for good what was deleted too long ago."""
+        """Remove for good what was deleted too long ago; raises the disk's own errors."""
         if (self.folder / _DELETED).exists():
             check_write(self.folder, Role.ADMIN)
-            self._sweep()
+            with FileLock(self.folder / _LOCK):
+                self._sweep()
 
     def _sweep(self) -> None:
         times = {path: path.stat().st_mtime for path in (self.folder / _DELETED).glob("*.json")}
         newest, oldest = sorted(times, key=times.__getitem__)[-limits.POINTS :], time() - limits.TRASH_DAYS * 86_400
         for path in times:
             if path not in newest or times[path] < oldest:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:
         try:
@@ -189,6 +189,7 @@ class PointShelf:
     @staticmethod
     def _move(source: Path, target: Path) -> None:
         try:
+            os.utime(source)  # first: one that is killed between the two leaves no old file for `_sweep`
             os.replace(source, target)
         except FileNotFoundError as error:
             raise NotFoundError(f"The operating point {source.stem} is not there (any more).") from error

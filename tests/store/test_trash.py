@@ -165,6 +165,24 @@ def test_what_a_session_removes_is_gone(store: Store) -> None:
     assert not list(store.path.rglob("*.duckdb"))
 
 
+def test_an_old_point_whose_deletion_was_ended_midway_is_kept_for_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, replace = PointShelf(tmp_path / "points"), os.replace
+    id = shelf.keep(point())
+    os.utime(shelf.path(id), (0, 0))
+
+    def end(source: Path, target: Path) -> None:
+        replace(source, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", end)
+    with pytest.raises(KeyboardInterrupt):
+        shelf.delete(id)
+    shelf.sweep()
+    assert [record.id for record, _ in shelf.deleted()] == [id]
+
+
 def test_a_deleted_point_is_listed_until_its_time_is_over(tmp_path: Path) -> None:
     shelf = PointShelf(tmp_path / "points")
     ids = [shelf.keep(point(note=note)) for note in ("one", "two")]

@@ -20,6 +20,7 @@ from streamlit import config
 from carrot_core.api import create_app, log_to_stderr, settings_of, warning_of
 from carrot_core.api.middleware import ANY_HOST, HardenedResponses, log
 from carrot_core.dashboard.stores import UploadBudget, sweep
+from carrot_core.errors import CarrotError
 from carrot_core.modes import by_operator, check_address, frame_ancestors
 from carrot_core.paths import app_script
 from carrot_core.points import shared_points
@@ -27,8 +28,11 @@ from carrot_core.store import Store, trash
 
 sweep()
 with by_operator():  # nobody is served yet
-    trash.sweep(Store().path)
-    shared_points().sweep()
+    try:
+        trash.sweep(Store().path)
+        shared_points().sweep()
+    except (CarrotError, OSError) as error:  # as where the home can only be read
+        log.warning("What was removed long ago stays: %s", error)
 
 
 def api_routes() -> list[BaseRoute]:
