@@ -215,6 +215,7 @@ def action(what: str, on: str, place: Path, least: Role = Role.EDITOR) -> Iterat
         check_write(place, least)
         yield
         return
+    who = person()  # first: a login may end, or the file of roles be half written, before the work is done
     _append(b"")
     outer, result = _within.set(True), "failed"
     try:
@@ -226,7 +227,6 @@ def action(what: str, on: str, place: Path, least: Role = Role.EDITOR) -> Iterat
         raise
     finally:
         _within.reset(outer)
-        who = person()
         line = {
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
             "who": "nobody" if who is None else who.name[: limits.AUDIT_CHARACTERS],
@@ -248,6 +248,7 @@ def _append(line: bytes) -> None:
                 for source, target in reversed(list(zip([path, *older], older, strict=False))):
                     if source.exists():
                         os.replace(source, target)
+                path.unlink(missing_ok=True)  # is there where no older one is to be kept
             handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 os.write(handle, line)

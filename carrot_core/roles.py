@@ -51,12 +51,22 @@ class Roles:
     default: Role | None = None
 
     def of(self, claims: Mapping[str, Any]) -> Role | None:
-        """The role by the claims of a token: of the address, else the highest of the claim, else the default."""
-        if claims.get("email_verified") is True and (role := self.people.get(str(claims.get("email")).casefold())):
-            return role
+        """The role by the claims of a token: of the address, else the highest of the claim, else the default.
+
+        An address that is not verified raises nobody's role, but nobody gets more than the role it is listed with.
+        """
+        listed = self.people.get(str(claims.get("email")).casefold())
+        if listed is not None and is_verified(claims):
+            return listed
         content = _claim(claims, self.claim)
         texts = content if isinstance(content, list) else [content]
-        return max((role for value, role in self.values.items() if value in texts), default=self.default)
+        role = max((role for value, role in self.values.items() if value in texts), default=self.default)
+        return role if role is None or listed is None else min(role, listed)
+
+
+def is_verified(claims: Mapping[str, Any]) -> bool:
+    """Whether a token says that its address is its bearer's; some providers say so in text."""
+    return str(claims.get("email_verified")).lower() == "true"
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:

@@ -120,6 +120,10 @@ GROUPS = Roles(
         (GROUPS, {"access": "owners"}, Role.VIEWER),
         (Roles({"ann@carrot.example": Role.ADMIN}), ANN, Role.ADMIN),
         (Roles({"ann@carrot.example": Role.ADMIN}), {**ANN, "email_verified": False}, None),
+        (Roles({"ann@carrot.example": Role.ADMIN}), {**ANN, "email_verified": "true"}, Role.ADMIN),
+        (Roles({"ann@carrot.example": Role.ADMIN}), {**ANN, "email_verified": "false"}, None),
+        (Roles({"ann@carrot.example": Role.VIEWER}, default=Role.EDITOR), {"email": ANN["email"]}, Role.VIEWER),
+        (Roles({"ann@carrot.example": Role.ADMIN}, default=Role.EDITOR), {"email": ANN["email"]}, Role.EDITOR),
         (Roles({"ann@carrot.example": Role.ADMIN}), {"email": ANN["email"]}, None),  # anybody may have written it
         (Roles({"ann@carrot.example": Role.ADMIN}), {**ANN, "email": "bob@carrot.example"}, None),
         (Roles(), {"access": {"groups": ["owners"]}}, None),
@@ -321,18 +325,28 @@ def test_the_log_says_who_did_what_and_when_and_no_name_forges_a_line(
     assert stat.S_IMODE((team_home / "audit.jsonl").stat().st_mode) == 0o600
 
 
-def test_the_log_is_bounded_and_loses_its_oldest_lines_first(team_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("most", [1, 3])
+def test_the_log_is_bounded_and_loses_its_oldest_lines_first(
+    team_home: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
     monkeypatch.setattr(limits, "AUDIT_BYTES", 500)
-    monkeypatch.setattr(limits, "AUDIT_FILES", 3)
+    monkeypatch.setattr(limits, "AUDIT_FILES", most)
     _team(monkeypatch, Role.EDITOR)
     for number in range(30):
         with modes.action("import", str(number), team_home):
             pass
     files = sorted(team_home.glob("audit*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
-    assert len(files) == 3
+    assert len(files) == most
     numbers = [int(json.loads(line)["on"]) for path in files for line in path.read_text().splitlines()]
     assert numbers == list(range(numbers[0], 30))
     assert all(path.stat().st_size <= 500 for path in files)
+
+
+def test_whose_login_ends_during_an_action_is_in_its_line(team_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _team(monkeypatch, Role.EDITOR)
+    with modes.action("import", "mine", team_home):
+        monkeypatch.setattr(modes, "_person_of_session", lambda: None)
+    assert [line["who"] for line in _log(team_home)] == ["ann@carrot.example"]
 
 
 def test_nothing_is_done_that_cannot_be_logged(team_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,7 +224,7 @@ def list_() -> Result:
 def remove(name: str) -> Result:
     """Remove benchmark NAME and everything computed from it; `carrot data restore NAME` brings it back."""
     open_store().remove_benchmark(name)
-    back = f"`carrot data restore` brings it back within {limits.TRASH_DAYS} days."
+    back = f"`carrot data restore {name}` brings it back within {limits.TRASH_DAYS} days."
     return {"removed": name}, f"Removed {name!r}. {back}"
 
 

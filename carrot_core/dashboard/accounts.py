@@ -15,7 +15,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from carrot_core import limits, modes
 from carrot_core.dashboard.links import plain
 from carrot_core.errors import CarrotError
-from carrot_core.roles import Person, roles
+from carrot_core.roles import Person, is_verified, roles
 
 _NEEDED = ("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url")
 _PASS = "carrot_pass"  # noqa: S105  a key of the session's state
@@ -32,12 +32,12 @@ def check_login() -> None:
     Raises
     ------
     CarrotError
-        Streamlit's secrets have no provider of logins, or the library that asks it is not installed.
+        Streamlit's secrets cannot be read or have no provider of logins, or the library that asks it is not installed.
     """
     try:
         stated = set(st.secrets.get("auth", {}))
-    except StreamlitSecretNotFoundError:
-        stated = set()
+    except StreamlitSecretNotFoundError as error:  # there are none, or they cannot be read
+        raise CarrotError(f"{modes.VARIABLE}=team needs a provider of logins (docs/hosting.md): {error}") from error
     if missing := [name for name in _NEEDED if name not in stated]:
         raise CarrotError(
             f"{modes.VARIABLE}=team needs a provider of logins: [auth] in .streamlit/secrets.toml, or in the file that "
@@ -55,7 +55,7 @@ def person() -> Person | None:
     if not claims.get("is_logged_in") or not _is_recent(claims):
         return None
     email, subject = claims.get("email"), str(claims.get("sub"))
-    if claims.get("email_verified") is True:
+    if is_verified(claims):
         return Person(str(email), roles().of(claims))
     return Person(f"{subject} ({email}, not verified)" if email else subject, roles().of(claims))
 
@@ -70,14 +70,16 @@ def _is_recent(claims: Mapping[str, Any]) -> bool:
 
 def admitted() -> bool:
     """Whether the session's person has a role; to anybody else the page says how to get in, and nothing more."""
-    who = person()
+    who, context = person(), get_script_run_ctx()
     if who is not None and who.role is not None:
-        if (context := get_script_run_ctx()) is not None:
+        if context is not None:
             _passes[context.session_id] = st.session_state.setdefault(_PASS, _Pass())
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
             st.caption(plain(f"{who.name} · {who.role.name.lower()}"), width="content")
             st.button("Log out", type="tertiary", key="log-out", on_click=st.logout)
         return True
+    if context is not None:
+        _passes.pop(context.session_id, None)
     st.title("CARROT", anchor=False)
     if who is None:
         st.write("This dashboard is a team's: log in to see it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -76,6 +77,7 @@ PAGES = (
     PageEntry("method", "Method", ":material/menu_book:", "What every word means, and how the figures are made."),
 )
 
+_log = logging.getLogger(__name__)
 _IN_APP = "carrot_in_app"
 _GOTO = "goto"
 
@@ -86,12 +88,25 @@ def run() -> None:
     The name it is called by counts like its address: a proxy may pass on to localhost what comes from anywhere.
     """
     with errors_as_text():
-        modes.check_address(st.get_option("server.address") or "")
-        if host := st.context.headers.get("Host"):
-            modes.check_address(urlsplit(f"//{host}").hostname or "")
-        if modes.is_team():
-            accounts.check_login()
+        with _for_the_log():
+            modes.check_address(st.get_option("server.address") or "")
+            if host := st.context.headers.get("Host"):
+                modes.check_address(urlsplit(f"//{host}").hostname or "")
+            if modes.is_team():
+                accounts.check_login()
         _run()
+
+
+@contextmanager
+def _for_the_log() -> Iterator[None]:
+    """What is wrong with a server that others reach stands in its log: on the page strangers would read it."""
+    try:
+        yield
+    except CarrotError as error:
+        if not modes.is_shared():
+            raise
+        _log.error("%s", error)
+        raise CarrotError("This server is not set up right; its log says why.") from error
 
 
 def _run() -> None:
@@ -99,7 +114,9 @@ def _run() -> None:
     assets = paths.app_script().parent / "assets"
     # Before the navigation: a page's own icon would become the tab's, fetched from Google's font server.
     st.set_page_config(page_icon=str(assets / "favicon.svg"), layout="wide")
-    if modes.is_team() and not accounts.admitted():
+    with _for_the_log():
+        admitted = not modes.is_team() or accounts.admitted()
+    if not admitted:
         return
     st.session_state[_IN_APP] = True
     home = PAGES[0].name
@@ -233,7 +250,9 @@ def damaged_list(damaged: Mapping[str, str]) -> None:
 def not_here(what: str) -> None:
     """Say, in a quiet line, what strangers and viewers cannot do, and where it is done."""
     whose = (
-        "Your role here is viewer; changes are an editor's" if modes.is_team() else "This site is public and read-only"
+        "You are a viewer here; only editors can change things"
+        if modes.is_team()
+        else "This site is public and read-only"
     )
     st.caption(f":material/lock: {whose}. {what} on your own machine: `carrot app`.")
 

@@ -29,7 +29,9 @@ from carrot_core.evaluation import (
     versions,
 )
 from carrot_core.evaluation.evaluate import router_bytes
+from carrot_core.modes import is_own, may
 from carrot_core.outcomes import SPLITS, Benchmark, Estimates
+from carrot_core.roles import Role
 from carrot_core.routers import BASELINES, BY_NAME_ONLY, ROUTERS, Router
 from carrot_core.routers.saving import router_from_bytes
 from carrot_core.store import Run, Store, run_id
@@ -171,13 +173,14 @@ def stored_run(store: Store, trial: Trial) -> Run | None:
 def with_router(store: Store, trial: Trial, run: Run) -> Run:
     """The run with its fitted router, which is fitted on first use, once, and stored with it.
 
-    Cross-fitting measures a router without fitting the one that serves; older programs stored none.
+    Cross-fitting measures a router without fitting the one that serves; older programs stored none. For who may not
+    change the store it is fitted each time.
     """
     if run.router_json is not None:
         return run
     document, numbers = router_bytes(*trial.setting.fits(trial.router, trial.seed, trial.params))
     run = replace(run, router_json=document, router_safetensors=numbers)
-    if document is not None:
+    if document is not None and (may(Role.EDITOR) or is_own(store.path)):
         try:
             store.save_run(run)
         except StoreError as error:  # where a store may be read and not written to

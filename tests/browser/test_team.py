@@ -108,7 +108,7 @@ def test_a_viewer_cannot_remove_what_an_admin_removes_and_restores(
 ) -> None:
     page = log_in("vi")
     open_data(page, address)
-    expect(page.get_by_text("Your role here is viewer")).to_be_visible()
+    expect(page.get_by_text("You are a viewer here")).to_be_visible()
     expect(page.get_by_role("button", name="Remove")).to_have_count(0)
     page = log_in("ann")
     open_data(page, address)

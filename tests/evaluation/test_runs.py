@@ -239,6 +239,14 @@ def test_a_router_that_was_not_stored_is_fitted_once_and_stored(store, monkeypat
     assert (stored.router_safetensors, len(fits)) == (run.router_safetensors, 1)
 
 
+def test_a_router_that_a_viewer_looks_at_is_not_stored(store, monkeypatch):
+    bench = load(store)
+    store.save_run(replace(evaluate(bench, "zero", replicates=5), router_json=None, router_safetensors=None))
+    monkeypatch.setenv("CARROT_MODE", "team")
+    monkeypatch.setattr(store, "save_run", lambda run: pytest.fail("a line of the log says that it was refused"))
+    assert fitted_router(store, Trial(bench, "zero"))[0].name == "zero"
+
+
 def test_a_router_that_cannot_be_stored_is_there_all_the_same(store, monkeypatch, caplog):
     bench = load(store)
     store.save_run(replace(evaluate(bench, "zero", replicates=5), router_json=None, router_safetensors=None))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.runtime.secrets import Secrets
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import limits, modes
@@ -155,7 +156,7 @@ def test_a_mode_that_is_not_there_is_refused_on_every_page(
     monkeypatch.setenv(modes.VARIABLE, setting)
     for name in ("overview", "data"):
         app = page(name)
-        assert modes.VARIABLE in page_text(app, "error")
+        assert "log" in page_text(app, "error")
         assert not app.title
 
 
@@ -244,6 +245,26 @@ def test_who_has_no_login_or_no_role_sees_nothing(team: Path, claims: dict[str, 
     assert "somebody" not in page_text(app)
 
 
+def test_what_is_wrong_with_a_server_is_told_in_its_log_and_to_no_stranger(
+    team: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (team / "roles.toml").write_text('[people]\n"ann@x.org" = "owner"')
+    shown = page_text(member("ann", "data", is_logged_in=False)) + page_text(member("ann", "data"))
+    assert "log" in shown
+    assert "ann@x.org" not in shown
+    assert str(team) not in shown
+    assert "ann@x.org" in caplog.text
+
+
+def test_who_has_a_role_no_more_may_send_no_files(team: Path) -> None:
+    app = member("ed", "points")  # every test's session has one id
+    (session,) = set(accounts._passes)
+    assert accounts.may_upload(session)
+    member("ed", "points", is_logged_in=False)
+    assert not accounts.may_upload(session)
+    assert accounts._PASS in app.session_state
+
+
 def test_an_address_that_anybody_may_have_written_is_no_name_in_the_log(team: Path) -> None:
     (team / "roles.toml").write_text('claim = "groups"\n[values]\nowners = "admin"')
     app = member("ann", "data", email_verified=False, groups=["owners"], sub="1234")
@@ -258,3 +279,14 @@ def test_a_team_without_a_provider_of_logins_is_refused(team: Path, monkeypatch:
         monkeypatch.setattr(st, "secrets", secrets)
         with pytest.raises(CarrotError, match="client_secret"):
             accounts.check_login()
+
+
+def test_a_file_of_secrets_that_cannot_be_read_is_called_that(
+    team: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    (tmp_path / "secrets.toml").write_text("[auth")
+    monkeypatch.setattr(st, "secrets", Secrets())
+    monkeypatch.setattr(st.config, "get_option", lambda name: [str(tmp_path / "secrets.toml")])
+    with pytest.raises(CarrotError, match=r"secrets\.toml"):
+        accounts.check_login()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from carrot_core import limits
+from carrot_core import limits, modes
 from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.data.prompts import prompt_browser
 from carrot_core.dashboard.exhibits import csv_button, priced, show
@@ -20,6 +20,7 @@ from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token
 from carrot_core.number_formats import PERCENT_COLUMN, PRICE_COLUMN, cost_basis
 from carrot_core.prices import FREE, Price
 from carrot_core.prices.files import shipped_prices
+from carrot_core.roles import Role
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.browse import LEVELS, coverage, model_summary, score_levels, token_spread
 from carrot_core.store.console import Answer, query, schema
@@ -139,7 +140,9 @@ def _schema(version: str, path: str) -> pd.DataFrame:
 
 @st.fragment
 def sql_console() -> None:
-    """A query (``?sql=``), its answer as a table and as CSV, and the list of tables."""
+    """A query (``?sql=``), its answer as a table and as CSV, and the list of tables; nothing for who may not ask."""
+    if not modes.may(Role.EDITOR):  # a fragment runs without its page
+        return
     with errors_as_text():
         store = Store()
         if not store.benchmarks():

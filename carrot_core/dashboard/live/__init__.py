@@ -12,7 +12,7 @@ import streamlit as st
 
 from carrot_core import limits, modes
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
-from carrot_core.dashboard import controls, links, shell, views
+from carrot_core.dashboard import controls, links, shell, views, work
 from carrot_core.dashboard.components.decision import live_decision, prompt_box
 from carrot_core.dashboard.exhibits import csv_button
 from carrot_core.dashboard.glossary import see, tip
@@ -24,6 +24,7 @@ from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam, shortest_lam
 from carrot_core.number_formats import lam_text, money, pays, percent
 from carrot_core.paths import shipped_data
+from carrot_core.roles import Role
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.intervals import GROUP
@@ -92,7 +93,7 @@ def nothing_to_serve(info: BenchmarkInfo) -> None:
         views.fit_button(info)
 
 
-@st.cache_resource(max_entries=4, show_spinner="Making the router ready …")
+@work.cached(max_entries=4, show_spinner="Making the router ready …")
 def load_router(version: Version, name: str, router: str) -> CarrotRouter:
     """A router ready to answer; a thread loads its encoder and training prompts."""
     carrot_router = CarrotRouter.load(name, router=router, store=Store(Path(version.path)))
@@ -237,6 +238,8 @@ def _own_prompts(version: Version, name: str) -> dict[str, str]:
 @st.fragment
 def one_prompt(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions, task: str | None) -> None:
     """The prompt box with the answer below it; ``task`` is the label of the prompt."""
+    if modes.is_team() and not modes.may(Role.VIEWER):  # a fragment runs without its page, so after the login's end
+        return
     if st.session_state.pop(_RERUN, False):
         st.rerun()  # λ is shown outside this fragment too
     with shell.errors_as_text():
