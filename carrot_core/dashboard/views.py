@@ -263,7 +263,7 @@ def _verdict(view: View, router: str, rate: float, reference: str, pool: Names, 
     return verdict_on(results, router, results.point_at(router, rate, reference, pool, tasks), reference, pool, tasks)
 
 
-@st.cache_resource(max_entries=32, show_spinner="Comparing routers …")
+@work.cached(max_entries=32, show_spinner="Comparing routers …")
 def _analysis(view: View, name: str, routers: Names) -> pd.DataFrame | None:
     return view.results.analysis(name, routers)
 
@@ -278,7 +278,7 @@ def _seeds(view: View, routers: Names) -> tuple[int, ...]:
     return view.results.seeds(routers)
 
 
-@st.cache_resource(max_entries=8, show_spinner="Comparing routers …")
+@work.cached(max_entries=8, show_spinner="Comparing routers …")
 def _comparison(view: View, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """Fits nothing but baselines."""
     return view.results.comparison(routers, seeds)

@@ -105,6 +105,8 @@ class Turns:
         if not self._waiting or time.monotonic() - job.since < self._slice_s:
             return
         with self._changed:
+            if job not in self._running:  # it is over, and a step of it still runs
+                return
             self._running.remove(job)
             self._changed.notify_all()
         self._enter(job, waiting)
@@ -116,6 +118,9 @@ _has_turn: ContextVar[bool] = ContextVar("has a turn", default=False)
 
 @contextmanager
 def _turn(waiting: Callable[[int], None]) -> Iterator[Callable[[], None]]:
+    if _has_turn.get():  # the turn of the work that this is a part of, which would wait for its own end
+        yield lambda: None
+        return
     context = get_script_run_ctx(suppress_warning=True)
     with _turns.turn("" if context is None else context.session_id, waiting) as step:
         token = _has_turn.set(True)
@@ -126,19 +131,21 @@ def _turn(waiting: Callable[[int], None]) -> Iterator[Callable[[], None]]:
 
 
 def _words(before: int) -> str:
-    return f"{before} before you …"
+    return f"Waiting: {before} {'job runs' if before == 1 else 'jobs run'} first"
 
 
 @contextmanager
-def progress(text: str, key: str) -> Iterator[Callable[[float, str], None]]:
-    """A progress bar with a Cancel button, for work that waits for its turn; gives what shows a share and a text.
+def progress(text: str, key: str = "") -> Iterator[Callable[[float, str], None]]:
+    """A progress bar for work that waits for its turn; gives what shows a share and a text.
 
-    Cancel has no code of its own: like any action of the reader, it stops the script at the next step.
+    A key adds a Cancel button, for work that a button began. It has no code of its own: like any action of the
+    reader, it stops the script at the next step.
     """
     row = st.empty()
     with row.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, text, width="stretch")
-        st.button("Cancel", key=key, icon=":material/cancel:")
+        if key:
+            st.button("Cancel", key=key, icon=":material/cancel:")
     shown = (0.0, text)
 
     def waiting(before: int) -> None:

@@ -25,7 +25,7 @@ def test_a_run_is_ended_by_its_button_where_it_waits_and_where_it_runs_and_leave
     page, other = (open_page(address, ready="h1") for _ in range(2))
     _paste(page, 2000)
     _paste(other, 10)
-    expect(other.get_by_text("1 before you")).to_be_visible(timeout=5_000)
+    expect(other.get_by_text("1 job runs first")).to_be_visible(timeout=5_000)
     other.get_by_role("button", name="Cancel").click()
     expect(other.get_by_text("no decisions were kept")).to_be_visible(timeout=5_000)
     expect(page.get_by_text("of 2,000 prompts").or_(page.get_by_text("prompts", exact=False)).first).to_be_visible()

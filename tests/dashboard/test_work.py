@@ -150,6 +150,15 @@ def test_an_error_stays_in_its_session_and_frees_the_turn(log: list[str]) -> Non
     assert second.caught is None
 
 
+def test_a_step_after_the_end_changes_nothing() -> None:
+    turns = Turns(1, 0.0)
+    with turns.turn("a", pytest.fail) as step:
+        pass
+    turns._waiting.append(work._Job("b"))
+    step()
+    assert not turns._running
+
+
 CACHED = """
 import streamlit as st
 from carrot_core.dashboard import work
@@ -168,12 +177,14 @@ try:
     square(-1)
 except ValueError as error:
     st.error(str(error))
-with work.spinner("…"):
-    st.write(square(5))  # within a turn already
+with work.spinner("…"), work.progress("…") as show:  # a part of the work, which is in its turn already
+    show(0.5, "half")
+    st.write(square(5))
 """
 
 
-def test_a_value_is_computed_in_a_turn_once_and_its_error_is_its_own() -> None:
+def test_a_value_is_computed_in_a_turn_once_and_its_error_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "_turns", Turns(1, 1e9))
     app = AppTest.from_string(CACHED).run()
     assert not app.exception
     assert app.error[0].value == "below zero"

@@ -98,14 +98,12 @@ def _whole() -> bool:
 
 
 def _simulate(world_: World, most: int) -> RateCurve:
-    place = st.empty()
+    with work.progress("Simulating …") as show:
 
-    def progress(done: int, total: int) -> None:
-        place.progress(done / total, f"Simulating: run {done} of {total}")
+        def step(done: int, total: int) -> None:
+            show(done / total, f"Simulating: run {done} of {total}")
 
-    curve = simulate(world_, [n for n in SIZES if n <= most], progress=progress, one=_run)
-    place.empty()
-    return curve
+        return simulate(world_, [n for n in SIZES if n <= most], progress=step, one=_run)
 
 
 @work.cached(max_entries=24, show_spinner="Fitting the rule …")
