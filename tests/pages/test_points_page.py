@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
 from carrot_core.dashboard import views
+from carrot_core.dashboard.points import describe_accuracy
+from carrot_core.dashboard.points import test_figures as figures_of_pages
 from carrot_core.dashboard.stores import upload_key
+from carrot_core.errors import CarrotError
 from carrot_core.paths import shipped
 from carrot_core.points import ShelfPoint, shared_points, title_and_note
 from carrot_core.points.formats import FORMATS
+from carrot_core.results import Results
 from carrot_core.results.snapshot import SnapshotResults, read
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
@@ -279,6 +284,36 @@ def test_a_damaged_file_leaves_the_others_alone(carrot_home: Path) -> None:
     app = page(bench=SNAPSHOT)
     assert "is left out" in page_text(app)
     assert "# good" in page_text(app)
+
+
+def test_a_benchmark_whose_results_are_damaged_hides_no_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = CarrotRouter.load(HEAD)
+    for lam in (0.1, 0.3):
+        shared_points().keep(head.point_file(lam=lam))
+    damaged = records()[0].point.benchmark
+    app = page(bench="routerbench-subset (snapshot)")
+
+    def results(self: views.View) -> Results:
+        if self.name == damaged:
+            raise CarrotError("A block cannot be read.")
+        return read(Path(self.version.path))
+
+    monkeypatch.setattr(views.View, "results", property(results))
+    st.cache_data.clear()
+    app.run()
+    assert not app.exception
+    for entry in records():
+        assert f":gray[Accuracy:] {describe_accuracy(entry.point.test)}" in page_text(app)
+
+
+def test_figures_are_read_once_whatever_the_note_and_the_time() -> None:
+    one = CarrotRouter.load(HEAD).point_file(lam=0.1)
+    other = one.model_copy(update={"note": "another", "created_at": "2026-01-01T00:00:00+00:00"}).sealed()
+    st.cache_data.clear()
+    figures = figures_of_pages(one)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("carrot_core.dashboard.points.figures_of", lambda *_: pytest.fail("it was read again"))
+        assert figures_of_pages(other) == figures
 
 
 def test_every_form_is_there_where_the_router_is_with_a_command_for_its_very_file() -> None:

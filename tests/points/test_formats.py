@@ -26,6 +26,7 @@ from carrot_core.curve import save_curve
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.number_formats import money
 from carrot_core.paths import PACKAGE, shipped
+from carrot_core.points import figures_of
 from carrot_core.points.formats import FORMATS, format_for, report
 from carrot_core.points.formats.report import Single, picture
 from carrot_core.serving import CarrotRouter
@@ -239,6 +240,35 @@ def test_the_report_says_the_verdict_of_the_pages(router: CarrotRouter, point: P
     for other in ({"data_hash": "0"}, {"reference": "a model of another pool"}):
         elsewhere = point.model_copy(update=other).sealed()
         assert "is not known here" in Page(file_content("html", router, elsewhere)).text
+
+
+def test_at_a_matched_lam_the_marker_stands_where_the_table_says(router: CarrotRouter) -> None:
+    """There the figures of the pages, each prompt's at a λ chosen without it, are not those in the file."""
+    matched, results = router.point_file(lam=router.default_lam), report._snapshot(router.point_file(lam=0.1))
+    assert results is not None
+    figures = figures_of(matched, results)
+    assert figures is not None
+    assert figures != matched.test
+    single = report._single(results, matched)
+    drawing = picture(router.profile.curves, {"validation": matched.validation, "test": figures}, single)
+    assert report.standalone(drawing).encode() == file_content("svg", router, matched)
+    page = file_content("html", router, matched).decode()
+    assert drawing in page
+    assert f"{100 * figures.score:.2f} % [{100 * figures.score_low:.2f}" in page
+
+
+def test_where_the_results_cannot_be_read_the_forms_have_the_points_own_figures(
+    router: CarrotRouter, point: PointFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object) -> None:
+        raise CarrotError("A block cannot be read.")
+
+    monkeypatch.setattr(report, "read", damaged)
+    page = Page(file_content("html", router, point))
+    assert "cannot be read" in page.text
+    for figures in (point.validation, point.test):
+        assert f"{100 * figures.score:.2f} % [{100 * figures.score_low:.2f}" in page.text
+    assert file_content("svg", router, point).count(b"<circle") == 2
 
 
 def test_a_curve_of_one_point_and_of_no_cost_is_drawn(router: CarrotRouter, point: PointFile) -> None:

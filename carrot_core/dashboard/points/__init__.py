@@ -120,15 +120,22 @@ def router_at(place: PointShelf, id: str) -> CarrotRouter:
 
 
 def test_figures(point: PointFile) -> PointFigures | None:
-    """Figures on test of a point as every other page gives them; those in its file where its data are not here."""
+    """Figures on test of a point as every other page gives them; those in its file where its data are not here, or
+    cannot be read: then the pages about the benchmark say what is wrong with it.
+    """
     info = benchmark_of(point)
     if point.test is None or info is None or info.data_hash != point.data_hash:
         return point.test
-    return _test_figures(views.view(info), point.digest, point)
+    decides = point.router, point.lam, point.cost_unit_usd, point.reference, point.data_hash
+    try:
+        return _test_figures(views.view(info), (*decides, point.test.model_dump_json()), point)
+    except CarrotError:
+        return point.test
 
 
 @st.cache_data(max_entries=256, show_spinner="Reading what the points do …")
-def _test_figures(view: views.View, digest: str, _point: PointFile) -> PointFigures | None:
+def _test_figures(view: views.View, key: tuple[str | float, ...], _point: PointFile) -> PointFigures | None:
+    """`figures_of`; ``key`` has all that it reads of the point, so not when it was made nor its note."""
     return figures_of(_point, view.results)
 
 

@@ -56,7 +56,7 @@ Measured = StoredResults | SnapshotResults
 
 def as_html(router: CarrotRouter, point: PointFile) -> bytes:
     """Picture, figures with their intervals, shares, prices, provenance and caveats."""
-    results = _results(point)
+    figures, single, verdict = _known(point)
     title = _escape(f"Operating point of {visible(point.router)} on {visible(point.benchmark)}")
     sections = [
         _HEAD.format(title=title),
@@ -64,8 +64,8 @@ def as_html(router: CarrotRouter, point: PointFile) -> bytes:
         f"<p>λ {lam_text(point.lam, 6)} with a cost unit of {money(point.cost_unit_usd)}: it pays "
         f"{pays(point.exchange_rate_per_usd)}.</p>",
         f"<p>{_escape(point.note)}</p>" if point.note else "",
-        *_expected(router, point, results),
-        f"<p>{_escape(_verdict(point, results))}</p>",
+        *_expected(router, point, figures, single),
+        f"<p>{_escape(verdict)}</p>",
         "<h2>Who answers, at which prices</h2>",
         _models(point),
         "<h2>Where it comes from</h2>",
@@ -103,10 +103,10 @@ def as_svg(router: CarrotRouter, point: PointFile) -> bytes:
     CarrotError
         Nothing was measured on the point's pool and prices, so there is nothing to draw.
     """
-    figures = _figures_by_split(point)
+    figures, single, _ = _known(point)
     if not figures:
         raise CarrotError("The pool or the prices of the point are its own: nothing was measured on them to draw.")
-    return standalone(picture(router.profile.curves, figures, _single(_results(point), point))).encode()
+    return standalone(picture(router.profile.curves, figures, single)).encode()
 
 
 def as_image(kind: str, router: CarrotRouter, point: PointFile) -> bytes:
@@ -114,17 +114,12 @@ def as_image(kind: str, router: CarrotRouter, point: PointFile) -> bytes:
     return image_of_svg(as_svg(router, point), SIZE, kind)
 
 
-def _figures_by_split(point: PointFile) -> dict[str, PointFigures]:
-    both = (("validation", point.validation), ("test", point.test))
-    return {name: each for name, each in both if each is not None}
-
-
-def _expected(router: CarrotRouter, point: PointFile, results: Measured | None) -> list[str]:
-    figures, single = _figures_by_split(point), _single(results, point)
+def _expected(
+    router: CarrotRouter, point: PointFile, figures: Mapping[str, PointFigures], single: Single | None
+) -> list[str]:
     if not figures:
         return ["<p>Its pool or prices are its own: nothing was measured on them, so no figures can be given.</p>"]
-    everywhere = None if results is None else figures_of(point, results)
-    rows = [[name, *_figures(everywhere or each if name == "test" else each)] for name, each in figures.items()]
+    rows = [[name, *_figures(each)] for name, each in figures.items()]
     if single is not None:
         rows.append(
             [f"{visible(single.model)} alone, test", percent(single.score, digits=2), call_cost(single.cost_usd), ""]
@@ -138,6 +133,23 @@ def _figures(figures: PointFigures) -> list[str]:
     score = percent(figures.score, figures.score_low, figures.score_high, digits=2)
     cost = call_cost(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
     return [score, cost, f"{figures.n_prompts:,}"]
+
+
+def _known(point: PointFile) -> tuple[dict[str, PointFigures], Single | None, str]:
+    """Figures by "validation" and "test", the reference alone, and the verdict, of the results that are here; where
+    there are none, or none that can be read, of the point's file alone.
+    """
+    missing = f"How the point compares with its reference, {visible(point.reference)}, on test is not known here"
+    test, single, verdict = point.test, None, f"{missing}."
+    try:
+        if (results := _results(point)) is not None:
+            test, single = figures_of(point, results), _single(results, point)
+            if (there := measured(point, results)) is not None:
+                verdict = sentence(verdict_on(results, *there, point.reference))
+    except CarrotError:
+        verdict = f"{missing}, where the results of its benchmark cannot be read."
+    both = {"validation": point.validation, "test": test}
+    return {name: each for name, each in both.items() if each is not None}, single, verdict
 
 
 def _results(point: PointFile) -> Measured | None:
@@ -158,21 +170,13 @@ def _snapshot(point: PointFile) -> SnapshotResults | None:
     return snapshot if same and snapshot.document["cost_unit_usd"] == point.cost_unit_usd else None
 
 
-def _single(results: Measured | None, point: PointFile) -> Single | None:
-    if results is None or point.reference not in results.models:
+def _single(results: Measured, point: PointFile) -> Single | None:
+    if point.reference not in results.models:
         return None
     alone = (
         results.document["single_models"] if isinstance(results, SnapshotResults) else single_models(results.setting)
     )
     return Single(point.reference, alone[point.reference]["score"], alone[point.reference]["cost_usd"])
-
-
-def _verdict(point: PointFile, results: Measured | None) -> str:
-    """The verdict on the point against its reference, as every page gives it; else that it is not known here."""
-    known = None if results is None else measured(point, results)
-    if results is not None and known is not None:
-        return sentence(verdict_on(results, *known, point.reference))
-    return f"How the point compares with its reference, {visible(point.reference)}, on test is not known here."
 
 
 def _models(point: PointFile) -> str:
