@@ -25,12 +25,13 @@ ROUTER = "router:in use"  # the session's router, by name; it goes from page to 
 _IS_SET = "rate:chosen"  # True once the reader or a link set the point; before, it is the first page's default
 _DEFAULT_ROUTERS = 2  # fitted routers that are drawn by default
 _DRAWN_ANYWAY = ("zero", "best-single")  # as the hull of the single models, and as one of them
+# The filters of `pool` by what is known of a model, at values that every model passes.
+NO_FILTERS: Mapping[str, object] = {"open_weights": False, "providers": [], "released_after": None, "latency_p95": None}
 _STALE = "stale"  # widgets that have not been drawn since the benchmark changed
 # Widgets whose options come from the benchmark.
 _OF_BENCHMARK = (
     "pool", "tasks", "routers", "along", "reference", "router", "fallback", "candidate", "solve:model",
-    "compared", "of", "areas", "model_of", "seed", "beside", "open_weights", "providers", "released_after",
-    "latency_p95", "task_label", "rare",
+    "compared", "of", "areas", "model_of", "seed", "beside", "task_label", "rare", *NO_FILTERS,
 )  # fmt: skip
 
 
@@ -115,8 +116,7 @@ def use_router(key: str) -> None:
 
 
 def open_at_router(key: str, names: Sequence[str]) -> None:
-    """Open a widget at the session's router, unless it is open already or the address sets it; call it just before
-    drawing."""
+    """Open a widget at the session's router, unless it is open already or the address sets it; call before drawing."""
     if key not in st.session_state and key not in st.query_params and (own := in_use(names)) is not None:
         st.session_state[key] = own
 

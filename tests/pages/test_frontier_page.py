@@ -126,6 +126,12 @@ def test_models_that_are_too_slow_leave_the_pool(store: Store, tmp_path: Path) -
     assert set(app.selectbox(key="reference").options[1:]) == {"acme/small"}  # of zeta/mid it is not known
     app.number_input(key="latency_p95").set_value(3.0).run()
     assert set(app.selectbox(key="reference").options[1:]) == {"acme/large", "acme/small"}
+    (models,) = (
+        frame.value["Model"]
+        for frame in page("data", bench="timed", latency_p95="2", view="Models").dataframe
+        if "Model" in frame.value
+    )
+    assert list(models) == ["acme/small"]
     assert "latency" in page_text(page("frontier", bench="timed", latency_p95="-1"), "warning")
     assert "latency_p95" not in {box.key for box in page("frontier").number_input}
 

@@ -206,7 +206,15 @@ def test_a_point_with_a_pool_is_used_with_it_at_the_same_exchange_rate(loaded: S
     exported_point = CarrotRouter.load("made", router="carrot-linear").point_file(lam=0.4, pool=MODELS[1:])
     shared_points().keep(exported_point)
     app = page(bench="made")
+    for key, value in (
+        ("latency_p95", 2.0),
+        ("providers", ["acme"]),
+        ("open_weights", True),
+        ("released_after", "2025"),
+    ):
+        app.session_state[key] = value
     click(app, "Use it")
+    assert not any(app.session_state[key] for key in ("latency_p95", "providers", "open_weights", "released_after"))
     assert app.session_state["along"] == "carrot-linear"
     assert app.session_state["pool"] == list(MODELS[1:])
     app.switch_page("pages/frontier.py").run()

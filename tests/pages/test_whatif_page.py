@@ -96,7 +96,11 @@ def test_a_factor_on_all_prices_moves_the_cost_and_goes_to_the_address() -> None
 
 
 def test_a_cap_of_latency_narrows_the_pool_where_latency_is_recorded() -> None:
-    assert "1 of 3 models pass" in captions(page(bench="other", latency_p95="2"))
+    app = page(bench="other", latency_p95="2")
+    assert "1 of 3 models pass" in captions(app)
+    next(button for button in app.button if button.label == "Reset all").click().run()
+    assert app.number_input(key="latency_p95").value is None
+    assert plain("Nothing is changed yet") in captions(app)
     assert "latency_p95" not in {box.key for box in page(bench="made").number_input}
 
 

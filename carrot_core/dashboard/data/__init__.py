@@ -16,6 +16,7 @@ from carrot_core.dashboard.exhibits import csv_button, priced, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.dashboard.views import latency_p95_s, view
 from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token_exhibit
 from carrot_core.number_formats import PERCENT_COLUMN, PRICE_COLUMN, cost_basis
 from carrot_core.prices import FREE, Price
@@ -64,7 +65,7 @@ def details(info: BenchmarkInfo) -> None:
     )  # fmt: skip
     links.check_parameter("view", links.among(views), str(choice))
     with st.expander("Pool"):
-        models = controls.pool(info.models, info.facts_by_model) or info.models
+        models = controls.pool(info.models, info.facts_by_model, latency_p95_s(view(info))) or info.models
     views[str(choice)](info, models)
 
 

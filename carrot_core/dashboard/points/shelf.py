@@ -248,6 +248,7 @@ def _set_session(point: PointFile) -> None:
     view, pool = views.view(info), () if point.test is not None else point.pool
     choices: dict[str, object] = {
         "pool": list(pool),
+        **controls.NO_FILTERS,
         "tasks": [],
         "router": point.router,
         "fallback": point.fallback,

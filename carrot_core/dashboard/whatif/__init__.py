@@ -112,7 +112,7 @@ def _fill(setting: Setting, scenario: Scenario) -> None:
 
 def _reset(setting: Setting) -> None:
     _fill(setting, Scenario())
-    st.session_state["pool"] = []
+    st.session_state.update(pool=[], **controls.NO_FILTERS)
 
 
 def _load(setting: Setting, key: str) -> None:
@@ -125,7 +125,7 @@ def _load(setting: Setting, key: str) -> None:
         st.session_state["wi_refused"] = f"{error} It was left out."
     else:
         _fill(setting, scenario)
-        st.session_state["pool"] = list(scenario.pool)
+        st.session_state.update(pool=list(scenario.pool), **controls.NO_FILTERS)
 
 
 def _editor(name: str, alt: str, **how: Any) -> pd.DataFrame:
