@@ -39,7 +39,7 @@ with for_result, shell.errors_as_text():
         ["Where the point goes", "Who answers", "What would make a model worth using", "Cascades with a verifier"]
     )
     with by_point:
-        results.drift_table(what_if, rate)
+        results.drift_table(view, router, what_if, rate)
     with by_share:
         results.share_table(what_if, rate)
     with by_price:

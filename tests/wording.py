@@ -66,6 +66,7 @@ LOADED = "Loaded: other, same, same (only you)"
 SHAPE = "3 prompts x 3 models"
 
 # What-if
+OTHER_PAGES = "The other pages say"
 POOL_OF_TWO = "models in the pool: 2"
 OFFSET_RANGE = "the offset must be from"
 NAME_AND_BASE = "needs a name and a base"

@@ -11,11 +11,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_wide_tables import read_long_table
-from carrot_core.dashboard import whatif
+from carrot_core.dashboard import views, whatif
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.whatif.results import describe_threshold, in_words
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation.runs import run_router
+from carrot_core.number_formats import call_cost, percent
 from carrot_core.store import Store
 from carrot_core.whatif.repricing import Threshold, threshold_figure
 from carrot_core.whatif.scenario import Hypothetical, Scenario, parse_scenario, scenario_json
@@ -93,6 +94,17 @@ def test_a_factor_on_all_prices_moves_the_cost_and_goes_to_the_address() -> None
     rows = drifted(app)  # at λ = 1 the cheapest model stays the cheapest
     assert rows["Same λ"]["Cost"] == pytest.approx(100)
     assert rows["Same λ"]["Points"] == 0
+
+
+def test_where_the_other_pages_have_other_figures_of_the_point_their_figures_are_told_with_why() -> None:
+    matched = page(bench="other")
+    view = views.view(next(info for info in Store().benchmarks() if info.name == "other"))
+    verdict = view.verdict("carrot-knn", float(matched.session_state["rate"]))
+    assert drifted(matched)["Before"]["Accuracy"] != pytest.approx(100 * verdict.score.value, abs=0.05)
+    assert wording.OTHER_PAGES in captions(matched)
+    assert plain(f"{percent(verdict.score.value)} at {call_cost(verdict.cost_usd.value)}") in captions(matched)
+    matched.session_state["rate"] = np.inf
+    assert wording.OTHER_PAGES not in captions(matched.run())
 
 
 def test_a_cap_of_latency_narrows_the_pool_where_latency_is_recorded() -> None:

@@ -100,8 +100,8 @@ def in_words(scenario: Scenario) -> str:
     return f"Changed: {', '.join(parts)}." if parts else "Nothing is changed yet: both curves are the same."
 
 
-def drift_table(what_if: WhatIf, rate: float) -> None:
-    """Where the operating point moves: at the same λ, and solved again."""
+def drift_table(view: views.View, router: str, what_if: WhatIf, rate: float) -> None:
+    """Where the operating point moves: at the same λ, and solved again; and why the other pages say something else."""
     points = move_point(what_if, rate)
     base = points[0]
     assert base.what == BEFORE
@@ -129,6 +129,15 @@ def drift_table(what_if: WhatIf, rate: float) -> None:
         "Accuracy and cost are of prompts that the router had not seen, with 95 % intervals. Those of a change are "
         "paired: after and before on the same prompts, so one across 0 shows no difference."
     )
+    everywhere = view.verdict(router, rate)
+    here, there = (f"{percent(at.score.value)} at {basis.text(at.cost_usd.value)}" for at in (base, everywhere))
+    if here != there:
+        st.caption(
+            shell.plain(
+                f"The other pages say {there} of this point: λ was chosen to match the best single model, so there "
+                "each prompt is at a λ chosen without it. Here all prompts are at the same λ, before and after."
+            )
+        )
     for point in points:
         if point.shortfall:
             st.caption(shell.plain(f"{point.what}: {point.shortfall}. The nearest point is shown."))
