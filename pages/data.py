@@ -31,5 +31,5 @@ st.header("Look inside")
 details(controls.benchmark(benchmarks))
 
 if modes.may(Role.EDITOR):
-    st.header("SQL")
-    sql_console()
+    with st.expander("SQL", icon=":material/database:", expanded="sql" in st.query_params):
+        sql_console()

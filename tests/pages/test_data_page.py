@@ -80,7 +80,8 @@ def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is() -> None:
     info, text = Store().info("gaps"), page_text(page()).replace("\\", "")
     cells = info.n_prompts * info.n_models
     assert f"**{info.n_prompts}** prompts · **4** models" in text
-    assert ":gray[Source:] made.parquet (by hand)" in text
+    assert ":gray[Source:] made.parquet" in text
+    assert ":gray[About:] by hand" in text
     assert ":gray[Licence:] CC0" in text
     assert wording.OWN_SPLIT in text
     assert f":gray[Missing cells:] {info.n_missing} of {cells}" in text

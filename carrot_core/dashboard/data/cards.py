@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime
 from functools import partial
 from itertools import chain, count
@@ -74,11 +74,13 @@ def _card(info: BenchmarkInfo) -> None:
         st.markdown(f"## {plain(info.name)}", width="content")
         _badges(info, fitted)
     st.markdown(f"**{info.n_prompts:,}** prompts · **{info.n_models:,}** models · **{info.n_outcomes:,}** outcomes")
-    st.markdown(_facts(info, _sizes(version, info.name), _gaps(version, info.name) if info.n_missing else ""))
-    notes = len(info.warnings)
-    of_import = f" and {notes} {'note' if notes == 1 else 'notes'} from the import" if notes else ""
-    # What ships has been looked at: its notes are what its figures do not show, and open to view.
-    with st.expander("Hash and caveats" if info.ships else f"Hash{of_import}", expanded=info.ships):
+    st.markdown(_lines(({"About": info.note} if info.note else {}) | {"Licence": _licence(info)}))
+    # What ships has been looked at: its notes are what its figures do not show.
+    notes, kind = len(info.warnings), "caveat" if info.ships else "note"
+    counted = f" and {notes} {kind}{'' if notes == 1 else 's'}{'' if info.ships else ' from the import'}"
+    with st.expander(f"Source, split, gaps, hash{counted if notes else ''}"):
+        gaps_named = _gaps(version, info.name) if info.n_missing else ""
+        st.markdown(_lines(_facts(info, _sizes(version, info.name), gaps_named)))
         name, value = ("file", info.sha256) if info.sha256 else ("content", info.data_hash)
         st.caption(f"sha256 of the {name}")
         st.code(value, language=None, wrap_lines=True)
@@ -97,16 +99,15 @@ def _badges(info: BenchmarkInfo, fitted: int) -> None:
         st.badge(f"{fitted} fitted" if fitted > 1 else "fitted", icon=":material/check:", color="green")
 
 
-def _facts(info: BenchmarkInfo, sizes: dict[str, int], gaps_named: str) -> str:
-    """Facts about a benchmark, a line each; Markdown."""
+def _facts(info: BenchmarkInfo, sizes: dict[str, int], gaps_named: str) -> dict[str, str]:
+    """Where a benchmark is from, how it is split, what is missing, and what is there more than once."""
     cells = info.n_prompts * info.n_models
     gaps = "none"
     if info.n_missing:
         gaps = f"{info.n_missing:,} of {cells:,} ({100 * info.n_missing / cells:.2g} %); {gaps_named}"
     sides = ", ".join(f"{side} {number:,}" for side, number in sizes.items())
     lines = {
-        "Source": info.source + (f" ({info.note})" if info.note else ""),
-        "Licence": _licence(info),
+        "Source": info.source,
         "Loaded": f"{info.loaded_at[:10]} {info.loaded_at[11:16]} UTC",
         "Split": f"{sides}; {info.split_rule}" if info.has_own_split else f"none of its own: judged in {FOLDS} folds",
         "Missing cells": gaps,
@@ -118,7 +119,12 @@ def _facts(info: BenchmarkInfo, sizes: dict[str, int], gaps_named: str) -> str:
         by_hash = info.n_readable - info.n_with_text
         vectors = f"; vectors of {by_hash:,} are kept, so they can be routed" if by_hash else ""
         lines["Without text"] = f"{info.n_prompts - info.n_with_text:,}{vectors}"
-    return "  \n".join(f":gray[{name}:] {plain(value)}" for name, value in lines.items())
+    return lines
+
+
+def _lines(facts: Mapping[str, str]) -> str:
+    """Markdown with a line for each fact."""
+    return "  \n".join(f":gray[{name}:] {plain(value)}" for name, value in facts.items())
 
 
 def _licence(info: BenchmarkInfo) -> str:
