@@ -91,18 +91,27 @@ def _files(where: str) -> list[tuple[fs.FileSystem, fs.FileInfo]]:
             raise NotFoundError(f"There is no file or folder {shown(where)!r}.")
         if info.type == fs.FileType.File:
             return [(system, info)]
-        below = system.get_file_info(fs.FileSelector(path, recursive=True))
-    depth = len(Path(path).parts)
-    files = [
-        (system, each)
-        for each in sorted(below, key=lambda each: each.path)
-        if each.type == fs.FileType.File
-        and each.path.endswith(".parquet")
-        and not any(part.startswith(("_", ".")) for part in Path(each.path).parts[depth:])
-    ]
+        files = [(system, each) for each, _ in files_below(system, path, ".parquet")]
     if not files:
         raise DataError(shown(where), "has no .parquet file")
     return files
+
+
+def files_below(
+    system: fs.FileSystem, folder: str, endings: str | tuple[str, ...]
+) -> list[tuple[fs.FileInfo, tuple[str, ...]]]:
+    """Files of a folder by the endings of their names, in the order of their paths, with the parts of the path in it.
+
+    What begins with ``_`` or ``.``, and what lies in a folder that does, is the work of a program, not a table.
+    """
+    depth = len(Path(folder).parts)
+    below = sorted(system.get_file_info(fs.FileSelector(folder, recursive=True)), key=lambda each: each.path)
+    files = [(each, Path(each.path).parts[depth:]) for each in below if each.type == fs.FileType.File]
+    return [
+        (each, parts)
+        for each, parts in files
+        if parts[-1].lower().endswith(endings) and not any(part.startswith(("_", ".")) for part in parts)
+    ]
 
 
 def _input(where: str, system: fs.FileSystem, info: fs.FileInfo) -> Input:

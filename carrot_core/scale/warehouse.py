@@ -30,7 +30,7 @@ from carrot_core.benchmarks.reading import ENDINGS, PACKED
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.modes import is_loopback
 from carrot_core.number_formats import size_text
-from carrot_core.scale.blocks import open_place, refusing, shown
+from carrot_core.scale.blocks import files_below, open_place, refusing, shown
 
 _UNSAFE = re.compile(r"[^\w.\- =]")
 _DATABASES = ("duckdb", "postgres", "mysql", "sqlite")
@@ -79,13 +79,13 @@ def _bring(place: str, folder: Path) -> Path:
 class _Bounded:
     """A file that takes no more bytes than may be brought here."""
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
-        self._file, self._name, self._left = file, name, limits.READ_MOST_DISK_BYTES
+    def __init__(self, file: IO[bytes], name: str, left: int) -> None:
+        self._file, self._name, self.left = file, name, left
         self.closed = False
 
     def write(self, content: Any) -> int:
-        self._left -= len(memoryview(content).cast("B"))
-        if self._left < 0:
+        self.left -= len(memoryview(content).cast("B"))
+        if self.left < 0:
             most = size_text(limits.READ_MOST_DISK_BYTES)
             raise DataError(self._name, f"has more than {most}: bring it in parts, or raise READ_MOST_DISK_BYTES")
         return self._file.write(content)
@@ -104,28 +104,34 @@ def _copied(place: str, folder: Path) -> Path:
         if info.type == fs.FileType.NotFound:
             raise NotFoundError(f"There is no file or folder {shown(place)!r}.")
         if info.type == fs.FileType.File:
-            return _file_copied(system, path, folder / _safe(info.base_name), place)
+            target = folder / _safe(info.base_name)
+            _copy(system, path, target, place, limits.READ_MOST_DISK_BYTES)
+            return target
         endings = tuple(f"{ending}{packing}" for ending in ENDINGS for packing in ("", *PACKED))
-        below = system.get_file_info(fs.FileSelector(path, recursive=True))
-        for each in below:
-            parts = [_safe(part) for part in each.path.removeprefix(path).strip("/").split("/")]
-            is_table = each.base_name.lower().endswith(endings) and not each.base_name.startswith((".", "_"))
-            if each.type == fs.FileType.File and is_table:
-                _file_copied(system, each.path, folder.joinpath(*parts), place)
+        files, left = files_below(system, path, endings), limits.READ_MOST_DISK_BYTES
+        if len(files) > limits.FOLDER_FILES:
+            raise DataError(shown(place), f"has more than {limits.FOLDER_FILES:,} files: bring it in parts")
+        for each, parts in files:
+            target = folder.joinpath(*map(_safe, parts))
+            if target.exists():
+                name = target.relative_to(folder).as_posix()
+                raise DataError(shown(place), f"has two files that are both {name!r} here: rename one of them")
+            left = _copy(system, each.path, target, place, left)
         return folder
 
 
-def _file_copied(system: fs.FileSystem, path: str, target: Path, place: str) -> Path:
+def _copy(system: fs.FileSystem, path: str, target: Path, place: str, left: int) -> int:
+    """Copy a file of at most so many bytes; how many may follow."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with system.open_input_stream(path, compression=None) as source, target.open("wb") as file:
-        _pour(source, file, shown(place))
-    return target
+        return _pour(source, file, shown(place), left)
 
 
-def _pour(source: Any, file: IO[bytes], name: str) -> None:
-    bounded = _Bounded(file, name)
+def _pour(source: Any, file: IO[bytes], name: str, left: int) -> int:
+    bounded = _Bounded(file, name, left)
     while content := source.read(_CHUNK):
         bounded.write(content)
+    return bounded.left
 
 
 class _Redirects(HTTPRedirectHandler):
@@ -155,7 +161,9 @@ def _download(place: str, folder: Path) -> Path:
     target = folder / _safe(address.path.rpartition("/")[2])
     try:
         with build_opener(_Redirects()).open(place, timeout=limits.HUB_SECONDS) as answer, target.open("wb") as file:
-            _pour(answer, file, shown(place))
+            _pour(answer, file, shown(place), limits.READ_MOST_DISK_BYTES)
+            if answer.length:  # of the Content-Length, what did not come; reading in chunks does not miss it
+                raise CarrotError(f"{shown(place)} was cut off {answer.length:,} bytes before its end: try again.")
     except (URLError, OSError, http.client.HTTPException) as error:
         raise CarrotError(f"{shown(place)} cannot be read: {getattr(error, 'reason', None) or error}.") from error
     return target
@@ -176,9 +184,11 @@ def _written(rows: Rows, folder: Path, name: str) -> Path:
     """The rows as a Parquet file."""
     schema, batches = rows
     target = folder / f"{_safe(name)}.parquet"
-    with target.open("wb") as file, pq.ParquetWriter(_Bounded(file, name), schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
+    with target.open("wb") as file:
+        bounded = _Bounded(file, name, limits.READ_MOST_DISK_BYTES)
+        with pq.ParquetWriter(bounded, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
     return target
 
 

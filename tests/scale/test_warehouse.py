@@ -38,19 +38,25 @@ ROWS = pa.table(
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The address of a server with ``results.csv``, which other paths lead to: some here, some astray."""
+    """The address of a server with ``results.csv``, which other paths lead to: some here, some astray.
+
+    ``cut.csv`` ends before its announced end.
+    """
     sink = pa.BufferOutputStream()
     pyarrow.csv.write_csv(ROWS, sink)
     leads = {"/moved": "/results.csv", "/astray": "http://169.254.169.254/secrets", "/file": "file:///etc/passwd"}
+    tables = ("/results.csv", "/cut.csv")
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
-            self.send_response(302 if path in leads else 200 if path == "/results.csv" else 404)
+            self.send_response(302 if path in leads else 200 if path in tables else 404)
             if path in leads:
                 self.send_header("Location", leads[path])
+            if path == "/cut.csv":
+                self.send_header("Content-Length", str(sink.tell() + 1))
             self.end_headers()
-            if path == "/results.csv":
+            if path in tables:
                 self.wfile.write(sink.getvalue())
 
         def log_message(self, *_: Any) -> None: ...
@@ -96,8 +102,8 @@ def test_results_elsewhere_are_imported_as_a_file_is(server: str, database: str,
     assert checked.exit_code == 0, checked.output
 
 
-@pytest.mark.parametrize("path", ["/astray", "/file", "/none"])
-def test_a_server_leads_nowhere_else(server: str, path: str) -> None:
+@pytest.mark.parametrize("path", ["/astray", "/file", "/none", "/cut.csv"])
+def test_a_server_leads_nowhere_else_and_sends_the_whole(server: str, path: str) -> None:
     with pytest.raises(CarrotError, match=path.strip("/")), brought([f"{server}{path}"]):
         pass
 
@@ -130,12 +136,35 @@ def test_where_a_redirect_is_followed_to(after: str, followed: bool) -> None:
 
 def test_a_folder_of_tables_comes_with_its_folders_and_safe_names() -> None:
     memory = fsspec.filesystem("memory")
-    for name in ("runs/large/r.csv", "runs/sm;all/.hidden.csv", "runs/sm;all/r.csv.gz", "runs/notes.md"):
-        memory.pipe(f"/{name}", b"x")
+    hidden = ("sm;all/.hidden.csv", ".ipynb_checkpoints/r.csv", "large/_delta_log/0.json", "notes.md")
+    for name in ("large/r.csv", "sm;all/r.csv.gz", *hidden):
+        memory.pipe(f"/runs/{name}", b"x")
     with brought(["fsspec+memory:///runs"]) as (folder,):
         names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     assert names == ["large/r.csv", "sm_all/r.csv.gz"]
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "limit", "most"),
+    [
+        (("a:b.csv", "a_b.csv"), "READ_MOST_DISK_BYTES", 100),
+        ((f"x{'n' * 200}.csv", f"y{'n' * 200}.csv"), "READ_MOST_DISK_BYTES", 100),
+        (("a.csv", "b.csv"), "READ_MOST_DISK_BYTES", 15),
+        (("a.csv", "b.csv"), "FOLDER_FILES", 1),
+    ],
+)
+def test_a_folder_is_brought_whole_or_not(
+    names: tuple[str, str], limit: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, limit, most)
+    for name in names:
+        (tmp_path / name).write_bytes(b"x" * 10)
+    with pytest.raises(DataError), brought([tmp_path.as_uri()]):
+        pass
+    (tmp_path / names[1]).unlink()
+    with brought([tmp_path.as_uri()]) as (folder,):
+        assert [path.read_bytes() for path in folder.iterdir()] == [b"x" * 10]
 
 
 def test_no_more_is_brought_than_may_be(server: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
