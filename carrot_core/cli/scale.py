@@ -47,10 +47,18 @@ def _place_options(command: Command) -> Command:
     return command
 
 
+def _each_once(_context: click.Context, _option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
 def _column_options(command: Command) -> Command:
     for option in (
         click.option(
-            "--keep", multiple=True, metavar="COLUMN", help="Only this column of INPUT; repeat for more (default: all)."
+            "--keep",
+            multiple=True,
+            callback=_each_once,
+            metavar="COLUMN",
+            help="Only this column of INPUT; repeat for more (default: all).",
         ),
         click.option("--column", default="prompt", show_default=True, help="Column of INPUT that has the prompts."),
     ):
@@ -119,7 +127,13 @@ def _decide(
 
 @scale.command()
 @_place_options
-@click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all).")
+@click.option(
+    "--pool",
+    multiple=True,
+    callback=_each_once,
+    metavar="MODEL",
+    help="Only this model; repeat for more (default: all).",
+)
 @click.option(
     "--cost-unit-usd", type=click.FloatRange(0, min_open=True), help="u, for λ (default: the most expensive model)."
 )
@@ -142,13 +156,14 @@ def frontier(pool: tuple[str, ...], cost_unit_usd: float | None, **where: Any) -
 
 def _run(work: Callable[[list[Input]], Work], verb: str, places: tuple[str, ...], out: str, **options: Any) -> Result:
     from carrot_core.scale import find_inputs, run
+    from carrot_core.scale.blocks import shown
 
     inputs = find_inputs(places)
     with progress(verb, " rows") as advance:
         document = run(work(inputs), inputs, out, **options, progress=advance)
-    lines = [f"{document['rows']:,} rows in {document['blocks']:,} blocks are in {out}."]
+    lines = [f"{document['rows']:,} rows in {document['blocks']:,} blocks are in {shown(out)}."]
     if document["done_before"]:
         lines.append(f"{document['done_before']:,} blocks were done before.")
     if document["unused"]:
         lines.append(f"{document['unused']:,} rows could not be used: no prompt, or not every model observed.")
-    return {"out": out, **document}, "\n".join(lines)
+    return {"out": shown(out), **document}, "\n".join(lines)

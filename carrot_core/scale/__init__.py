@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from carrot_core.embedding import Progress
 from carrot_core.errors import CarrotError
-from carrot_core.scale.blocks import Block, Input, Report, Results, blocks_of, find_inputs, read_block
+from carrot_core.scale.blocks import Block, Input, Report, Results, blocks_of, find_inputs, read_block, shown
 from carrot_core.scale.work import Curve, Embed, Estimate, Route, Work
 
 __all__ = ["Curve", "Embed", "Estimate", "Route", "Work", "find_inputs", "run"]
@@ -52,10 +53,14 @@ def run(
         A file lacks a column, the folder holds the results of another run, or Ray is not there.
     """
     started = time.monotonic()
+    if "://" not in out:  # a process of Ray has another working folder
+        out = str(Path(out).absolute())
     for each in inputs:
         work.columns(each.schema)
         if f"{out}/".startswith(f"{each.where.rstrip('/')}/"):
-            raise CarrotError(f"--out lies in {each.where!r}, where its files would be read too: give another folder.")
+            raise CarrotError(
+                f"--out lies in {shown(each.where)!r}, where its files would be read too: give another folder."
+            )
     rows_each = block_rows or work.block_rows
     blocks = blocks_of(inputs, rows_each)
     results = Results(out, work.parts)

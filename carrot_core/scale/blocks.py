@@ -261,8 +261,11 @@ def open_place(where: str) -> tuple[fs.FileSystem, str]:
 
 
 def shown(where: str) -> str:
-    """A place without what may be secret in its address: a password before the host, a signature at the end."""
-    return re.sub(r"(?<=://)[^/@]*@|\?.*$", "", where) if "://" in where else where
+    """A place without what may be secret in its address: a password before the host, a signature at the end.
+
+    A key may hold ``/`` and ``@``: with a colon after the name, all up to the last ``@`` is taken for it.
+    """
+    return re.sub(r"(?s)(?<=://)(?:[^/@:]*:.*@|[^/@]*@)|\?.*$", "", where) if "://" in where else where
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from socket import getaddrinfo
 from typing import IO, Any
@@ -150,20 +150,39 @@ class _Redirects(HTTPRedirectHandler):
 
 
 def _is_public(address: SplitResult) -> bool:
-    found = getaddrinfo(address.hostname or "", address.port or 443)
-    return all(ip_address(str(each[4][0]).partition("%")[0]).is_global for each in found)
+    """Whether all addresses of a host are public; what it is resolved to later, TLS asks for the host's certificate."""
+    answers = getaddrinfo(address.hostname or "", address.port or 443)
+    return all(_is_open(ip_address(str(each[4][0]).partition("%")[0])) for each in answers)
+
+
+def _is_open(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address is one machine of the open network; what stands for one of IPv4 is taken for that one."""
+    inner = address.sixtofour if isinstance(address, IPv6Address) else None
+    if inner is not None:
+        return _is_open(inner)
+    # of those that Python calls global, reserved are the ones that a gateway takes for private ones (64:ff9b::/96)
+    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def _download(place: str, folder: Path) -> Path:
-    address = urlsplit(place)
-    if address.scheme == "http" and not is_loopback(address.hostname or ""):
-        raise CarrotError(f"{shown(place)} has no TLS, so anyone on the way can change it: give the https address.")
-    target = folder / _safe(address.path.rpartition("/")[2])
     try:
+        address = urlsplit(place)
+        if address.username is not None:
+            raise CarrotError(
+                f"{shown(place)} has a name or a password before its host, which is not sent: leave it out."
+            )
+        if address.scheme == "http" and not is_loopback(address.hostname or ""):
+            raise CarrotError(f"{shown(place)} has no TLS, so anyone on the way can change it: give the https address.")
+        target = folder / _safe(address.path.rpartition("/")[2])
         with build_opener(_Redirects()).open(place, timeout=limits.HUB_SECONDS) as answer, target.open("wb") as file:
             _pour(answer, file, shown(place), limits.READ_MOST_DISK_BYTES)
             if answer.length:  # of the Content-Length, what did not come; reading in chunks does not miss it
                 raise CarrotError(f"{shown(place)} was cut off {answer.length:,} bytes before its end: try again.")
+    except (ValueError, http.client.InvalidURL) as error:  # their texts hold parts of the address
+        raise CarrotError(
+            f"{shown(place)} is no web address, or leads to none: look at its host and its port, and write spaces and "
+            "letters beyond ASCII as %20, %C3%A9 and so on."
+        ) from error
     except (URLError, OSError, http.client.HTTPException) as error:
         raise CarrotError(f"{shown(place)} cannot be read: {getattr(error, 'reason', None) or error}.") from error
     return target

@@ -181,7 +181,10 @@ class Route(_RowByRow):
 
     def __call__(self, table: pa.Table) -> tuple[pa.Table, int]:
         texts, task = _usable(table[self.column], self.column), self._task_in(table.schema)
-        labels = [None] * len(table) if task is None else table[task].cast(pa.string()).to_pylist()
+        try:
+            labels = [None] * len(table) if task is None else table[task].cast(pa.string()).to_pylist()
+        except pa.ArrowException as error:
+            raise DataError(f"column {task!r}", f"must hold task labels, which are texts: {error}") from error
         made = self._decide(list(texts.values()), [labels[row] for row in texts])
         return self.beside(table, list(texts), made)
 
@@ -233,6 +236,11 @@ class Curve:
         ]
 
     def columns(self, schema: pa.Schema) -> list[str]:
+        if not self.models:
+            raise CarrotError(
+                "There are no estimates: no column ends in '|est_score'. Run `carrot scale estimate` on these files, "
+                "and give the folder it writes."
+            )
         names = [name for table in self._names() for name in table]
         if wrong := [name for name in names if schema.names.count(name) != 1]:
             raise CarrotError(f"There must be one column {wrong[0]!r}; the file has: {names_listed(schema.names)}.")

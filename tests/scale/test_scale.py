@@ -181,6 +181,7 @@ def test_chats_as_structs_are_read(quick: Embed, tmp_path: Path) -> None:
         ({"prompt": ["a"]}, Embed(encoder="x", keep=("prompt_id",)), "prompt_id"),
         ({"prompt": [1.5]}, Embed(encoder="x"), "float"),
         ({"a": [1.0], "a|est_score": [1.0], "a|est_cost_usd": [1.0]}, Curve(models=("a",)), r"a\|cost_usd"),
+        ({"a": [1.0], "a|cost_usd": [1.0]}, Curve(models=()), "carrot scale estimate"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(
@@ -251,12 +252,31 @@ class TestDecisions:
         assert sent.decide(PROMPTS[:20], lam=0.3).records() == router.decide(PROMPTS[:20], lam=0.3).records()
 
 
+def test_a_folder_of_results_is_one_place_wherever_a_process_stands(
+    quick: Embed, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inputs, elsewhere = find_inputs(["prompts"]), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    run(quick, inputs, "out", progress=lambda *_: os.chdir(elsewhere))
+    assert as_read(tmp_path / "out")["prompt"].tolist() == PROMPTS
+    assert not list(elsewhere.iterdir())
+
+
+def test_task_labels_that_are_no_texts_are_refused(quick: Embed) -> None:
+    router: Any = None  # is not reached
+    with pytest.raises(DataError, match="task"):
+        Route(router=router)(pa.table({"prompt": ["a"], "task": [["x"]]}))
+
+
 def carrot(*arguments: Any) -> Result:
     return CliRunner().invoke(main, ["scale", *map(str, arguments)])
 
 
 def test_the_command_line_goes_the_whole_way(quick: Embed, prompts: Path, tmp_path: Path, carrot_home: Path) -> None:
-    done = carrot("embed", prompts, "--out", tmp_path / "v", "--keep", "prompt_id", "--block-rows", "64", "--json")
+    done = carrot(
+        "embed", prompts, "--out", tmp_path / "v", *["--keep", "prompt_id"] * 2, "--block-rows", "64", "--json"
+    )
     assert json.loads(done.stdout)["rows"] == N, done.output
     assert as_read(tmp_path / "v").columns.tolist() == ["prompt_id", "embedding"]
     refused = carrot("route", prompts, "--out", tmp_path / "d")
@@ -274,6 +294,8 @@ def test_the_command_line_goes_the_whole_way(quick: Embed, prompts: Path, tmp_pa
     curve = as_read(tmp_path / "c" / FRONTIER)
     assert curve["score"].tolist() == [1.0, 0.5]  # b then a on the first prompt; a on the second
     assert curve["cost_usd"].tolist() == [1.5, 1.0]
+    alone = carrot("frontier", tmp_path / "wide.parquet", "--out", tmp_path / "a", *["--pool", "a"] * 2, "--json")
+    assert json.loads(alone.stdout)["model_scores"] == {"a": 0.5}, alone.output
 
 
 @pytest.mark.slow

@@ -45,6 +45,7 @@ def server() -> Iterator[str]:
     sink = pa.BufferOutputStream()
     pyarrow.csv.write_csv(ROWS, sink)
     leads = {"/moved": "/results.csv", "/astray": "http://169.254.169.254/secrets", "/file": "file:///etc/passwd"}
+    leads |= {"/port": "https://example.org:99999/x", "/label": f"https://{'x' * 70}.org/x"}
     tables = ("/results.csv", "/cut.csv")
 
     class Handler(BaseHTTPRequestHandler):
@@ -102,7 +103,7 @@ def test_results_elsewhere_are_imported_as_a_file_is(server: str, database: str,
     assert checked.exit_code == 0, checked.output
 
 
-@pytest.mark.parametrize("path", ["/astray", "/file", "/none", "/cut.csv"])
+@pytest.mark.parametrize("path", ["/astray", "/file", "/none", "/cut.csv", "/port", "/label"])
 def test_a_server_leads_nowhere_else_and_sends_the_whole(server: str, path: str) -> None:
     with pytest.raises(CarrotError, match=path.strip("/")), brought([f"{server}{path}"]):
         pass
@@ -121,6 +122,12 @@ def test_a_server_leads_nowhere_else_and_sends_the_whole(server: str, path: str)
         ("https://[::1]/x", False),
         ("https://[::ffff:10.0.0.1]/x", False),
         ("ftp://1.1.1.1/x", False),
+        ("https://224.0.1.1/x", False),
+        ("https://[ff0e::1]/x", False),
+        ("https://[2002:a00:7::1]/x", False),
+        ("https://[2002:101:101::1]/x", True),
+        ("https://[64:ff9b::a00:7]/x", False),
+        ("https://[2606:4700:4700::1111]/x", True),
     ],
 )
 def test_where_a_redirect_is_followed_to(after: str, followed: bool) -> None:
@@ -178,6 +185,14 @@ def test_no_more_is_brought_than_may_be(server: str, database: str, monkeypatch:
     "place",
     [
         "https://user:secret@127.0.0.1:1/x.csv?key=secret",
+        "https://user:secret@127.0.0.1/x.csv",
+        "https://user:a/secret@127.0.0.1/x.csv",
+        "https://127.0.0.1:1/é.csv?key=secret",
+        "https://127.0.0.1:1/x y.csv?key=secret",
+        "https://[::1/x.csv?key=secret",
+        "https://127.0.0.1:99999/x.csv?key=secret",
+        "s3://AKIA:ab/secret@bucket/x",
+        "s3://AKIA:a@b/secret@bucket/x",
         "http://user:secret@example.org/x.csv",
         "foo://user:secret@bucket/x.csv?key=secret",
         "fsspec+memory://user:secret@bucket/none?key=secret",
