@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +72,20 @@ class Report:
 def find_inputs(places: Sequence[str]) -> list[Input]:
     """The Parquet files of some files and folders, in the order of the places and of their paths.
 
-    In folders those that end in ``.parquet`` count, at any depth; names that begin with ``_`` or ``.`` do not.
+    In folders those that end in ``.parquet`` count, at any depth; names that begin with ``_`` or ``.`` do not. A file
+    that several places name counts once.
 
     Raises
     ------
     NotFoundError, DataError, CarrotError
         There is no such file, it is no Parquet file, a folder has none, or the place cannot be reached.
     """
-    named = [(where, *each) for where in places for each in _files(where)]
+    named: dict[tuple[str, str], tuple[str, fs.FileSystem, fs.FileInfo]] = {}
+    for where in places:
+        for system, info in _files(where):
+            named.setdefault(_identity(system, info.path), (where, system, info))
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        return list(threads.map(lambda each: _input(*each), named))
+        return list(threads.map(lambda each: _input(*each), named.values()))
 
 
 def _files(where: str) -> list[tuple[fs.FileSystem, fs.FileInfo]]:
@@ -145,10 +150,10 @@ def read_block(block: Block, columns_of: Callable[[pa.Schema], list[str]]) -> pa
             start = max(block.first - before, 0)
             parts.append(batch.select(columns).slice(start, max(block.first + block.rows - before - start, 0)))
             before += len(batch)
-    table = pa.Table.from_batches(parts)
-    if len(table) != block.rows:
-        raise DataError(block.path, f"has {len(table):,} of the {block.rows:,} rows of block {block.number} left")
-    return table
+    rows = sum(map(len, parts))
+    if rows != block.rows:
+        raise DataError(block.path, f"has {rows:,} of the {block.rows:,} rows of block {block.number} left")
+    return pa.Table.from_batches(parts)
 
 
 class Results:
@@ -178,13 +183,11 @@ class Results:
         with refusing(self.where):
             system, folder = open_place(self.where)
             names = {info.base_name for info in system.get_file_info(fs.FileSelector(folder, allow_not_found=True))}
-            if RUN not in names:
-                if names:
+            if RUN not in names:  # the first file there is, so a kill before it leaves nothing else
+                if not all(map(_is_unfinished, names)):
                     raise CarrotError(f"{shown(self.where)!r} has other files in it: give --out a new folder.")
-                for place in (self._parts, DONE):
-                    system.create_dir(f"{folder}/{place}".rstrip("/"), recursive=True)
+                system.create_dir(folder, recursive=True)
                 self._write(RUN, json.dumps(document, indent=2).encode())
-                return {}
             before = json.loads(self._read(RUN))
             other = [name for name in document.keys() | before.keys() if document.get(name) != before.get(name)]
             if other:
@@ -192,8 +195,11 @@ class Results:
                     f"{shown(self.where)!r} holds the results of another run ({', '.join(sorted(other))} differ, see "
                     f"{RUN} there): give --out another folder, or remove this one."
                 )
+            for place in (self._parts, DONE):
+                system.create_dir(f"{folder}/{place}".rstrip("/"), recursive=True)
             marks = system.get_file_info(fs.FileSelector(f"{folder}/{DONE}"))
-        numbers = [int(info.base_name) for info in marks if info.base_name.isdigit()]
+        # a mark without a byte is what a machine that lost its power may leave: that block is done again
+        numbers = [int(info.base_name) for info in marks if info.base_name.isdigit() and info.size]
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             return dict(zip(numbers, threads.map(self._report, numbers), strict=True))
 
@@ -201,8 +207,8 @@ class Results:
         """The report of a block that is done, else None."""
         with refusing(self.where):
             system, folder = open_place(self.where)
-            there = system.get_file_info(f"{folder}/{DONE}/{block.number:06}").type == fs.FileType.File
-        return self._report(block.number) if there else None
+            mark = system.get_file_info(f"{folder}/{DONE}/{block.number:06}")
+        return self._report(block.number) if mark.size else None
 
     def write(self, block: Block, table: pa.Table, report: Report) -> None:
         """Keep the table of a block and mark the block as done."""
@@ -230,7 +236,7 @@ class Results:
                 self._write(name, sink.getvalue())
             system, folder = open_place(self.where)
             for info in system.get_file_info(fs.FileSelector(folder, recursive=True)):
-                if info.base_name.startswith(".") and info.base_name.endswith(".part"):
+                if _is_unfinished(info.base_name):
                     system.delete_file(info.path)
 
     def _report(self, number: int) -> Report:
@@ -252,12 +258,29 @@ class Results:
         system.move(unfinished, f"{place}/{base}")
 
 
+def _is_unfinished(name: str) -> bool:
+    """Whether a file is what a killed process was writing."""
+    return name.startswith(".") and name.endswith(".part")
+
+
 def open_place(where: str) -> tuple[fs.FileSystem, str]:
     """File system of a place, and its path there."""
     if "://" in where:
         system, path = fs.FileSystem.from_uri(where)
         return system, path.rstrip("/")
     return fs.LocalFileSystem(), str(Path(where).absolute())
+
+
+def _identity(system: fs.FileSystem, path: str) -> tuple[str, str]:
+    """The same for any two names of one file or folder."""
+    return system.type_name, realpath(path) if isinstance(system, fs.LocalFileSystem) else path.rstrip("/")
+
+
+def lies_in(inner: str, outer: str) -> bool:
+    """Whether a place is another one or below it, by whatever names."""
+    with refusing(inner):
+        (kind, path), (other, above) = (_identity(*open_place(where)) for where in (inner, outer))
+    return kind == other and f"{path}/".startswith(f"{above.rstrip('/')}/")
 
 
 def shown(where: str) -> str:

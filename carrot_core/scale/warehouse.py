@@ -69,10 +69,9 @@ def _bring(place: str, folder: Path) -> Path:
     if scheme in _DATABASES:
         return _from_database(scheme, rest, folder)
     if scheme == "iceberg":
-        catalog, table = _parts(rest)
-        return _written(_iceberg_rows(catalog, table), folder, table)
+        return _from_iceberg(rest, folder)
     if scheme == "delta":
-        return _written(_delta_rows(rest), folder, rest.rstrip("/").rpartition("/")[2])
+        return _from_delta(rest, folder)
     return _copied(place, folder)
 
 
@@ -188,9 +187,6 @@ def _download(place: str, folder: Path) -> Path:
     return target
 
 
-Rows = tuple[pa.Schema, Iterator[pa.RecordBatch]]
-
-
 def _parts(address: str) -> tuple[str, str]:
     """The place of a table, and its name there."""
     where, mark, table = address.rpartition("#")
@@ -199,14 +195,13 @@ def _parts(address: str) -> tuple[str, str]:
     return where, table
 
 
-def _written(rows: Rows, folder: Path, name: str) -> Path:
+def _written(rows: pa.RecordBatchReader, folder: Path, name: str) -> Path:
     """The rows as a Parquet file."""
-    schema, batches = rows
     target = folder / f"{_safe(name)}.parquet"
     with target.open("wb") as file:
         bounded = _Bounded(file, name, limits.READ_MOST_DISK_BYTES)
-        with pq.ParquetWriter(bounded, schema) as writer:
-            for batch in batches:
+        with pq.ParquetWriter(bounded, rows.schema) as writer:
+            for batch in rows:
                 writer.write_batch(batch)
     return target
 
@@ -224,8 +219,7 @@ def _from_database(kind: str, address: str, folder: Path) -> Path:
                 connection.execute(f"load {kind}")
             connection.execute(f"attach {literal(where)} as other (type {kind}, read_only)")
             lock_down(connection)
-            reader = connection.sql(f"from {name}").to_arrow_reader(_ROWS)
-            return _written((reader.schema, iter(reader)), folder, table)
+            return _written(connection.sql(f"from {name}").to_arrow_reader(_ROWS), folder, table)
         except (duckdb.Error, RuntimeError, pa.ArrowException) as error:
             text = str(error).replace(where, "…").partition("\n")[0]
             install = f"python -c \"import duckdb; duckdb.install_extension('{kind}')\""
@@ -233,20 +227,22 @@ def _from_database(kind: str, address: str, folder: Path) -> Path:
             raise CarrotError(f"The table {table!r} of {kind} cannot be read: {text}.{remedy}") from error
 
 
-def _delta_rows(place: str) -> Rows:
+def _from_delta(place: str, folder: Path) -> Path:
     try:
         from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError, TableNotFoundError
+        from deltalake.exceptions import DeltaError
     except ImportError as error:
         raise CarrotError("delta: needs a package: run `pip install deltalake`.") from error
     try:
         reader = DeltaTable(place).to_pyarrow_dataset().scanner().to_reader()
-    except (DeltaError, TableNotFoundError, OSError, ValueError) as error:
-        raise CarrotError(f"The Delta table {shown(place)!r} cannot be read: {error}.") from error
-    return reader.schema, iter(reader)
+        return _written(reader, folder, place.rstrip("/").rpartition("/")[2])
+    except (DeltaError, pa.ArrowException, OSError, ValueError) as error:
+        text = str(error).replace(place, shown(place))
+        raise CarrotError(f"The Delta table {shown(place)!r} cannot be read: {text}.") from error
 
 
-def _iceberg_rows(catalog: str, table: str) -> Rows:
+def _from_iceberg(address: str, folder: Path) -> Path:
+    catalog, table = _parts(address)
     try:
         from pyiceberg.catalog import load_catalog
         from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
@@ -254,6 +250,6 @@ def _iceberg_rows(catalog: str, table: str) -> Rows:
         raise CarrotError("iceberg: needs a package: run `pip install 'pyiceberg[pyarrow]'`.") from error
     try:
         reader = load_catalog(catalog or None).load_table(table).scan().to_arrow_batch_reader()
-    except (NoSuchTableError, NoSuchNamespaceError, OSError, ValueError) as error:
+        return _written(reader, folder, table)
+    except (NoSuchTableError, NoSuchNamespaceError, pa.ArrowException, OSError, ValueError) as error:
         raise CarrotError(f"The Iceberg table {table!r} cannot be read: {error}.") from error
-    return reader.schema, iter(reader)

@@ -29,6 +29,7 @@ from carrot_core.frontier import sweep
 from carrot_core.outcomes import Estimates, Outcomes
 from carrot_core.scale import Curve, Embed, Estimate, Route, find_inputs, run
 from carrot_core.scale import work as scale_work
+from carrot_core.scale.blocks import Results, blocks_of, read_block
 from carrot_core.scale.work import EDGES, FRONTIER
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.summary import route_file
@@ -128,8 +129,9 @@ def test_a_block_that_was_not_marked_is_done_again_into_the_same_file(
     out, inputs = tmp_path / "out", find_inputs([str(prompts)])
     run(quick, inputs, str(out), block_rows=50)
     (out / "_done" / "000001").unlink()
+    (out / "_done" / "000002").write_bytes(b"")  # as power that was lost may leave it
     said = run(quick, inputs, str(out), block_rows=50)
-    assert said["done_before"] == said["blocks"] - 1
+    assert said["done_before"] == said["blocks"] - 2
     assert as_read(out)["prompt"].tolist() == PROMPTS
 
 
@@ -147,7 +149,8 @@ def test_a_folder_with_other_files_is_left_alone(quick: Embed, prompts: Path, tm
     out = tmp_path / "mine"
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
-    for folder in (out, prompts, prompts / "out"):
+    (tmp_path / "link").symlink_to(prompts)
+    for folder in (out, prompts, f"{prompts}/out", f"{tmp_path}/mine/../prompts/out", f"{tmp_path}/link/out"):
         with pytest.raises(CarrotError, match="give"):
             run(quick, find_inputs([str(prompts)]), str(folder))
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
@@ -261,6 +264,38 @@ def test_a_folder_of_results_is_one_place_wherever_a_process_stands(
     run(quick, inputs, "out", progress=lambda *_: os.chdir(elsewhere))
     assert as_read(tmp_path / "out")["prompt"].tolist() == PROMPTS
     assert not list(elsewhere.iterdir())
+
+
+def test_a_kill_before_the_first_file_leaves_a_folder_to_go_on_with(
+    quick: Embed, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, out = find_inputs([str(prompts)]), tmp_path / "out"
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killing:
+        killing.setattr(Results, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(quick, inputs, str(out))
+    (out / "._run.json.0123.part").write_bytes(b"half a fi")
+    assert run(quick, inputs, str(out))["done_before"] == 0
+    assert as_read(out)["prompt"].tolist() == PROMPTS
+
+
+def test_a_file_that_several_places_name_is_read_once(prompts: Path) -> None:
+    names = [str(prompts / "a.parquet"), f"{prompts}/../prompts", f"file://{prompts}/b.parquet"]
+    assert [Path(each.path).name for each in find_inputs(names)] == ["a.parquet", "b.parquet"]
+
+
+@pytest.mark.parametrize("name", ["a", "b"])  # of two row groups, and of one
+def test_a_file_that_lost_its_rows_is_refused(quick: Embed, prompts: Path, name: str) -> None:
+    file = prompts / f"{name}.parquet"
+    block = blocks_of(find_inputs([str(file)]), 100)[-1]
+    assert len(read_block(block, quick.columns)) == block.rows
+    pq.write_table(pq.read_table(file).slice(0, 0), file)
+    with pytest.raises(CarrotError, match=file.name):
+        read_block(block, quick.columns)
 
 
 def test_task_labels_that_are_no_texts_are_refused(quick: Embed) -> None:
