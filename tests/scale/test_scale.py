@@ -333,6 +333,14 @@ def test_the_command_line_goes_the_whole_way(quick: Embed, prompts: Path, tmp_pa
     assert json.loads(alone.stdout)["model_scores"] == {"a": 0.5}, alone.output
 
 
+def test_no_key_of_an_address_is_printed(quick: Embed, prompts: Path) -> None:
+    out = f"fsspec+memory://user:se/cret@bucket{prompts}/out"
+    for places in ([prompts], [out]):  # the second is in itself
+        said = carrot("embed", *places, "--out", out, "--keep", "prompt")
+        assert "/out" in said.output
+        assert "cret" not in said.output
+
+
 @pytest.mark.slow
 def test_buckets_are_read_and_written(quick: Embed, prompts: Path, bucket: str) -> None:
     for file in prompts.glob("[ab].parquet"):

@@ -44,6 +44,7 @@ def server() -> Iterator[str]:
     """
     sink = pa.BufferOutputStream()
     pyarrow.csv.write_csv(ROWS, sink)
+    content = sink.getvalue().to_pybytes()
     leads = {"/moved": "/results.csv", "/astray": "http://169.254.169.254/secrets", "/file": "file:///etc/passwd"}
     leads |= {"/port": "https://example.org:99999/x", "/label": f"https://{'x' * 70}.org/x"}
     tables = ("/results.csv", "/cut.csv")
@@ -55,10 +56,10 @@ def server() -> Iterator[str]:
             if path in leads:
                 self.send_header("Location", leads[path])
             if path == "/cut.csv":
-                self.send_header("Content-Length", str(sink.tell() + 1))
+                self.send_header("Content-Length", str(len(content) + 1))
             self.end_headers()
             if path in tables:
-                self.wfile.write(sink.getvalue())
+                self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None: ...
 
