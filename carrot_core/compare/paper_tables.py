@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.bootstrap import LEAST_PROMPTS, Interval, bootstrap_counts, weighted_means
+from carrot_core.bootstrap import LEAST_PROMPTS, Interval, bootstrap_counts, weighted_means, weights_on
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.quality import usage_of
@@ -116,7 +116,8 @@ def _intervals(here: Frontier, reference: FloatArray, rates: list[float | None])
         return [{} for _ in rates]
     rows = np.arange(here.n_prompts)
     chosen = {rate: here.outcomes.score[rows, here.choices(rate)] for rate in rates if rate is not None}
-    replicates = weighted_means(np.column_stack([reference, *chosen.values()]), bootstrap_counts(here.n_prompts))
+    weights = weights_on(here, bootstrap_counts(here.n_prompts))
+    replicates = weighted_means(np.column_stack([reference, *chosen.values()]), weights)
     by_rate: dict[float | None, dict[str, float]] = {None: {}}
     for place, (rate, score) in enumerate(chosen.items(), start=1):
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carrot_core.errors import CarrotError
 from carrot_core.evaluation.leakage import normal
 from carrot_core.frontier import FloatArray
 from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes, pick, positions
@@ -100,8 +101,16 @@ def standing_for_all(bench: Benchmark, estimates: Estimates) -> tuple[Estimates,
     """Estimates that look at outcomes, the outcomes they are measured on, and `donors_of`, for all prompts.
 
     A prompt with a gap has the estimates and the outcomes of its donor, so that shares of models are right as well.
+
+    Raises
+    ------
+    CarrotError
+        No prompt has every outcome.
     """
-    donors = donors_of(bench.pool(estimates.models))
+    pool = bench.pool(estimates.models)
+    if not pool.outcomes.complete.any():
+        raise CarrotError(f"No prompt of {bench.name!r} has an outcome of all {len(pool.models)} models.")
+    donors = donors_of(pool)
     place = {prompt_id: row for row, prompt_id in enumerate(estimates.prompt_ids)}
     rows = np.array([place[bench.prompt_ids[donor]] for donor in donors], dtype=np.intp)
     columns, measured = positions(estimates.models, bench.models), bench.measured

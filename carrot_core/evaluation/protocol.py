@@ -289,7 +289,7 @@ class Setting:
         curve = replace(sweep(table, outcomes, self.models), donors=donors)
         if part.latency_s is None or np.isnan(part.latency_s).all(axis=0).any():
             return curve
-        rows = positions(curve.outcomes.prompt_ids, part.prompt_ids, "prompt")
+        rows = positions(curve.outcomes.prompt_ids, part.prompt_ids, "prompt") if donors is None else donors
         return replace(curve, call_s=part.latency_s[np.ix_(rows, positions(self.models, part.models))])
 
     def n_incomplete(self, split: str) -> int:

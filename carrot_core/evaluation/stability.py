@@ -79,7 +79,7 @@ def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> SampleSolution
 
 def _cap_again(curve: Frontier, cap_usd: float, weights: Weights) -> SampleSolutions:
     """The rate at which the last prompt with a weight comes under the cap."""
-    crossing = crossings_of_cap(curve, cap_usd)
+    crossing, weights = crossings_of_cap(curve, cap_usd), weights_on(curve, weights)
     last = np.max(np.where(weights > 0, crossing[:, None], -1.0), axis=0, initial=-1.0)
     within = np.array([np.nan if rate < 0 else _inside(curve, rate) for rate in last.tolist()])
     return SampleSolutions(within, np.isfinite(last) & (last >= 0))
@@ -247,18 +247,19 @@ def by_task(
     weights = (
         np.stack([validation_tasks == task for task in tasks], axis=1) if tasks else np.empty((validation.n_prompts, 0))
     )
-    again = solve_again(validation, replace(goal, confidence=EVEN), weights.astype(np.uint8))
+    whole = replace(validation, donors=None)  # a task's prompts are all of it: none is drawn with another's
+    again = solve_again(whole, replace(goal, confidence=EVEN), weights.astype(np.uint8))
     rows = []
     for place, task in enumerate(tasks):
-        here, own = np.flatnonzero(report_tasks == task), float(again.rate_per_usd[place])
+        here, own = report.rows(report_tasks == task), float(again.rate_per_usd[place])
         none = bool(np.isnan(own))
-        score, cost = _intervals(report, here, rate_per_usd, replicates)
-        alone = [np.nan, np.nan] if none else _outcomes_at(report, here, own).mean(axis=0).tolist()
+        score, cost = _intervals(here, rate_per_usd, replicates)
+        alone = [np.nan, np.nan] if none else _outcomes_at(here, own).mean(axis=0).tolist()
         rows.append(
             {
                 "task": task,
                 "n_validation": int(weights[:, place].sum()),
-                "n_reported": len(here),
+                "n_reported": here.n_prompts,
                 "lam_alone": np.nan if none else float(lam_of_rate(own, setting.cost_unit_usd)),
                 "reached_alone": None if none else bool(again.reached[place]),
                 **{f"score{end}": value for end, value in _ends(score)},
@@ -270,16 +271,16 @@ def by_task(
     return pd.DataFrame(rows)
 
 
-def _outcomes_at(curve: Frontier, rows: npt.NDArray[np.intp], rate: float) -> FloatArray:
-    """(n, 2) score and cost of the choices for some prompts."""
-    columns = curve.choices(rate)[rows]
+def _outcomes_at(curve: Frontier, rate: float) -> FloatArray:
+    """(n, 2) score and cost of the choices."""
+    rows, columns = np.arange(curve.n_prompts), curve.choices(rate)
     return np.column_stack([curve.outcomes.score[rows, columns], curve.paid_usd[rows, columns]])
 
 
-def _intervals(curve: Frontier, rows: npt.NDArray[np.intp], rate: float, replicates: int) -> tuple[Interval, Interval]:
-    table = _outcomes_at(curve, rows, rate)
-    enough = len(table) >= LEAST_PROMPTS
-    means = weighted_means(table, bootstrap_counts(len(table), replicates)) if enough else np.full((1, 2), np.nan)
+def _intervals(curve: Frontier, rate: float, replicates: int) -> tuple[Interval, Interval]:
+    table, means = _outcomes_at(curve, rate), np.full((1, 2), np.nan)
+    if len(table) >= LEAST_PROMPTS:
+        means = weighted_means(table, weights_on(curve, bootstrap_counts(len(table), replicates)))
     score, cost = (Interval.of(float(table[:, k].mean()), means[:, k]) for k in range(2))
     return score, cost
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.bootstrap import LEAST_PROMPTS, Interval, bootstrap_weights
+from carrot_core.bootstrap import LEAST_PROMPTS, Interval, bootstrap_counts, weighted_means, weights_on
 from carrot_core.csv_latex import escape, tabular
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.comparison import BEST_SINGLE, MEAN, UNFAIR, Comparison
@@ -54,7 +54,8 @@ def by_task(
         gain = score[rows, chosen][here] - score[here, column]
         low, high = np.nan, np.nan
         if len(gain) >= LEAST_PROMPTS:
-            low, high = np.quantile(gain @ bootstrap_weights(len(gain), replicates), [0.025, 0.975])
+            weights = weights_on(frontier.rows(here), bootstrap_counts(len(gain), replicates))
+            low, high = np.quantile(weighted_means(gain[:, None], weights), [0.025, 0.975])
         spent, reference_cost = paid[rows, chosen][here].mean(), cost[here, column].mean()
         records.append(
             {

@@ -59,6 +59,7 @@ class Scene:
     n_dropped, n_incomplete : prompts left out because a model was not observed there, and prompts on which estimates
         stand in for such models.
     costless : models that are not drawn, since none of their costs is recorded.
+    absent : routers that are not drawn, since they need a prompt with every outcome and there is none.
     pool : models that short names tell apart, where they are more than those drawn.
     model_latency_s, hull_latency_s : (2, M) mean and 95th percentile of the seconds of each model's calls, and (H,)
         mean seconds along the hull; None where some model's are not recorded.
@@ -90,6 +91,7 @@ class Scene:
     chosen_on: ReadableCurve | None = None
     n_incomplete: int = 0
     costless: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     pool: tuple[str, ...] = ()
     model_latency_s: FloatArray | None = None
     hull_latency_s: FloatArray | None = None
@@ -186,6 +188,9 @@ def caption(scene: Scene, *, hull: bool = True) -> str:
     )
     left_out += f" {gaps_note(scene.n_incomplete)}" if scene.n_incomplete else ""
     left_out += f" {costless_note(scene.costless)}" if scene.costless else ""
+    if scene.absent:
+        who = _names([label(name) for name in scene.absent])
+        left_out += f" Not drawn: {who}; no prompt has an outcome of all {len(scene.models)} models."
     band = " The band is a 95 % interval over prompts." if scene.active_curve.band is not None else ""
     mixes = "; the thin dotted line without marks mixes them without looking at the prompt."
     return (
@@ -263,15 +268,18 @@ def compose(
     palette : as in `Scene`.
     """
     tables = {**routers, **{name: setting.baselines[name] for name in baselines if name in setting.baselines}}
-    curves = {name: setting.frontier(table, setting.report_on) for name, table in tables.items()}
-    if active not in curves:
-        raise CarrotError(f"{label(active)} is not among the curves: {', '.join(map(label, curves))}.")
-    active_curve = curves[active]
-    if active_curve.n_prompts == 0:
+    ids = set(setting.test.prompt_ids)
+    absent = [name for name, table in tables.items() if ids.isdisjoint(table[setting.report_on].prompt_ids)]
+    absent += [name for name in baselines if name not in tables]
+    if active in absent:
         raise CarrotError(
             f"No {setting.report_on} prompt has an outcome of all {len(setting.models)} models: "
             "choose a smaller pool or fewer filters."
         )
+    curves = {name: setting.frontier(table, setting.report_on) for name, table in tables.items() if name not in absent}
+    if active not in curves:
+        raise CarrotError(f"{label(active)} is not among the curves: {', '.join(map(label, curves))}.")
+    active_curve = curves[active]
     zero = setting.frontier(setting.baselines["zero"], setting.report_on)
     return Scene(
         title=title,
@@ -291,6 +299,7 @@ def compose(
         n_dropped=0,
         n_incomplete=setting.n_incomplete(setting.report_on),
         costless=setting.costless,
+        absent=tuple(absent),
         active=active,
         chosen_on=setting.frontier(tables[active], "validation"),
         model_latency_s=None if active_curve.call_s is None else latency_of_models(active_curve.call_s),

@@ -17,7 +17,7 @@ import numpy as np
 from filelock import FileLock
 
 from carrot_core import limits, paths
-from carrot_core.bootstrap import Interval, bootstrap_counts, weighted_means
+from carrot_core.bootstrap import Interval, bootstrap_counts, weighted_means, weights_on
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
 from carrot_core.modes import action, check_write
@@ -286,16 +286,19 @@ def paired(one: PointFile, on_one: Frontier, other: PointFile, on_other: Frontie
     """
     if on_one.outcomes.prompt_ids != on_other.outcomes.prompt_ids:
         return None
-    apart = np.column_stack(_chosen(one, on_one)) - np.column_stack(_chosen(other, on_other))
-    replicates = weighted_means(apart, bootstrap_counts(len(apart)))
-    score, cost = (Interval.of(float(apart[:, k].mean()), replicates[:, k]) for k in range(2))
+    drawn = bootstrap_counts(on_one.n_prompts)
+    (value, means), (other_value, other_means) = (
+        (table.mean(axis=0), weighted_means(table, weights_on(curve, drawn)))
+        for curve, table in ((on_one, _chosen(one, on_one)), (on_other, _chosen(other, on_other)))
+    )
+    score, cost = map(Interval.of, (value - other_value).tolist(), (means - other_means).T)
     return Difference(score, cost, paired=True)
 
 
-def _chosen(point: PointFile, curve: Frontier) -> tuple[FloatArray, FloatArray]:
-    """(n,) score and cost of the model that the point chooses for each prompt."""
+def _chosen(point: PointFile, curve: Frontier) -> FloatArray:
+    """(n, 2) score and cost of the model that the point chooses for each prompt."""
     rows, chosen = np.arange(curve.n_prompts), curve.choices(rate_of_lam(point.lam, point.cost_unit_usd))
-    return curve.outcomes.score[rows, chosen], curve.paid_usd[rows, chosen]
+    return np.column_stack([curve.outcomes.score[rows, chosen], curve.paid_usd[rows, chosen]])
 
 
 def unpaired(one: PointFigures, other: PointFigures) -> Difference:

@@ -76,7 +76,8 @@ class StoredResults:
 
     @property
     def baselines(self) -> Names:
-        return tuple(BASELINES)
+        complete = self.setting.test.outcomes.complete.any()
+        return tuple(name for name in BASELINES if complete or name != "oracle")
 
     @property
     def models(self) -> Names:
@@ -228,12 +229,13 @@ class StoredResults:
 def _within(setting: Setting, estimates: Mapping[str, Estimates]) -> dict[str, Estimates]:
     """Estimates by split of more models and prompts on those of a setting; none where they cannot be so used.
 
-    That is where all the router's models are left out, or one that a cascade calls.
+    That is where all the router's models are left out, or one that a cascade calls, or where it has estimates of none
+    of the prompts, as one that needs every outcome.
     """
     tables = {}
     for split, table in setting.own(estimates).items():
         pool = [model for model in table.models if model in setting.models]
-        if not pool or (table.cost_is_paid and len(pool) < len(table.models)):
+        if not pool or not table.prompt_ids or (table.cost_is_paid and len(pool) < len(table.models)):
             return {}
         tables[split] = table.pool(pool)
     return tables

@@ -13,12 +13,19 @@ import numpy.typing as npt
 import pytest
 
 from carrot_core.bootstrap import bootstrap_counts, replicate, weighted_means
+from carrot_core.compare.paper_tables import spider
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation import evaluate, make_setting
+from carrot_core.evaluation import Setting, evaluate, make_setting, stability, tables
 from carrot_core.evaluation.measure import report_set
 from carrot_core.evaluation.missing import costless_note, donors_of, gaps_by_model, standing_for_all, without_gaps
+from carrot_core.evaluation.solve import Goal
+from carrot_core.figures.scene import caption, compose, label
+from carrot_core.frontier import Frontier
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from carrot_core.points import paired
+from carrot_core.results.source import StoredResults
 from tests.made import made
+from tests.points.test_difference import point
 
 N, MODELS, TASKS = 300, 6, 4
 MECHANISMS = ("by chance", "by task", "by the first model")
@@ -149,6 +156,41 @@ def test_whoever_looks_at_outcomes_is_measured_where_all_are_there_and_stands_fo
     assert gappy.outcomes.complete[donors].all()
 
 
+def standing_in(n: int = 400, every: int = 10) -> tuple[Setting, Frontier]:
+    """A setting of two models, of which the second was seen on each tenth prompt, and its oracle's curve."""
+    rng, seen = np.random.default_rng(4), np.arange(n) % every == 0
+    score, cost = (rng.random((n, 2)) < 0.5).astype(float), rng.uniform(1e-4, 1e-2, (n, 2))
+    ids = tuple(map(str, range(n)))
+    bench = Benchmark("two", Outcomes(ids, ("a", "b"), score, cost), (None,) * n, ("t",) * n, np.full(n, "test"),
+                      latency_s=rng.random((n, 2)))  # fmt: skip
+    protocol = make_setting(with_gaps(bench, np.column_stack([np.ones(n, dtype=bool), seen])), n_folds=3)
+    return protocol, protocol.frontier(protocol.baseline("oracle"), "all")
+
+
+def test_prompts_with_the_outcomes_of_another_are_drawn_with_it_wherever_there_is_an_interval() -> None:
+    protocol, curve = standing_in()
+    assert curve.donors is not None
+    rows, drawn = np.arange(400), bootstrap_counts(400, 300)[curve.rows(np.ones(400, dtype=bool)).donors]
+    gain = (curve.outcomes.score[rows, curve.choices(0.0)] - curve.outcomes.score[:, 0])[:, None]
+    low, high = np.quantile(weighted_means(gain, drawn), [0.025, 0.975])
+    row = tables.by_task(curve, protocol.test.tasks, 0.0, "a", 300).iloc[0]
+    assert (row.difference_low, row.difference_high) == pytest.approx((low, high))
+    assert curve.call_s is not None
+    assert protocol.test.latency_s is not None
+    np.testing.assert_array_equal(curve.call_s, protocol.test.latency_s[curve.donors])  # of the prompt that was called
+
+    oracle = protocol.baseline("oracle")
+    width = high - low
+    shares = spider(protocol, {"oracle": oracle}).query("way == 'honest'").dropna(subset="score_low")
+    ends = stability.by_task(protocol, oracle, Goal(cap_usd=1.0), 0.0, 300).iloc[0]
+    alone = protocol.frontier(protocol.baselines["zero"], "all")
+    apart = paired(point(lam=0.0), curve, point(lam=0.0), alone)
+    assert apart is not None
+    assert (shares.score_high - shares.score_low > width / 2).all()
+    assert ends.score_high - ends.score_low > width / 2
+    assert apart.score.high - apart.score.low > width / 2
+
+
 def test_no_draw_of_an_oracle_costs_less_than_the_cheapest_calls() -> None:
     bench = world(np.random.default_rng(2))
     gappy = with_gaps(bench, observed_cells(bench, "by the first model", np.random.default_rng(3)))
@@ -161,6 +203,32 @@ def test_no_draw_of_an_oracle_costs_less_than_the_cheapest_calls() -> None:
     assert draws.score[:, 0] == pytest.approx(on.oracle)  # at λ = 0, in every draw
     part = curve.rows(np.array(bench.tasks) == "t0")
     assert (part.cost_error_usd > 0).all()
+
+
+def test_where_no_prompt_of_a_task_has_every_outcome_who_looks_at_them_is_left_out_and_named() -> None:
+    rng = np.random.default_rng(8)
+    score, cost = (rng.random((120, 2)) < 0.5).astype(float), rng.uniform(1e-4, 1e-2, (120, 2))
+    task, ids = np.repeat(["t1", "t2"], 60), tuple(map(str, range(120)))
+    bench = Benchmark("two", Outcomes(ids, ("a", "b"), score, cost), (None,) * 120, tuple(task.tolist()),
+                      np.full(120, "test"))  # fmt: skip
+    seen = np.ones((120, 2), dtype=bool)
+    seen[60:] = np.arange(60)[:, None] % 2 == [0, 1]
+    protocol = make_setting(with_gaps(bench, seen), n_folds=3)
+    oracle, part = protocol.baseline("oracle"), protocol.narrowed(None, ("t2",))
+    with pytest.raises(CarrotError, match="all 2 models"):
+        part.frontier(oracle, "all")
+    scene = compose(part, {"cascade": oracle}, title="", active="zero", baselines=["zero", "oracle"])
+    assert [curve.name for curve in scene.curves] == ["zero"]
+    assert scene.absent == ("cascade", "oracle")
+    assert all(label(name) in caption(scene) for name in scene.absent)
+    with pytest.raises(CarrotError, match="all 2 models"):
+        compose(part, {"cascade": oracle}, title="", active="cascade", baselines=["zero"])
+    stored = StoredResults("two", protocol, {"cascade": oracle}, {}, None)
+    assert stored.fitted == ("cascade",)
+    assert "oracle" in stored.baselines
+    stored = stored.within((), ("t2",))
+    assert stored.fitted == ()
+    assert "oracle" not in stored.baselines
 
 
 def test_every_prompt_counts_and_no_router_beats_the_oracle() -> None:

@@ -53,7 +53,8 @@ def usable(names: Sequence[str], options: Collection[str]) -> tuple[str, ...]:
     """Those of the routers that can choose among the pool; the page says which cannot, and stops without any."""
     others = [_label(name) for name in names if name not in options]
     if others:
-        st.caption(plain(f"Not shown, as models that they choose among or call are left out: {', '.join(others)}."))
+        why = "models that they choose among or call are left out, or no prompt here has every outcome they look at"
+        st.caption(plain(f"Not shown, as {why}: {', '.join(others)}."))
     if len(others) == len(names):
         st.stop()
     return tuple(name for name in names if name in options)
