@@ -95,7 +95,7 @@ def read_long_table(
     with open_table(paths, names, others, columns, reading=reading) as table, refusing(paths):
         if not table.types.keys() >= set(NEEDED):
             table = replace(table, paths=tuple(paths_in(preview(as_paths(paths)[0], 100, reading))))
-        table = _prepared(told_apart(table), where, reading)
+        table = told_apart(_prepared(table, where, reading))
         unknown = [table.columns.get(name, name) for name in table.types if name not in names]
         warnings = [f"Columns that are not kept: {', '.join(unknown)}."] if unknown else []
         facts = facts_in(table) if "model" in table.types else ({}, [])

@@ -168,10 +168,12 @@ def told_apart(table: TableFile) -> TableFile:
     """
     notes = list[str]()
     cell = [name for name in ("prompt_id", "model", "sample") if name in table.types]
-    for fact, name in (("effort", "model || '/' || effort"), ("provider", "provider || '/' || model")):
+    for fact in ("effort", "provider"):
         if not {"prompt_id", "model", fact} <= table.types.keys():
             continue
-        several = f"select model from file group by {', '.join(cell)} having count(distinct nullif({fact}, '')) > 1"  # noqa: S608
+        text = f"nullif({fact}::varchar, '')"
+        name = f"model || '/' || {text}" if fact == "effort" else f"{text} || '/' || model"
+        several = f"select model from file group by {', '.join(cell)} having count(distinct {text}) > 1"  # noqa: S608
         models = [model for (model,) in table.connection.execute(f"select distinct * from ({several})").fetchall()]  # noqa: S608
         if not models:
             continue
@@ -180,7 +182,7 @@ def told_apart(table: TableFile) -> TableFile:
             table = replace(table, types=table.types | {"base_model": "VARCHAR"})
         table.connection.execute(
             f"update file set model = {name}, base_model = coalesce(base_model, model) "  # noqa: S608
-            f"where list_contains($models, model) and nullif({fact}, '') is not null",
+            f"where list_contains($models, model) and {text} is not null",
             {"models": models},
         )
         notes.append(

@@ -185,8 +185,22 @@ def test_one_model_by_several_efforts_or_providers_is_several_models(
     assert frames.models["model"].tolist() == names
     assert frames.models["base_model"].tolist()[:2] == ["gpt", "gpt"]
     assert any(fact in note for note in frames.warnings)
+    alone = read_long_table(tmp_path / "t.csv", where=f"model in ('gpt', 'other') and coalesce({fact}, '') <> 'low'")
+    assert alone.models["model"].tolist() == ["gpt", "other"]  # what is left needs no other name
     one = table[(table[fact] == "") | ((table[fact] == "high") == (table["prompt_id"] < "p3"))]
     assert read_long_table(write(one, tmp_path / "o.csv")).models["model"].tolist() == ["gpt", "other"]
+
+
+@pytest.mark.parametrize(("values", "words"), [((1, 2), ("1", "2")), ((True, False), ("true", "false"))])
+@pytest.mark.parametrize("fact", ["effort", "provider"])
+def test_efforts_and_providers_may_be_numbers_or_truths(
+    tmp_path: Path, fact: str, values: tuple[object, object], words: tuple[str, str]
+) -> None:
+    table = long_table(models=("a", "b"))
+    table[fact] = [values[0] if model == "a" else values[1] for model in table["model"]]
+    frames = read_long_table(write(table.assign(model="gpt"), tmp_path / "t.parquet"))
+    names = [f"gpt/{word}" if fact == "effort" else f"{word}/gpt" for word in words]
+    assert frames.models["model"].tolist() == sorted(names)
 
 
 def test_nearly_the_same_names_are_told(tmp_path: Path) -> None:
