@@ -245,6 +245,15 @@ def test_who_has_no_login_or_no_role_sees_nothing(team: Path, claims: dict[str, 
     assert "somebody" not in page_text(app)
 
 
+@pytest.mark.parametrize(("place", "call"), [("data", "sql_console()"), ("live", "one_prompt(None, None, None, None)")])
+def test_a_part_that_runs_without_its_page_shows_nothing_after_the_login(team: Path, place: str, call: str) -> None:
+    name = call.partition("(")[0]
+    app = AppTest.from_string(f"from carrot_core.dashboard.{place} import {name}\n{call}", default_timeout=60).run()
+    assert not app.exception
+    assert not page_text(app)
+    assert not app.text_area
+
+
 def test_what_is_wrong_with_a_server_is_told_in_its_log_and_to_no_stranger(
     team: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
