@@ -60,8 +60,7 @@ def json_lines(path: Path, out: Path) -> list[str]:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         line = text.count("\n", 0, error.pos) + 1
-        ends_early = not text[error.pos :].strip()
-        where = "its end is missing" if ends_early else f"line {line:,}, character {error.colno:,}"
+        where = f"line {line:,}, character {error.colno:,}" if text[error.pos :].strip() else "its end is missing"
         remedy = "Write one array of objects, or one object a line."
         raise DataError(path.name, [Problem(f"cannot be read as JSON: {where}", remedy)]) from error
     except (RecursionError, ValueError) as error:
@@ -70,7 +69,7 @@ def json_lines(path: Path, out: Path) -> list[str]:
     if not lists[0][1]:
         remedy = "Write one array of objects, each with its columns by name."
         raise DataError(path.name, [Problem("holds no list of records", remedy)])
-    ranks = [len(guess_columns(_names(records))) for _, records in lists]
+    ranks = [_rank(records) for _, records in lists]
     best = max(range(len(lists)), key=lambda at: (ranks[at], len(lists[at][1])))
     place, records = lists[best]
     others = [other for (other, _), rank in zip(lists, ranks, strict=True) if rank == ranks[best] and other != place]
@@ -135,8 +134,9 @@ class _RecordFile:
         self.file.write(json.dumps(value) + "\n")
 
 
-def _names(records: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys(name for record in records[:_NAMED] for name in record))
+def _rank(records: Sequence[Record]) -> int:
+    """How many columns of records have a meaning, those of a model in a wide table included."""
+    return len(guess_columns({name.rpartition("|")[2] for record in records[:_NAMED] for name in record}))
 
 
 def _lists(place: str, value: Any, levels: int) -> Iterator[tuple[str, Sequence[Record]]]:
@@ -158,11 +158,11 @@ def _columns(place: str, value: Record) -> Iterator[tuple[str, Sequence[Record]]
     columns = list(value.values())
     if len(columns) > 1 and all(isinstance(column, dict) and column for column in columns):
         keys = list(columns[0])
-        if all(list(column) == keys for column in columns) and not any(
-            isinstance(cell, dict) for column in columns for cell in column.values()
-        ):
-            yield place, [{name: value[name][key] for name in value} for key in keys]
-            yield place, [{"key": key, **record} for key, record in value.items()]
+        cells = [cell for column in columns for cell in column.values()]
+        if all(list(column) == keys for column in columns) and not any(isinstance(cell, dict) for cell in cells):
+            of_columns = [{name: value[name][key] for name in value} for key in keys]
+            by_name = [{"key": name, **record} for name, record in value.items()]
+            yield place, by_name if _rank(columns) > _rank(of_columns) else of_columns
     if len(columns) > 1 and all(isinstance(column, list) and len(column) == len(columns[0]) > 0 for column in columns):
         yield place, [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
 
@@ -215,13 +215,15 @@ def _check_workbook(path: Path) -> None:
 
 
 def _header(sheet: Any) -> tuple[int, list[str]]:
-    """Row and names of a sheet's columns: of its first rows the one with the most names that have a meaning."""
+    """Row and names of a sheet's columns: the first row with cells or, of more cells, the row with most meaning."""
     rows: list[tuple[int, list[str]]] = [(1, [])]
     for number, row in enumerate(sheet.iter_rows(max_row=_HEADER_ROWS, values_only=True), 1):
         names = [_cell(value) for value in row]
         while names and not names[-1]:
             names.pop()
         rows += [(number, names)] if names else []
+    first = max(len(names) - names.count("") for number, names in rows if number == 1)
+    rows = [row for row in rows if row[0] == 1 or first < 2 or len(row[1]) - row[1].count("") > first]
     return max(rows, key=lambda row: (len(guess_columns(row[1])), bool(row[1]), -row[0]))
 
 

@@ -362,6 +362,25 @@ def test_the_header_of_a_sheet_may_be_further_down(tmp_path: Path) -> None:
     assert any("row 3" in note for note in frames.warnings)
 
 
+OWN = {"prompt_id": "Frage", "model": "Modell", "score": "Punkte", "cost_usd": "Kosten"}
+GERMAN = pd.DataFrame({"Frage": ["query", "q2"] * 2, "Modell": ["a", "a", "b", "b"], "Punkte": [1, 0, 1, 1]}).assign(
+    Kosten=0.01
+)
+
+
+def test_columns_with_names_of_their_own_are_mapped(tmp_path: Path) -> None:
+    GERMAN.iloc[[0, 2]].to_json(tmp_path / "t.json")  # fewer rows than columns
+    assert read_any(tmp_path / "t.json", columns=OWN).prompts["prompt_id"].tolist() == ["query"]
+    GERMAN.to_excel(tmp_path / "t.xlsx", index=False)  # a cell of the data has the name of a column
+    assert read_any(tmp_path / "t.xlsx", columns=OWN).prompts["prompt_id"].tolist() == ["q2", "query"]
+
+
+def test_a_wide_table_of_few_prompts_is_read_as_its_columns(tmp_path: Path) -> None:
+    columns = {"prompt_id": ["q0", "q1"], "a": [1, 0], "a|cost_usd": [0.1, 0.1], "b": [0, 1], "b|cost_usd": [0.2, 0.2]}
+    pd.DataFrame(columns).to_json(tmp_path / "t.json")
+    assert read_any(tmp_path / "t.json").prompts["prompt_id"].tolist() == ["q0", "q1"]
+
+
 def test_records_by_their_ids_are_read_and_lists_beside_are_told(tmp_path: Path) -> None:
     wide = {f"q{at}": {"a": 1, "a|cost_usd": 0.1, "b": 0, "b|cost_usd": 0.2} for at in range(3)}
     (tmp_path / "ids.json").write_text(json.dumps(wide))
