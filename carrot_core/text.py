@@ -22,6 +22,7 @@ _EFFORTS = frozenset(("none", "minimal", "low", "medium", "high", "xhigh", "max"
 _USERS = ("user", "human")
 _SPEAKERS = ("human", "user", "ai", "gpt", "assistant", "system", "tool", "function")  # of ShareGPT and LangChain
 _LISTS = ("messages", "conversations", "contents", "input")  # what lists of messages stand under
+_BESIDE_INPUT = ("instruction", "output")  # of a task in Alpaca's form, whose input alone is not the prompt
 _TEXT_PARTS = ("text", "input_text")
 # Strings, numbers, constants and brackets: all that a list of messages has as Python writes it.
 _PYTHON = re.compile(
@@ -133,8 +134,27 @@ def chat_messages(prompt: Prompt) -> Collection[Mapping[str, Any]] | None:
             return None
         value = _parsed(prompt)
     if isinstance(value, Mapping):
-        value = next((value[key] for key in _LISTS if key in value), None)
+        value = _chat_in(value)
     return value if is_chat(value) else None
+
+
+def _chat_in(request: Mapping[str, Any]) -> Collection[Mapping[str, Any]] | None:
+    """The first of the lists of a request that is a chat; None where none is."""
+    return next((turns for key in _LISTS if is_chat(turns := _turns(key, request))), None)
+
+
+def _turns(key: str, request: Mapping[str, Any]) -> object:
+    """What stands under a key, as its API reads it: nobody's contents are the user's, and calls are no messages."""
+    value = request.get(key)
+    if key == "input" and isinstance(value, str) and request.keys().isdisjoint(_BESIDE_INPUT):
+        return [{"role": "user", "content": value}]
+    if not _is_list(value) or not all(isinstance(turn, Mapping) for turn in value):
+        return value
+    if key == "contents":
+        return [turn if "role" in turn or "parts" not in turn else {"role": "user", **turn} for turn in value]
+    if key == "input":
+        return [turn for turn in value if _role(turn) is not None or not isinstance(turn.get("type"), str)] or value
+    return value
 
 
 def _parsed(text: str) -> Any:
@@ -203,11 +223,15 @@ def _content_text(message: Mapping[str, Any]) -> str:
     content = message.get("content", message.get("value", message.get("parts")))
     if isinstance(content, str):
         return content
-    parts = content if _is_list(content) else ()
-    texts = (
-        part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type", "text") in _TEXT_PARTS
-    )
-    return "\n".join(text for text in texts if isinstance(text, str))
+    texts = map(_part_text, content) if _is_list(content) else ()
+    return "\n".join(text for text in texts if text is not None)
+
+
+def _part_text(part: object) -> str | None:
+    """The text of a part, which may be a text itself; None where it is something else."""
+    if isinstance(part, Mapping):
+        part = part.get("text") if part.get("type", "text") in _TEXT_PARTS else None
+    return part if isinstance(part, str) else None
 
 
 def join_surrogates(text: str) -> str:

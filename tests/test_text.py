@@ -57,6 +57,11 @@ def test_a_sentence_keeps_its_lines_and_the_names_made_visible_before() -> None:
 
 ODD = "It's \"so\"\n[{'role'"
 ASK = {"role": "user", "content": "Why?"}
+CALLS = [
+    {"type": "reasoning", "id": "r", "summary": []},
+    {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c"},
+    {"type": "function_call_output", "call_id": "c", "output": "1"},
+]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +82,15 @@ ASK = {"role": "user", "content": "Why?"}
         ({"conversations": [{"from": "system", "value": "Be kind."}, {"from": "human", "value": "Why?"}]}, "Why?"),
         ({"contents": [{"role": "user", "parts": [{"text": "Why?"}, {"inline_data": {}}]}]}, "Why?"),
         ({"input": [{"role": "user", "content": [{"type": "input_text", "text": "Why?"}]}]}, "Why?"),
+        ({"contents": [{"role": "user", "parts": ["Why?"]}]}, "Why?"),
+        ({"contents": [{"parts": [{"text": "Why?"}]}, {"role": "model", "parts": ["So."]}]}, "Why?"),
+        ({"input": "Why?"}, "Why?"),
+        ('{"input": "Why?", "x": 1}', "Why?"),
+        ({"messages": None, "input": [ASK]}, "Why?"),
+        ({"input": [ASK, *CALLS, {"role": "assistant", "content": "So."}]}, "Why?"),
+        ('{"input": [{"type": "reasoning"}]}', '{"input": [{"type": "reasoning"}]}'),
+        ('{"input": [1, 2]}', '{"input": [1, 2]}'),
+        ('{"contents": [{"title": "One"}]}', '{"contents": [{"title": "One"}]}'),
         ('{"instruction": "Explain.", "input": "rain"}', '{"instruction": "Explain.", "input": "rain"}'),
         (json.dumps([{"type": "human", "content": "Why?"}, {"type": "ai", "content": "So."}]), "Why?"),
         (str([{"from": "human", "value": "Why?"}, {"from": "gpt", "value": "So."}]), "Why?"),
