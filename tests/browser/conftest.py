@@ -272,11 +272,14 @@ class _Pages:
 
     def check(self) -> None:
         """Fail on what went wrong; close every page but those that the next tests use."""
-        faults = []
-        for tab in self.opened:
-            faults += tab.wrong + tab.page.locator("[data-testid=stException]").all_inner_texts()
-        kept = {kind: tab for kind, tab in self._own.items() if not tab.page.is_closed()}
-        for context in {tab.page.context for tab in self.opened}:
+        opened, own, faults = self.opened, self._own, []
+        self.opened, self._own = [], {}  # whatever goes wrong below
+        for tab in opened:
+            faults += tab.wrong
+            if not tab.page.is_closed():
+                faults += tab.page.locator("[data-testid=stException]").all_inner_texts()
+        kept = {kind: tab for kind, tab in own.items() if not tab.page.is_closed()}
+        for context in {tab.page.context for tab in opened}:
             context.clear_cookies()  # a server refuses an upload with another one's
             for page in context.pages:
                 if all(page is not tab.page for tab in (*kept.values(), *self.idle.values())):
@@ -284,14 +287,14 @@ class _Pages:
         for (width, scheme), tab in kept.items():
             _empty(tab.page, width, scheme)
         self.idle |= kept
-        self.opened, self._own = [], {}
         assert not faults, "\n".join(faults)
 
 
 def _empty(page: Page, width: int, scheme: Scheme) -> None:
     """Leave nothing of a test in a page."""
     page.unroute_all()
-    page.evaluate("() => { sessionStorage.clear(); localStorage.clear() }")
+    if page.url.startswith("http"):  # an empty page has no store
+        page.evaluate("() => { sessionStorage.clear(); localStorage.clear() }")
     page.goto("about:blank")
     page.mouse.move(0, 0)
     page.set_viewport_size({"width": width, "height": 1000})
