@@ -131,9 +131,9 @@ def read_priced(
 
 def bring(places: Sequence[str]) -> list[Path]:
     """Paths as they are, and what is at addresses as files here until the command ends."""
-    from carrot_core.scale.warehouse import brought
+    from carrot_core.scale.warehouse import local_paths
 
-    paths: list[Path] = click.get_current_context().with_resource(brought(places))
+    paths: list[Path] = click.get_current_context().with_resource(local_paths(places))
     return paths
 
 

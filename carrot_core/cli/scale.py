@@ -121,8 +121,8 @@ def _decide(
 ) -> Result:
     where = {name: options.pop(name) for name in ("out", "address", "workers", "block_rows")}
     fitted, options = load_router(bench, point, router), options_of(**options)
-    made = {"router": fitted, "options": options, "task_column": task_column}
-    return _run(lambda _: kind(column=column, keep=keep or None, **made), verb, places, **where)
+    settings = {"router": fitted, "options": options, "task_column": task_column}
+    return _run(lambda _: kind(column=column, keep=keep or None, **settings), verb, places, **where)
 
 
 @scale.command()
@@ -156,14 +156,14 @@ def frontier(pool: tuple[str, ...], cost_unit_usd: float | None, **where: Any) -
 
 def _run(work: Callable[[list[Input]], Work], verb: str, places: tuple[str, ...], out: str, **options: Any) -> Result:
     from carrot_core.scale import find_inputs, run
-    from carrot_core.scale.blocks import shown
+    from carrot_core.scale.blocks import redact
 
     inputs = find_inputs(places)
     with progress(verb, " rows") as advance:
         document = run(work(inputs), inputs, out, **options, progress=advance)
-    lines = [f"{document['rows']:,} rows in {document['blocks']:,} blocks are in {shown(out)}."]
+    lines = [f"{document['rows']:,} rows in {document['blocks']:,} blocks are in {redact(out)}."]
     if document["done_before"]:
         lines.append(f"{document['done_before']:,} blocks were done before.")
     if document["unused"]:
         lines.append(f"{document['unused']:,} rows could not be used: no prompt, or not every model observed.")
-    return {"out": shown(out), **document}, "\n".join(lines)
+    return {"out": redact(out), **document}, "\n".join(lines)

@@ -64,8 +64,8 @@ modes.ask_for_person(person)
 
 
 def _is_recent(claims: Mapping[str, Any]) -> bool:
-    made = claims.get("iat")  # in every token, so one without it is none
-    return isinstance(made, int | float) and time.time() - made < limits.LOGIN_HOURS * 3600
+    issue_s = claims.get("iat")  # in every token, so one without it is none
+    return isinstance(issue_s, int | float) and time.time() - issue_s < limits.LOGIN_HOURS * 3600
 
 
 def admitted() -> bool:

@@ -146,17 +146,17 @@ def progress(text: str, key: str = "") -> Iterator[Callable[[float, str], None]]
         bar = st.progress(0.0, text, width="stretch")
         if key:
             st.button("Cancel", key=key, icon=":material/cancel:")
-    shown = (0.0, text)
+    latest = (0.0, text)
 
     def waiting(before: int) -> None:
-        bar.progress(shown[0], _words(before) if before else shown[1])
+        bar.progress(latest[0], _words(before) if before else latest[1])
 
     try:
         with _turn(waiting) as step:
 
             def show(share: float, text: str) -> None:
-                nonlocal shown
-                shown = (share, text)
+                nonlocal latest
+                latest = (share, text)
                 step()
                 bar.progress(share, text)
 

@@ -14,7 +14,17 @@ from typing import Any
 
 from carrot_core.embedding import Progress
 from carrot_core.errors import CarrotError
-from carrot_core.scale.blocks import Block, Input, Report, Results, blocks_of, find_inputs, lies_in, read_block, shown
+from carrot_core.scale.blocks import (
+    Block,
+    Input,
+    Report,
+    Results,
+    blocks_of,
+    find_inputs,
+    lies_in,
+    read_block,
+    redact,
+)
 from carrot_core.scale.work import Curve, Embed, Estimate, Route, Work
 
 __all__ = ["Curve", "Embed", "Estimate", "Route", "Work", "find_inputs", "run"]
@@ -60,7 +70,7 @@ def run(
     for where in dict.fromkeys(each.where for each in inputs):
         if lies_in(out, where):
             raise CarrotError(
-                f"--out lies in {shown(where)!r}, where its files would be read too: give another folder."
+                f"--out lies in {redact(where)!r}, where its files would be read too: give another folder."
             )
     rows_each = block_rows or work.block_rows
     blocks = blocks_of(inputs, rows_each)

@@ -90,16 +90,22 @@ def find_inputs(places: Sequence[str]) -> list[Input]:
 
 def _files(where: str) -> list[tuple[fs.FileSystem, fs.FileInfo]]:
     with refusing(where):
-        system, path = open_place(where)
-        info = system.get_file_info(path)
-        if info.type == fs.FileType.NotFound:
-            raise NotFoundError(f"There is no file or folder {shown(where)!r}.")
+        system, info = info_of(where)
         if info.type == fs.FileType.File:
             return [(system, info)]
-        files = [(system, each) for each, _ in files_below(system, path, ".parquet")]
+        files = [(system, each) for each, _ in files_below(system, info.path, ".parquet")]
     if not files:
-        raise DataError(shown(where), "has no .parquet file")
+        raise DataError(redact(where), "has no .parquet file")
     return files
+
+
+def info_of(where: str) -> tuple[fs.FileSystem, fs.FileInfo]:
+    """File system of a place, and what it says of the file or folder there."""
+    system, path = open_place(where)
+    info = system.get_file_info(path)
+    if info.type == fs.FileType.NotFound:
+        raise NotFoundError(f"There is no file or folder {redact(where)!r}.")
+    return system, info
 
 
 def files_below(
@@ -185,14 +191,14 @@ class Results:
             names = {info.base_name for info in system.get_file_info(fs.FileSelector(folder, allow_not_found=True))}
             if RUN not in names:  # the first file there is, so a kill before it leaves nothing else
                 if not all(map(_is_unfinished, names)):
-                    raise CarrotError(f"{shown(self.where)!r} has other files in it: give --out a new folder.")
+                    raise CarrotError(f"{redact(self.where)!r} has other files in it: give --out a new folder.")
                 system.create_dir(folder, recursive=True)
                 self._write(RUN, json.dumps(document, indent=2).encode())
             before = json.loads(self._read(RUN))
             other = [name for name in document.keys() | before.keys() if document.get(name) != before.get(name)]
             if other:
                 raise CarrotError(
-                    f"{shown(self.where)!r} holds the results of another run ({', '.join(sorted(other))} differ, see "
+                    f"{redact(self.where)!r} holds the results of another run ({', '.join(sorted(other))} differ, see "
                     f"{RUN} there): give --out another folder, or remove this one."
                 )
             for place in (self._parts, DONE):
@@ -283,7 +289,7 @@ def lies_in(inner: str, outer: str) -> bool:
     return kind == other and f"{path}/".startswith(f"{above.rstrip('/')}/")
 
 
-def shown(where: str) -> str:
+def redact(where: str) -> str:
     """A place without what may be secret in its address: a password before the host, a signature at the end.
 
     A key may hold ``/`` and ``@``: with a colon after the name, all up to the last ``@`` is taken for it.
@@ -297,5 +303,5 @@ def refusing(where: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ImportError, ValueError, HTTPError) as error:  # the last is the hub's
-        reason = " ".join(str(error).replace(where, shown(where)).split())[:500].rstrip(".")
-        raise CarrotError(f"{shown(where)!r} cannot be used: {reason}.") from error
+        reason = " ".join(str(error).replace(where, redact(where)).split())[:500].rstrip(".")
+        raise CarrotError(f"{redact(where)!r} cannot be used: {reason}.") from error

@@ -27,10 +27,10 @@ from carrot_core import limits
 from carrot_core.benchmarks.columns import literal, quote
 from carrot_core.benchmarks.file_checks import lock_down, private_connection
 from carrot_core.benchmarks.reading import ENDINGS, PACKED
-from carrot_core.errors import CarrotError, DataError, NotFoundError
+from carrot_core.errors import CarrotError, DataError
 from carrot_core.modes import is_loopback
 from carrot_core.number_formats import size_text
-from carrot_core.scale.blocks import files_below, open_place, refusing, shown
+from carrot_core.scale.blocks import files_below, info_of, redact, refusing
 
 _UNSAFE = re.compile(r"[^\w.\- =]")
 _DATABASES = ("duckdb", "postgres", "mysql", "sqlite")
@@ -39,7 +39,7 @@ _CHUNK, _ROWS = 1 << 20, 65_536
 
 
 @contextmanager
-def brought(places: Sequence[str]) -> Iterator[list[Path]]:
+def local_paths(places: Sequence[str]) -> Iterator[list[Path]]:
     """Paths as they are, and for each address a file or folder here, which is gone at the end.
 
     Parameters
@@ -98,23 +98,20 @@ def _safe(name: str) -> str:
 def _copied(place: str, folder: Path) -> Path:
     """Files where Arrow opens them; of a folder those that are tables by their names."""
     with refusing(place):
-        system, path = open_place(place)
-        info = system.get_file_info(path)
-        if info.type == fs.FileType.NotFound:
-            raise NotFoundError(f"There is no file or folder {shown(place)!r}.")
+        system, info = info_of(place)
         if info.type == fs.FileType.File:
             target = folder / _safe(info.base_name)
-            _copy(system, path, target, place, limits.READ_MOST_DISK_BYTES)
+            _copy(system, info.path, target, place, limits.READ_MOST_DISK_BYTES)
             return target
         endings = tuple(f"{ending}{packing}" for ending in ENDINGS for packing in ("", *PACKED))
-        files, left = files_below(system, path, endings), limits.READ_MOST_DISK_BYTES
+        files, left = files_below(system, info.path, endings), limits.READ_MOST_DISK_BYTES
         if len(files) > limits.FOLDER_FILES:
-            raise DataError(shown(place), f"has more than {limits.FOLDER_FILES:,} files: bring it in parts")
+            raise DataError(redact(place), f"has more than {limits.FOLDER_FILES:,} files: bring it in parts")
         for each, parts in files:
             target = folder.joinpath(*map(_safe, parts))
             if target.exists():
                 name = target.relative_to(folder).as_posix()
-                raise DataError(shown(place), f"has two files that are both {name!r} here: rename one of them")
+                raise DataError(redact(place), f"has two files that are both {name!r} here: rename one of them")
             left = _copy(system, each.path, target, place, left)
         return folder
 
@@ -123,7 +120,7 @@ def _copy(system: fs.FileSystem, path: str, target: Path, place: str, left: int)
     """Copy a file of at most so many bytes; how many may follow."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with system.open_input_stream(path, compression=None) as source, target.open("wb") as file:
-        return _pour(source, file, shown(place), left)
+        return _pour(source, file, redact(place), left)
 
 
 def _pour(source: Any, file: IO[bytes], name: str, left: int) -> int:
@@ -142,7 +139,7 @@ class _Redirects(HTTPRedirectHandler):
         before, after = urlsplit(req.full_url), urlsplit(newurl)
         if before[:2] != after[:2] and (after.scheme != "https" or not _is_public(after)):
             raise CarrotError(
-                f"{shown(req.full_url)} sends to {shown(newurl)}: another server is followed to only where it has "
+                f"{redact(req.full_url)} sends to {redact(newurl)}: another server is followed to only where it has "
                 "https and a public address. Name that place yourself if you trust it."
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -159,7 +156,7 @@ def _is_open(address: IPv4Address | IPv6Address) -> bool:
     inner = address.sixtofour if isinstance(address, IPv6Address) else None
     if inner is not None:
         return _is_open(inner)
-    # of those that Python calls global, reserved are the ones that a gateway takes for private ones (64:ff9b::/96)
+    # Python calls 64:ff9b::/96 global, too: its addresses are reserved, and a gateway may lead them to private ones.
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
@@ -168,22 +165,24 @@ def _download(place: str, folder: Path) -> Path:
         address = urlsplit(place)
         if address.username is not None:
             raise CarrotError(
-                f"{shown(place)} has a name or a password before its host, which is not sent: leave it out."
+                f"{redact(place)} has a name or a password before its host, which is not sent: leave it out."
             )
         if address.scheme == "http" and not is_loopback(address.hostname or ""):
-            raise CarrotError(f"{shown(place)} has no TLS, so anyone on the way can change it: give the https address.")
+            raise CarrotError(
+                f"{redact(place)} has no TLS, so anyone on the way can change it: give the https address."
+            )
         target = folder / _safe(address.path.rpartition("/")[2])
         with build_opener(_Redirects()).open(place, timeout=limits.HUB_SECONDS) as answer, target.open("wb") as file:
-            _pour(answer, file, shown(place), limits.READ_MOST_DISK_BYTES)
+            _pour(answer, file, redact(place), limits.READ_MOST_DISK_BYTES)
             if answer.length:  # of the Content-Length, what did not come; reading in chunks does not miss it
-                raise CarrotError(f"{shown(place)} was cut off {answer.length:,} bytes before its end: try again.")
+                raise CarrotError(f"{redact(place)} was cut off {answer.length:,} bytes before its end: try again.")
     except (ValueError, http.client.InvalidURL) as error:  # their texts hold parts of the address
         raise CarrotError(
-            f"{shown(place)} is no web address, or leads to none: look at its host and its port, and write spaces and "
+            f"{redact(place)} is no web address, or leads to none: look at its host and its port, and write spaces and "
             "letters beyond ASCII as %20, %C3%A9 and so on."
         ) from error
     except (URLError, OSError, http.client.HTTPException) as error:
-        raise CarrotError(f"{shown(place)} cannot be read: {getattr(error, 'reason', None) or error}.") from error
+        raise CarrotError(f"{redact(place)} cannot be read: {getattr(error, 'reason', None) or error}.") from error
     return target
 
 
@@ -237,8 +236,8 @@ def _from_delta(place: str, folder: Path) -> Path:
         reader = DeltaTable(place).to_pyarrow_dataset().scanner().to_reader()
         return _written(reader, folder, place.rstrip("/").rpartition("/")[2])
     except (DeltaError, pa.ArrowException, OSError, ValueError) as error:
-        text = str(error).replace(place, shown(place))
-        raise CarrotError(f"The Delta table {shown(place)!r} cannot be read: {text}.") from error
+        text = str(error).replace(place, redact(place))
+        raise CarrotError(f"The Delta table {redact(place)!r} cannot be read: {text}.") from error
 
 
 def _from_iceberg(address: str, folder: Path) -> Path:

@@ -84,30 +84,30 @@ class _RowByRow:
         return [self.column]
 
     def columns(self, schema: pa.Schema) -> list[str]:
-        kept = schema.names if self.keep is None else list(self.keep)
-        wanted = list(dict.fromkeys([*kept, *self.read_columns(schema)]))
-        for name in wanted:
+        to_keep = schema.names if self.keep is None else list(self.keep)
+        needed = list(dict.fromkeys([*to_keep, *self.read_columns(schema)]))
+        for name in needed:
             if schema.names.count(name) != 1:
                 raise CarrotError(
                     f"There must be one column {name!r}; the file has: {names_listed(schema.names)}. --column names "
                     "that of the prompts, --keep those to keep."
                 )
-        if twice := [name for name in kept if name in self.new_columns()]:
+        if twice := [name for name in to_keep if name in self.new_columns()]:
             raise CarrotError(f"The column {twice[0]!r} is made here, so it cannot be kept: --keep names all others.")
-        return wanted
+        return needed
 
     def settings(self) -> dict[str, Any]:
         return {"column": self.column, "keep": None if self.keep is None else list(self.keep)}
 
-    def beside(self, table: pa.Table, rows: Sequence[int], made: pa.Table) -> tuple[pa.Table, int]:
-        """The columns to keep with those made of some of the rows, null on the others."""
+    def beside(self, table: pa.Table, rows: Sequence[int], answers: pa.Table) -> tuple[pa.Table, int]:
+        """The columns to keep with the answers on some of the rows, null on the others."""
         place = np.full(len(table), -1)
         place[list(rows)] = np.arange(len(rows))
-        spread = made.take(pa.array(place, mask=place < 0))
-        kept = table if self.keep is None else table.select(self.keep)
+        spread = answers.take(pa.array(place, mask=place < 0))
+        result = table if self.keep is None else table.select(self.keep)
         for column in spread.schema:
-            kept = kept.append_column(column, spread[column.name])
-        return kept.replace_schema_metadata(made.schema.metadata), len(table) - len(rows)
+            result = result.append_column(column, spread[column.name])
+        return result.replace_schema_metadata(answers.schema.metadata), len(table) - len(rows)
 
     def finish(self, results: Results, reports: Mapping[int, Report]) -> dict[str, Any]:
         results.finish()
@@ -144,8 +144,8 @@ class Embed(_RowByRow):
         texts = _usable(table[self.column], self.column)
         vectors = embed(list(texts.values()), self.encoder)
         lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-        made = pa.table({"embedding": lists}).replace_schema_metadata({ENCODER: self.encoder})
-        return self.beside(table, list(texts), made)
+        answers = pa.table({"embedding": lists}).replace_schema_metadata({ENCODER: self.encoder})
+        return self.beside(table, list(texts), answers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,8 +185,8 @@ class Route(_RowByRow):
             labels = [None] * len(table) if task is None else table[task].cast(pa.string()).to_pylist()
         except pa.ArrowException as error:
             raise DataError(f"column {task!r}", f"must hold task labels, which are texts: {error}") from error
-        made = self._decide(list(texts.values()), [labels[row] for row in texts])
-        return self.beside(table, list(texts), made)
+        answers = self._decide(list(texts.values()), [labels[row] for row in texts])
+        return self.beside(table, list(texts), answers)
 
     def _decide(self, texts: Sequence[str], tasks: Sequence[str | None]) -> pa.Table:
         decisions = self.router.decide(texts, task=tasks, **self.options)
@@ -266,9 +266,9 @@ class Curve:
 
         kind = ["start", *["model"] * len(self.models), *["bin"] * len(bins)]
         numbers = [0, *range(len(self.models)), *bins]
-        made = {"kind": kind, "number": pa.array(numbers, pa.int32())}
-        made |= {"score": sums(outcomes.score), "cost_usd": sums(outcomes.cost_usd)}
-        return pa.table(made), len(table) - len(ids)
+        part = {"kind": kind, "number": pa.array(numbers, pa.int32())}
+        part |= {"score": sums(outcomes.score), "cost_usd": sums(outcomes.cost_usd)}
+        return pa.table(part), len(table) - len(ids)
 
     def finish(self, results: Results, reports: Mapping[int, Report]) -> dict[str, Any]:
         """Write ``frontier.parquet``, with the columns of ``carrot frontier``: a row for each bin that has a switch."""

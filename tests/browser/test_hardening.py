@@ -13,7 +13,7 @@ from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.dashboard.shell import PAGES
 from carrot_core.store import Store
 from tests import wording
-from tests.browser.conftest import LAUNCHER, at_rest, click
+from tests.browser.conftest import LAUNCHER, ROOT, at_rest, click
 from tests.tables import frames
 
 LINK = "http://evil.example/x www.evil.example/x a@evil.example"
@@ -54,6 +54,17 @@ def test_every_response_tells_the_browser_what_it_must_not_do(
     assert "strict-transport-security" not in headers
     over_tls = request.get(server + path, headers={"X-Forwarded-Proto": "https"}).headers
     assert "max-age=" in over_tls["strict-transport-security"]
+
+
+def test_a_page_comes_with_the_style_of_today_and_a_file_as_it_is(server: str, open_page: Callable[..., Page]) -> None:
+    request = open_page(f"{server}/method", ready="h1").context.request
+    style, as_a_page = (ROOT / "assets" / "page.css").read_text(), {"Accept": "text/html,*/*;q=0.8"}
+    for path in ("/", "/data"):
+        first = request.get(server + path, headers=as_a_page)
+        again = request.get(server + path, headers={**as_a_page, "If-None-Match": first.headers["etag"]})
+        assert style in first.text()
+        assert (again.status, again.text()) == (200, first.text())
+    assert request.get(f"{server}/_stcore/health", headers=as_a_page).text() == "ok"
 
 
 @pytest.mark.parametrize("entry", PAGES, ids=lambda entry: entry.name)

@@ -24,7 +24,7 @@ from carrot_core import limits
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.scale import warehouse
-from carrot_core.scale.warehouse import brought
+from carrot_core.scale.warehouse import local_paths
 
 ROWS = pa.table(
     {
@@ -83,12 +83,12 @@ def test_a_view_of_a_database_opens_no_other_file(tmp_path: Path) -> None:
     (tmp_path / "private.csv").write_text("key\nsecret\n")
     with duckdb.connect(tmp_path / "evals.duckdb") as connection:
         connection.execute(f"create view results as from read_csv('{tmp_path}/private.csv')")
-    with pytest.raises(CarrotError), brought([f"duckdb:{tmp_path}/evals.duckdb#results"]):
+    with pytest.raises(CarrotError), local_paths([f"duckdb:{tmp_path}/evals.duckdb#results"]):
         pass
 
 
 def is_whole(place: str) -> bool:
-    with brought([place]) as (path,):
+    with local_paths([place]) as (path,):
         table = pyarrow.csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
         return bool(table.equals(ROWS))
 
@@ -106,7 +106,7 @@ def test_results_elsewhere_are_imported_as_a_file_is(server: str, database: str,
 
 @pytest.mark.parametrize("path", ["/astray", "/file", "/none", "/cut.csv", "/port", "/label"])
 def test_a_server_leads_nowhere_else_and_sends_the_whole(server: str, path: str) -> None:
-    with pytest.raises(CarrotError, match=path.strip("/")), brought([f"{server}{path}"]):
+    with pytest.raises(CarrotError, match=path.strip("/")), local_paths([f"{server}{path}"]):
         pass
 
 
@@ -147,7 +147,7 @@ def test_a_folder_of_tables_comes_with_its_folders_and_safe_names() -> None:
     hidden = ("sm;all/.hidden.csv", ".ipynb_checkpoints/r.csv", "large/_delta_log/0.json", "notes.md")
     for name in ("large/r.csv", "sm;all/r.csv.gz", *hidden):
         memory.pipe(f"/runs/{name}", b"x")
-    with brought(["fsspec+memory:///runs"]) as (folder,):
+    with local_paths(["fsspec+memory:///runs"]) as (folder,):
         names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     assert names == ["large/r.csv", "sm_all/r.csv.gz"]
     assert not folder.exists()
@@ -168,17 +168,17 @@ def test_a_folder_is_brought_whole_or_not(
     monkeypatch.setattr(limits, limit, most)
     for name in names:
         (tmp_path / name).write_bytes(b"x" * 10)
-    with pytest.raises(DataError), brought([tmp_path.as_uri()]):
+    with pytest.raises(DataError), local_paths([tmp_path.as_uri()]):
         pass
     (tmp_path / names[1]).unlink()
-    with brought([tmp_path.as_uri()]) as (folder,):
+    with local_paths([tmp_path.as_uri()]) as (folder,):
         assert [path.read_bytes() for path in folder.iterdir()] == [b"x" * 10]
 
 
 def test_no_more_is_brought_than_may_be(server: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "READ_MOST_DISK_BYTES", 60)
     for place in (f"{server}/results.csv", database):
-        with pytest.raises(DataError, match="60"), brought([place]):
+        with pytest.raises(DataError, match="60"), local_paths([place]):
             pass
 
 
@@ -206,7 +206,7 @@ USER = "AKIA"  # in a name of its own: no check for secrets takes these addresse
     ],
 )
 def test_no_message_has_a_secret(place: str) -> None:
-    with pytest.raises(CarrotError) as refusal, brought([place]):
+    with pytest.raises(CarrotError) as refusal, local_paths([place]):
         pass
     assert "secret" not in str(refusal.value)
 
@@ -226,7 +226,7 @@ def test_delta_tables_are_read(tmp_path: Path) -> None:
     assert is_whole(f"delta:{tmp_path / 'table'}")
     next((tmp_path / "table").glob("*.parquet")).unlink()
     for name in ("none", "table"):
-        with pytest.raises(CarrotError, match=name), brought([f"delta:{tmp_path / name}"]):
+        with pytest.raises(CarrotError, match=name), local_paths([f"delta:{tmp_path / name}"]):
             pass
 
 
@@ -239,10 +239,10 @@ def test_iceberg_tables_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     catalog = load_catalog("here")
     catalog.create_namespace("evals")
     catalog.create_table("evals.results", ROWS.schema).append(ROWS)
-    with brought(["iceberg:here#evals.results"]) as (path,):
+    with local_paths(["iceberg:here#evals.results"]) as (path,):
         assert pq.read_table(path).to_pylist() == ROWS.to_pylist()
 
 
 def test_paths_stay_as_they_are(tmp_path: Path) -> None:
-    with brought([str(tmp_path / "a.csv"), "b:c.csv", "*.parquet"]) as paths:
+    with local_paths([str(tmp_path / "a.csv"), "b:c.csv", "*.parquet"]) as paths:
         assert paths == [tmp_path / "a.csv", Path("b:c.csv"), Path("*.parquet")]

@@ -26,6 +26,8 @@ from carrot_core.paths import app_script
 from carrot_core.points import shared_points
 from carrot_core.store import Store, trash
 
+_OF_A_COPY = (b"accept-encoding", b"if-none-match", b"if-modified-since")
+
 sweep()
 with by_operator():  # nobody is served yet
     try:
@@ -94,19 +96,24 @@ class StyledPages:
         page: list[Message] = []
 
         async def styled(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                is_page = Headers(raw=message["headers"]).get("content-type", "").startswith("text/html")
+            else:
+                is_page = bool(page)
+            if not is_page:  # a download, say, which is not held in memory
+                await send(message)
+                return
             page.append(message)
             if not message.get("more_body", message["type"] == "http.response.start"):
                 start, *parts = page
-                body = b"".join(part.get("body", b"") for part in parts)
-                headers = MutableHeaders(raw=start["headers"])
-                if headers.get("content-type", "").startswith("text/html"):
-                    body = body.replace(b"</head>", self._style, 1)
-                    headers["Content-Length"] = str(len(body))
+                body = b"".join(part.get("body", b"") for part in parts).replace(b"</head>", self._style, 1)
+                MutableHeaders(raw=start["headers"])["Content-Length"] = str(len(body))
                 await send(start)
                 await send({"type": "http.response.body", "body": body})
 
-        plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-        await self._app({**scope, "headers": plain}, receive, styled)
+        # As text, and whole: a page that a browser has kept may have an older style.
+        headers = [(name, value) for name, value in scope["headers"] if name not in _OF_A_COPY]
+        await self._app({**scope, "headers": headers}, receive, styled)
 
 
 app = st.App(

@@ -36,7 +36,7 @@ def place_for(info: BenchmarkInfo) -> PointShelf:
     """Where points of a benchmark are kept: in the shared folder, but in the session for a private benchmark and for
     who may not change what others see.
     """
-    if not (isinstance(info, PrivateInfo) or not modes.may(Role.EDITOR)):
+    if not isinstance(info, PrivateInfo) and modes.may(Role.EDITOR):
         return shared_points()
     st.session_state[_OWN] = True
     return own_points()
