@@ -57,7 +57,7 @@ _ANY_OBJECT = (
     "time",
     "run",
 )  # keys of any object: alone they tell nothing
-_LEVELS = 3  # of objects in objects that are looked into
+COLUMN_LEVELS = 3  # of objects in objects that are looked into
 _APART = re.compile(r"[\s_\-.()\[\]]+")
 
 
@@ -326,7 +326,7 @@ def _objects(column: Column) -> Problem | None:
     return Problem("holds objects, not single values", remedy, column=column.own)
 
 
-def _paths(place: str, kind: _Kind, levels: int = _LEVELS) -> Iterator[str]:
+def _paths(place: str, kind: _Kind, levels: int = COLUMN_LEVELS) -> Iterator[str]:
     """Paths to the single values of a column of objects; none of a column of single values."""
     if kind.id != "struct" or not levels:
         return

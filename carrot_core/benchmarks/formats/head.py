@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from carrot_core import limits
-from carrot_core.benchmarks.columns import as_text, quote
+from carrot_core.benchmarks.columns import COLUMN_LEVELS, as_text, quote
 from carrot_core.benchmarks.containers import UNZIP_ERRORS, is_visible
 from carrot_core.benchmarks.file_checks import (
     check_columns,
@@ -39,7 +39,6 @@ _BOM = b"\xef\xbb\xbf"
 # Strings (the last one may be cut off) and the marks between values; numbers and words need no look.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\],]', re.DOTALL)
 _LEVELS = 6  # of keys in keys that are looked at
-_COLUMN_LEVELS = 3  # of objects in the objects of a column
 _DELIMITERS = ",;\t|"
 
 Kind = Literal["json", "table", "zip", "pickle"]
@@ -311,7 +310,7 @@ def paths_in(first: pd.DataFrame) -> list[str]:
         for cell in first[name]:
             if isinstance(cell, str) and cell.lstrip().startswith("{"):
                 try:
-                    paths |= dict.fromkeys(_keys(str(name), json.loads(cell), _COLUMN_LEVELS))
+                    paths |= dict.fromkeys(_keys(str(name), json.loads(cell), COLUMN_LEVELS))
                 except (ValueError, RecursionError):
                     continue  # a text that only begins like an object
     return list(paths)
