@@ -26,11 +26,7 @@ from carrot_core import limits
 from carrot_core.errors import CarrotError, DataError, NotFoundError, PricesNeededError, Problem, StoreError
 from carrot_core.number_formats import size_text
 
-# Not the package's __init__, which loads every router: starting would take twice as long.
-_START = (
-    "import sys, types; package = sys.modules['carrot_core'] = types.ModuleType('carrot_core'); "
-    "package.__path__ = [sys.argv.pop(1)]; from carrot_core.child import answer; answer(sys.argv[1])"
-)
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from carrot_core.child import answer; answer(sys.argv[2])"
 _REQUEST, _ANSWER, _OUTPUT = "request.json", "answer.json", "output.txt"
 _LOOK_S = 0.02  # between two looks at the process: a thread fills some 20 MB of memory in it
 _BESIDE_BYTES = 128 << 20  # that a process counts as its data and has not touched: stacks, and what is set aside
@@ -104,7 +100,6 @@ def in_child(
 
 def _watched(folder: Path, budget: Budget, source: str) -> int:
     """Run the process to its end, or end it where it takes too much; returns its code."""
-    package = str(Path(__file__).resolve().parent)
     spill = f"{max(1, budget.disk_bytes >> 20)}MiB"
     memory = f"{max(64, budget.memory_bytes * 2 // 5 >> 20)}MiB"  # the rest is for Python and what comes of the table
     environment = {
@@ -121,7 +116,7 @@ def _watched(folder: Path, budget: Budget, source: str) -> int:
     deadline = time.monotonic() + budget.seconds
     with (folder / _OUTPUT).open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  our own code; the request travels as data
-            [sys.executable, "-P", "-c", _START, package, str(folder)],
+            [sys.executable, "-P", "-c", _START, str(Path(__file__).resolve().parents[1]), str(folder)],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
         )  # fmt: skip
         try:

@@ -184,7 +184,9 @@ def test_an_unreachable_hub_name_is_refused_by_name(monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 def test_importing_is_light_and_loading_is_silent() -> None:
     code = (
-        "import sys, carrot_core.embedding as e\n"
+        "import sys, carrot_core.cli\n"
+        "assert not {'pandas', 'numba', 'duckdb'} & set(sys.modules), 'a slow command'\n"
+        "import carrot_core.embedding as e\n"
         "assert not {'torch', 'transformers'} & set(sys.modules), 'heavy import'\n"
         "e.embed(['a text'])\n"
         "assert not {'transformers', 'sentence_transformers', 'torch._dynamo'} & set(sys.modules), 'slow start'"

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import hypergeom
 
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.columns import quote
@@ -201,6 +200,8 @@ def majority_of(samples: FloatArray, n: int) -> FloatArray:
 
     A tie counts as half. ``samples`` is (k, S) of 0 and 1, NaN behind a row's last sample.
     """
+    from scipy.stats import hypergeom  # half a second to import
+
     counts = (~np.isnan(samples)).sum(axis=1)
     enough = counts >= n
     share = np.full(len(samples), np.nan)

@@ -9,24 +9,52 @@ from importlib import import_module
 import click
 
 from carrot_core import __version__, limits
-from carrot_core.cli.check import doctor
 from carrot_core.cli.common import PORT, Group, Result, json_option, open_store, progress
-from carrot_core.cli.data import data
-from carrot_core.cli.evaluate import evaluate, learning_curve
-from carrot_core.cli.fit import estimates, fit, frontier, router, summary
-from carrot_core.cli.point import export, point
-from carrot_core.cli.results import figures, results, theory
-from carrot_core.cli.route import route
-from carrot_core.cli.scale import scale
-from carrot_core.cli.solve import solve
 from carrot_core.errors import CarrotError
 from carrot_core.modes import LOOPBACK, by_operator, check_address, is_public, is_team
 from carrot_core.paths import PACKAGE, app_script
 
 __all__ = ["main"]
 
+# Commands in the order of their use, and the module of this package that holds each.
+_MODULE_OF = {
+    "data": "data",
+    "setup": "",
+    "fit": "fit",
+    "evaluate": "evaluate",
+    "learning-curve": "evaluate",
+    "estimates": "fit",
+    "frontier": "fit",
+    "solve": "solve",
+    "export": "point",
+    "point": "point",
+    "route": "route",
+    "scale": "scale",
+    "app": "",
+    "serve": "",
+    "figures": "results",
+    "results": "results",
+    "theory": "results",
+    "bench": "",
+    "router": "fit",
+    "doctor": "check",
+}
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(Group):
+    """Commands that are imported when they are first asked for: no command waits for what others need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULE_OF)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _MODULE_OF and cmd_name not in self.commands:
+            module = import_module(f"{__name__}.{_MODULE_OF[cmd_name]}".rstrip("."))
+            self.add_command(getattr(module, cmd_name.replace("-", "_")))
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="carrot")
 def main() -> None:
     """Choose which LLM answers which prompt, with the whole cost-accuracy trade-off in view.
@@ -57,6 +85,7 @@ def main() -> None:
 @json_option
 def setup(force: bool) -> Result:
     """Take the benchmarks that ship into the store and fit CARROT-KNN on them: what the dashboard opens on."""
+    from carrot_core.cli.fit import summary
     from carrot_core.results.recipes import set_up
 
     with progress("Preparing the benchmarks that ship", " steps") as advance:
@@ -149,28 +178,3 @@ def serve(port: int, address: str, sources: tuple[str, ...], token_env: str | No
         )
     except SystemExit as ended:  # uvicorn has already logged the reason
         raise CarrotError(f"The server could not listen on {address}:{port}.") from ended
-
-
-for command in (
-    data,
-    setup,
-    fit,
-    evaluate,
-    learning_curve,
-    estimates,
-    frontier,
-    solve,
-    export,
-    point,
-    route,
-    scale,
-    app,
-    serve,
-    figures,
-    results,
-    theory,
-    bench,
-    router,
-    doctor,
-):
-    main.add_command(command)

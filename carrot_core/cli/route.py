@@ -12,7 +12,6 @@ import click
 from carrot_core import limits
 from carrot_core.cli.common import as_line, open_store, progress
 from carrot_core.number_formats import call_cost, lam_text, money, pays
-from carrot_core.serving.files import prompts_from_lines
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ def route(
         columns = {"column": column, "task_column": task_column}
         click.echo(_into_file(fitted, source, prompts, out, columns, options, as_json))
         return
+    from carrot_core.serving.files import prompts_from_lines
+
     for prompt in prompts or (text for _, text, _ in prompts_from_lines(_lines(), "standard input").rows):
         click.echo(_answer(fitted, prompt, options, explain, as_json))
 

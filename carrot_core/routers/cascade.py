@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from carrot_core.benchmarks.split import FOLDS, LEAST_FOLDS, folds
 from carrot_core.errors import CarrotError
@@ -346,5 +346,5 @@ def _gains(estimates: _Tables, means: _Tables, outcomes: _Tables) -> FloatTable:
 
 def _bound(gains: FloatTable, quantile: float) -> FloatTable:
     """Normal quantile of the mean of n gains, the last axis."""
-    bound: FloatTable = gains.mean(axis=-1) + norm.ppf(quantile) * gains.std(axis=-1) / np.sqrt(gains.shape[-1])
+    bound: FloatTable = gains.mean(axis=-1) + ndtri(quantile) * gains.std(axis=-1) / np.sqrt(gains.shape[-1])
     return bound
