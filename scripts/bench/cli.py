@@ -176,3 +176,16 @@ def bombs(plain: bool) -> Result:
 
     results = run(lambda name: click.echo(name, err=True), plain=plain)
     return {"bombs": results}, report(results)
+
+
+@bench.command("users")
+@click.option("--sessions", default=50, show_default=True, help="Users at once.")
+@click.option("--seconds", default=300.0, show_default=True, help="For which they act.")
+@click.option("--heavy/--no-heavy", default=True, show_default=True, help="Beside one who uploads and fits.")
+@json_option
+def users(sessions: int, seconds: float, heavy: bool) -> Result:
+    """The dashboard under many users at once: errors, time of an action, memory."""
+    from scripts.bench.users import report, run
+
+    result = run(sessions, seconds, heavy=heavy)
+    return result, report(result)

@@ -175,6 +175,24 @@ MEANINGS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "others_same": "whether no other benchmark's version changed",
         },
     ),
+    "users": (
+        "Users of the dashboard at once: half on Frontier, half on Live, each with another λ, pool or prompt every 5 "
+        "to 15 s. Beside them one uploads results, has them read and fits CARROT-KNN, leaves, and comes again. They "
+        "speak Streamlit's own protocol from the same machine: what a browser draws is not in the times.",
+        {
+            "sessions": "users",
+            "seconds": "for which they act, once all have come",
+            "actions": "that came to their end",
+            "errors": "of any kind, at any user",
+            "first_error": "the first of them",
+            "ms": "milliseconds from an action to the end of the page's run",
+            "by_page": "the same by page",
+            "open_ms": "of the first look at a page, while others come",
+            "rounds": "of uploading 100 MB, reading and fitting",
+            "rss_mb": "MB of the server's memory when all have come, at its most and at the end",
+            "cpu_share": "seconds of processor time of the server for each second",
+        },
+    ),
 }
 
 

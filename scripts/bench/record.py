@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from scripts.bench import bootstrap, browse, frontier, knn, live, scene, sprout_import, start, store, whatif
+from scripts.bench import bootstrap, browse, frontier, knn, live, scene, sprout_import, start, store, users, whatif
 from scripts.bench.page import page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +32,7 @@ BENCHES: Mapping[str, Bench] = {
     "whatif": (whatif.run, whatif.report),
     "browse": (browse.run, browse.report),
     "store": (lambda: store.run(100_000), store.report),
+    "users": (users.run, users.report),
 }
 
 
