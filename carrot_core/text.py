@@ -260,11 +260,15 @@ def fingerprint(text: str) -> tuple[int, int]:
 def alike_warning(fingerprints: Collection[tuple[int, int]]) -> str:
     """A warning if most of some distinct texts begin like another one for as long as an encoder reads; else ""."""
     count = Counter(beginning for _, beginning in fingerprints)
-    alike = sum(number for number in count.values() if number > 1)
-    if 2 * alike <= len(fingerprints):
+    return alike_note(sum(number for number in count.values() if number > 1), len(fingerprints))
+
+
+def alike_note(alike: int, different: int) -> str:
+    """The warning of `alike_warning` where so many of the different texts begin like another one."""
+    if 2 * alike <= different:
         return ""
     return (
-        f"{alike:,} of {len(fingerprints):,} different texts begin like another one for their first "
+        f"{alike:,} of {different:,} different texts begin like another one for their first "
         f"{_WINDOW_BYTES:,} characters, which is about all that the encoder reads (256 tokens): a router that reads "
         "vectors can hardly tell them apart. Leave out what they share, such as a system prompt, or bring chat "
         "messages (role and content), of which the last text of the user is read."

@@ -59,12 +59,18 @@ def split(
     if min(fractions) < 0 or abs(sum(fractions) - 1.0) > 1e-9:
         raise CarrotError(f"Split fractions {fractions} must be at least 0 and sum to 1.")
     keys = duplicate_keys(prompt_ids, texts)
-    ordered = sorted(set(keys), key=lambda key: _drawn(seed, key))
-    ends = np.rint(np.cumsum(fractions) * len(ordered))
+    ordered = sorted(set(keys), key=lambda key: draw(seed, key))
+    ends = ends_of(fractions, len(ordered))
     side = np.searchsorted(ends, np.arange(len(ordered)), side="right")
     of_key = dict(zip(ordered, side, strict=True))
     names: npt.NDArray[np.str_] = np.array(SPLITS)[np.array([of_key[key] for key in keys], dtype=np.intp)]
     return names
+
+
+def ends_of(fractions: tuple[float, float, float], n_texts: int) -> npt.NDArray[np.float64]:
+    """(3,) places, among texts in the order of their draws, at which train, validation and test end."""
+    ends: npt.NDArray[np.float64] = np.rint(np.cumsum(fractions) * n_texts)
+    return ends
 
 
 def folds(
@@ -105,12 +111,12 @@ def folds(
     if len(tasks_of) < LEAST_FOLDS:
         raise CarrotError(f"Cross-fitting needs at least {LEAST_FOLDS} different prompts; there are {len(tasks_of)}.")
     task_of = {key: min(counts, key=lambda task: (-counts[task], task)) for key, counts in tasks_of.items()}
-    ordered = sorted(task_of, key=lambda key: (task_of[key], _drawn(seed, key)))
+    ordered = sorted(task_of, key=lambda key: (task_of[key], draw(seed, key)))
     place = {key: number % min(n_folds, len(ordered)) for number, key in enumerate(ordered)}
     return np.array([place[key] for key in keys], dtype=np.intp)
 
 
-def _drawn(seed: int, key: str) -> bytes:
+def draw(seed: int, key: str) -> bytes:
     """What puts texts in a random order that is always the same."""
     return hashlib.sha256(f"{seed}|{key}".encode("utf-8", "surrogatepass")).digest()
 

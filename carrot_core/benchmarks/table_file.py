@@ -125,7 +125,7 @@ def open_table(
         with tempfile.TemporaryDirectory(prefix="carrot-") as folder:
             parts = parts_of(paths, Path(folder), reading)
             connection = stack.enter_context(private_connection())
-            connection.execute(f"set memory_limit = '{memory}'; set max_temp_directory_size = '{limits.TABLE_SPILL}'")
+            connection.execute(f"set memory_limit = '{memory}'")
             table = None
             while table is None:
                 try:
@@ -148,9 +148,6 @@ def open_rows(source: str, rows: pa.Table, starts: tuple[tuple[str, int], ...] =
     starts : name of each file and the rows before its first.
     """
     with private_connection() as connection:
-        connection.execute(
-            f"set memory_limit = '{limits.TABLE_MEMORY}'; set max_temp_directory_size = '{limits.TABLE_SPILL}'"
-        )
         connection.register("rows", rows)
         connection.execute(f"create table file as select *, row_number() over () as {quote(ROW)} from rows")  # noqa: S608
         connection.unregister("rows")

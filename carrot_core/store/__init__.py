@@ -22,7 +22,6 @@ from carrot_core.modes import action, check_write
 from carrot_core.outcomes import Benchmark
 from carrot_core.roles import Role
 from carrot_core.store import content, runs, trash, vectors
-from carrot_core.store.content import content_of
 from carrot_core.store.database import reading, rows
 from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name, delete
 from carrot_core.store.info import BenchmarkInfo, describe
@@ -122,17 +121,18 @@ class Store:
 
     def _save(self, name: str, frames: Frames, split_seed: int, replace: bool, shadow: bool) -> BenchmarkInfo:
         check_name(name)
-        table = content_of(frames, split_seed)
-        if not shadow:
-            check_meaning(name, table.data_hash)
         with self.folder(name).replacing() as (new, old):
             if old is not None and not replace:
                 raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
             if old is not None:
                 check_write(self.path, Role.ADMIN)
-            content.write(new / MAIN, name, frames, table, split_seed)
+            table = content.write(new / MAIN, name, frames, split_seed)
+            if not shadow:
+                check_meaning(name, table.data_hash)
             if old is not None:
-                vectors.keep(name, old, new, set(table.prompts["text_sha256"].dropna()))
+                with reading(new / MAIN) as connection:
+                    hashes = rows(connection, "select distinct text_sha256 from prompts where text_sha256 is not null")
+                vectors.keep(name, old, new, {text for (text,) in hashes})
                 for path in runs.fitted_on(self.folders(), name):
                     delete(path)
         return self.info(name)

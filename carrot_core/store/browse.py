@@ -15,8 +15,8 @@ from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.number_formats import seconds
 from carrot_core.outcomes import LATENCY_LEVEL, SPLITS
 from carrot_core.store import Store
-from carrot_core.store.content import recorded
 from carrot_core.store.database import rows
+from carrot_core.store.info import recorded
 
 RIGHT = 0.5  # a score from here on counts as right
 PREVIEW = 240  # characters of a text in the table

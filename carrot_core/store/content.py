@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,18 +13,18 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
 from carrot_core.benchmarks.costs import price_of_row
-from carrot_core.benchmarks.model_facts import FACTS
-from carrot_core.benchmarks.split import FRACTIONS, OTHER_SPLIT, duplicate_keys, split
+from carrot_core.benchmarks.file_checks import private_connection
+from carrot_core.benchmarks.split import FRACTIONS, OTHER_SPLIT, draw, duplicate_keys, ends_of
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS, Benchmark, Outcomes
-from carrot_core.prices import MORE_PRICES
-from carrot_core.store.database import append, columns_of, rows, writing
-from carrot_core.store.info import OWN_SPLIT, models_frame
+from carrot_core.store.database import append, blocks_of, columns_of, create, rows, writing
+from carrot_core.store.info import MORE_NUMBERS, NUMBERS, OWN_SPLIT, content_hash, models_frame, recorded
 from carrot_core.text import (
-    alike_warning,
+    alike_note,
     chat_messages,
     fingerprint,
     join_surrogates,
@@ -35,96 +34,185 @@ from carrot_core.text import (
 )
 
 _BY_HASH = "by sha256 of seed and text"
-_NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
-_MORE_NUMBERS = ["cached_input_tokens", "reasoning_tokens", "latency_s"]  # which many benchmarks do not record
+_PROMPTS_AT_A_TIME = 1 << 14  # with their texts
+_STAGED = """
+create temp table staged (
+    prompt integer, prompt_id varchar, text varchar, messages varchar, text_sha256 varchar, task varchar,
+    family varchar, own varchar, draw blob, whole bigint, beginning bigint
+)
+"""
+# One row a different text: where it stands among those to divide, in the order that its draw puts them into, and its
+# number in the order of the prompts.
+_TEXTS = """
+create temp table texts as
+select draw, bool_or({divided}) as divided, row_number() over (order by min(prompt)) - 1 as number,
+       row_number() over (partition by bool_or({divided}) order by draw) - 1 as place
+from staged group by draw
+"""
+_PROMPTS = """
+insert into prompts by name
+select prompt, prompt_id, text, messages, text_sha256, task, family, number as duplicate_group,
+       case when not ({divided}) then own when place < ? then 'train' when place < ? then 'validation' else 'test' end
+       as split
+from staged join texts using (draw) order by prompt
+"""
+_SHARED = """
+select count(*) from (select 1 from prompts group by duplicate_group having count(distinct split) > 1)
+"""
+_CHATS = "select count(messages) from prompts"
+_ALIKE = """
+select coalesce(sum(n) filter (n > 1), 0)::bigint, coalesce(sum(n), 0)::bigint from (
+    select count(*) as n from (select distinct whole, beginning from staged where text is not null) group by beginning
+)
+"""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Content:
-    """One benchmark as its tables' columns, without the benchmark's number.
+    """What a benchmark's tables are: how its prompts are split, the hash of the tables, and what was noticed."""
 
-    Prompts are sorted by id and models by name, so two loads of the same data are the same content.
-    """
-
-    prompts: pd.DataFrame
-    models: pd.DataFrame
-    outcomes: pd.DataFrame
-    samples: pd.DataFrame
     split_rule: str
     data_hash: str
     warnings: tuple[str, ...]
 
 
 def content_of(frames: Frames, split_seed: int) -> Content:
-    """Put frames into canonical order, split them and hash them."""
-    if frames.prompts.empty or frames.models.empty:
-        raise CarrotError(f"{frames.provenance.source} has no prompts or no models; there is nothing to store.")
+    """What frames are in the store, without storing them."""
+    with private_connection() as connection:
+        create(connection, "benchmark")
+        return fill(connection, frames, split_seed)
+
+
+def write(path: Path, name: str, frames: Frames, split_seed: int) -> Content:
+    """Make the file of a benchmark."""
+    origin = frames.provenance
+    with writing(path, "benchmark") as connection:
+        content = fill(connection, frames, split_seed)
+        connection.execute(
+            "insert into benchmarks values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                name, origin.source, origin.licence, origin.sha256, origin.note,
+                datetime.now(UTC).replace(tzinfo=None), content.split_rule, split_seed, content.data_hash,
+                list(content.warnings),
+            ],
+        )  # fmt: skip
+    return content
+
+
+def fill(connection: duckdb.DuckDBPyConnection, frames: Frames, split_seed: int) -> Content:
+    """Put frames into the empty tables of a benchmark, split and in canonical order, some rows at a time.
+
+    Prompts are sorted by id and models by name, so two loads of the same data are the same content.
+    """
     models = frames.models.sort_values("model", ignore_index=True)
-    prompts, rule, warnings = _with_split(frames.prompts.sort_values("prompt_id", ignore_index=True), split_seed)
-    more = [name for name in _MORE_NUMBERS if name in frames.outcomes]
+    prompts = frames.prompts.sort_values("prompt_id", ignore_index=True)
+    if prompts.empty or models.empty:
+        raise CarrotError(f"{frames.provenance.source} has no prompts or no models; there is nothing to store.")
+    rule, warnings = _fill_prompts(connection, blocks_of(prompts, _PROMPTS_AT_A_TIME), split_seed)
+    _fill_outcomes(connection, blocks_of(_numbered(frames.outcomes, prompts["prompt_id"], models["model"])))
+    models = models.rename(columns={"model": "name"})
+    models.insert(0, "model", np.arange(len(models), dtype=np.int32))
+    append(connection, "models", blocks_of(models))
+    return Content(rule, content_hash(connection), tuple(dict.fromkeys((*frames.warnings, *warnings))))
+
+
+def _numbered(runs: pd.DataFrame, ids: pd.Series[str], names: pd.Series[str]) -> pd.DataFrame:
+    """Runs with the numbers of their prompts and models."""
     columns: dict[str, Any] = {
-        "prompt": pd.Index(prompts["prompt_id"]).get_indexer(frames.outcomes["prompt_id"]).astype(np.int32),
-        "model": pd.Index(models["model"]).get_indexer(frames.outcomes["model"]).astype(np.int32),
-        **{name: frames.outcomes[name].astype(np.float64) for name in (*_NUMBERS, *more)},
+        "prompt": pd.Index(ids).get_indexer(pd.Index(runs["prompt_id"])).astype(np.int32),
+        "model": pd.Index(names).get_indexer(pd.Index(runs["model"])).astype(np.int32),
+        **{name: runs[name] for name in (*OUTCOME[2:], *OPTIONAL) if name in runs},
     }
-    if "time" in frames.outcomes:
-        columns["time"] = frames.outcomes["time"]
-    outcomes = pd.DataFrame(columns, copy=False)
-    outcomes, samples = _cells(outcomes, frames.outcomes.get("sample"))
-    data_hash = content_hash(prompts, models, outcomes, samples)
-    notes = tuple(dict.fromkeys((*frames.warnings, *warnings)))
-    return Content(prompts, models, outcomes, samples, rule, data_hash, notes)
+    return pd.DataFrame(columns, copy=False)
 
 
-def _cells(runs: pd.DataFrame, names: pd.Series[str] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _fill_outcomes(connection: duckdb.DuckDBPyConnection, blocks: Iterable[pa.Table]) -> None:
     """One row a cell, the mean of its samples, and the runs behind it; none where every cell has one."""
-    if names is None or not runs.duplicated(["prompt", "model"]).any():
-        return runs.sort_values(["prompt", "model"], ignore_index=True), runs[:0].assign(sample="")
-    samples = runs.assign(sample=names.fillna("").astype(object))
-    samples = samples.sort_values(["prompt", "model", "sample"], ignore_index=True)
-    cells = samples.groupby(["prompt", "model"], sort=True)
-    outcomes = cells[[name for name in (*_NUMBERS, *_MORE_NUMBERS) if name in runs]].mean()
-    if "time" in runs:
-        outcomes["time"] = cells["time"].first()
+    connection.execute("create temp table runs as from samples limit 0")
+    append(connection, "runs", blocks)
+    several = "select 1 from runs group by prompt, model having count(*) > 1 and count(sample) > 0"
+    if not rows(connection, f"select 1 where exists ({several})"):
+        connection.execute("insert into outcomes by name select * exclude (sample) from runs order by prompt, model")
+        _check_once(connection, "outcomes", "prompt, model")
+    else:
+        ordered = "select * replace (coalesce(sample, '') as sample) from runs order by prompt, model, sample"
+        connection.execute(f"insert into samples by name {ordered}")
+        _check_once(connection, "samples", "prompt, model, sample")
+        some = "select * exclude (sample) from samples where prompt >= ? and prompt < ? order by prompt, model, sample"
+        ((n_prompts,),) = rows(connection, "select count(*) from prompts")
+        for first in range(0, n_prompts, _PROMPTS_AT_A_TIME):
+            part = connection.execute(some, [first, first + _PROMPTS_AT_A_TIME]).df()
+            append(connection, "outcomes", blocks_of(_cells(part)))
+    connection.execute("drop table runs")
+
+
+def _check_once(connection: duckdb.DuckDBPyConnection, table: str, columns: str) -> None:
+    """Raise the error of a primary key, whose index would be held in memory, of a table in the order of its columns."""
+    pairs = f"select ({columns}) as own, lag(({columns})) over () as before from {table}"  # noqa: S608  fixed text
+    ((count,),) = rows(connection, f"select count(*) from ({pairs}) where own = before")  # noqa: S608  fixed text
+    if count:
+        raise duckdb.ConstraintException(f"{count:,} rows of {table} repeat {columns} of another")
+
+
+def _cells(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell, the mean of its runs."""
+    cells = runs.groupby(["prompt", "model"], sort=True)
+    outcomes = cells[[*NUMBERS, *MORE_NUMBERS]].mean()
+    outcomes["time"] = cells["time"].first()
     outcomes["n_samples"] = cells.size()
     for name, variance in (("score", "score_variance"), ("cost_usd", "cost_variance")):
         alike = cells[name].min() == cells[name].max()  # then it is 0 without rounding
         outcomes[variance] = cells[name].var().mask(alike & (cells[name].count() > 1), 0.0)
-    return outcomes.reset_index(), samples
+    return outcomes.reset_index()
 
 
-def _with_split(prompts: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, str, list[str]]:
-    ids = [str(value) for value in prompts["prompt_id"]]
-    whole = [None if pd.isna(value) else str(value) for value in prompts["text"]]
-    texts, messages = _texts_and_messages(ids, whole)
-    hashes = _hashes(texts, prompts.get("text_sha256"))
-    keys = text_keys(texts, hashes)
-    group, _ = pd.factorize(np.array(duplicate_keys(ids, keys), dtype=object))
-    own = prompts["split"].to_numpy(dtype=np.str_) if prompts["split"].notna().all() else None
-    side, rule, warnings = _sides(ids, keys, own, seed)
-    full = prompts[["prompt_id", "task", "family"]].assign(
-        prompt=np.arange(len(prompts), dtype=np.int32),
-        text=pd.Series(texts, dtype=object),
-        messages=pd.Series(messages, dtype=object),
-        text_sha256=pd.Series(hashes, dtype=object),
-        split=pd.Series(side, dtype=object),
-        duplicate_group=group.astype(np.int32),
-    )
-    shared = 0 if own is None else int((full.groupby("duplicate_group")["split"].nunique() > 1).sum())
-    if shared:
+def _fill_prompts(
+    connection: duckdb.DuckDBPyConnection, blocks: Iterable[pa.Table], seed: int
+) -> tuple[str, list[str]]:
+    """Fill in prompts that come in the order of their ids; the rule of their split and warnings."""
+    connection.execute(_STAGED)
+    n = 0
+    for block in blocks:
+        append(connection, "staged", [_staged(block, n, seed)])
+        n += len(block)
+    rule, warnings = _divide(connection, n, seed)
+    ((shared,),) = rows(connection, _SHARED)
+    if shared and rule.startswith(OWN_SPLIT):
         warnings.append(f"{shared:,} texts stand on more than one side of the file's own split.")
-    if n_chats := sum(value is not None for value in messages):
+    (((n_chats,),), (of_texts,)) = rows(connection, _CHATS), rows(connection, _ALIKE)
+    if n_chats:
         warnings.append(
             f"{n_chats:,} prompts are chat messages: the last text of the user is what is embedded, all are kept."
         )
-    alike = alike_warning({fingerprint(text) for text in texts if text is not None})
-    return full, rule, [*warnings, *filter(None, [alike])]
+    connection.execute("drop table staged; drop table texts")
+    return rule, [*warnings, *filter(None, [alike_note(*of_texts)])]
 
 
-def _hashes(texts: list[str | None], stated: pd.Series[str] | None) -> list[str | None]:
-    """Hash of each text, as stated where the text is not here; None where nothing is known of it."""
-    others = [None] * len(texts) if stated is None else stated.astype(object).where(stated.notna(), None)
-    return [other if text is None else text_hash(text) for text, other in zip(texts, others, strict=True)]
+def _staged(block: pa.Table, first: int, seed: int) -> pa.Table:
+    """What is read of some prompts, the first of which has a number, and what their texts are told apart by."""
+    columns = block.to_pydict()
+    ids = columns["prompt_id"]
+    texts, messages = _texts_and_messages(ids, columns["text"])
+    hashes = [
+        other if text is None else text_hash(text)
+        for text, other in zip(texts, columns.get("text_sha256", [None] * len(ids)), strict=True)
+    ]
+    whole, beginning = zip(*(fingerprint(text or "") for text in texts), strict=True)
+    return pa.table(
+        {
+            "prompt": pa.array(np.arange(first, first + len(ids), dtype=np.int32)),
+            "prompt_id": block["prompt_id"],
+            "text": pa.array(texts, pa.large_string()),
+            "messages": pa.array(messages, pa.large_string()),
+            "text_sha256": pa.array(hashes, pa.large_string()),
+            "task": block["task"],
+            "family": block["family"],
+            "own": block["split"],
+            "draw": pa.array([draw(seed, key) for key in duplicate_keys(ids, text_keys(texts, hashes))], pa.binary()),
+            "whole": pa.array(whole, pa.int64()),
+            "beginning": pa.array(beginning, pa.int64()),
+        }
+    )
 
 
 def _texts_and_messages(ids: list[str], whole: list[str | None]) -> tuple[list[str | None], list[str | None]]:
@@ -148,93 +236,33 @@ def _texts_and_messages(ids: list[str], whole: list[str | None]) -> tuple[list[s
     return texts, messages
 
 
-def _sides(
-    ids: list[str], texts: list[str | None], own: npt.NDArray[np.str_] | None, seed: int
-) -> tuple[npt.NDArray[np.str_], str, list[str]]:
-    """The (n,) split, the rule it follows and warnings; ``own`` is the source's split, ``texts`` may be `text_keys`.
+def _divide(connection: duckdb.DuckDBPyConnection, n: int, seed: int) -> tuple[str, list[str]]:
+    """Fill the table of prompts with their sides of the split; the rule it follows and warnings.
 
-    One with train and test alone gets its validation out of train: of the distinct texts there as large a share as
-    in a split of ours.
+    A source's own split with train and test alone gets its validation out of train: of the distinct texts there as
+    large a share as in a split of ours.
     """
-    if own is None:
-        return split(ids, texts, seed=seed), f"{_percents(FRACTIONS)} of the distinct texts, {_BY_HASH}", []
-    absent = [side for side in SPLITS if side not in own]
-    if absent == ["validation"]:
-        train = np.flatnonzero(own == "train")
+    sides = dict(rows(connection, "select own, count(*) from staged where own is not null group by own"))
+    absent = [side for side in SPLITS if side not in sides]
+    divided, shares, rule, warnings = "false", FRACTIONS, OWN_SPLIT, list[str]()
+    if sum(sides.values()) < n:
+        divided, rule = "true", f"{_percents(FRACTIONS)} of the distinct texts, {_BY_HASH}"
+    elif absent == ["validation"]:
         learned, chosen, _ = FRACTIONS
-        shares = (learned / (learned + chosen), chosen / (learned + chosen), 0.0)
-        side = own.astype("<U10")
-        side[train] = split([ids[row] for row in train], [texts[row] for row in train], seed=seed, fractions=shares)
-        how = f"train and validation {_percents(shares[:2])} of the distinct texts of its train, {_BY_HASH}"
-        warning = f"The file's own split has no validation prompts: they are taken out of train. {OTHER_SPLIT}"
-        return side, f"{OWN_SPLIT}, {how}", [warning]
-    warnings = [f"The file's own split has no {' and no '.join(absent)} prompts. {OTHER_SPLIT}"] if absent else []
-    return own, OWN_SPLIT, warnings
+        divided, shares = "own = 'train'", (learned / (learned + chosen), chosen / (learned + chosen), 0.0)
+        drawn = f"train and validation {_percents(shares[:2])} of the distinct texts of its train, {_BY_HASH}"
+        rule = f"{OWN_SPLIT}, {drawn}"
+        warnings = [f"The file's own split has no validation prompts: they are taken out of train. {OTHER_SPLIT}"]
+    elif absent:
+        warnings = [f"The file's own split has no {' and no '.join(absent)} prompts. {OTHER_SPLIT}"]
+    connection.execute(_TEXTS.format(divided=divided))
+    ((n_texts,),) = rows(connection, "select count(*) from texts where divided")
+    connection.execute(_PROMPTS.format(divided=divided), list(map(int, ends_of(shares, n_texts)[:2])))
+    return rule, warnings
 
 
 def _percents(shares: Sequence[float]) -> str:
     return "/".join(f"{100 * share:.0f}" for share in shares)
-
-
-def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataFrame, samples: pd.DataFrame) -> str:
-    """sha256 of a benchmark's content, all tables in canonical order."""
-    digest = hashlib.sha256()
-    # A benchmark without any chat, or hash of a text that is not here, keeps the hash it had before these were known.
-    chats = ["messages"] if "messages" in prompts and prompts["messages"].notna().any() else []
-    hidden = ["text_sha256"] if (prompts["text"].isna() & prompts["text_sha256"].notna()).any() else []
-    for frame, columns in (
-        (prompts, ["prompt_id", "text", "task", "family", "split", *chats, *hidden]),
-        (models, ["model", "as_of", "source"]),
-    ):
-        for column in columns:
-            digest.update(json.dumps([column, frame[column].tolist()]).encode())
-    for frame, columns in (
-        (models, ["input_usd_per_mtok", "output_usd_per_mtok"]),
-        (outcomes, ["prompt", "model", *_NUMBERS]),
-    ):
-        for column in columns:
-            digest.update(_bytes(frame[column]))
-    # What came later is named and counts where there is any of it: other benchmarks keep their hash.
-    for column in [name for name in (*MORE_PRICES, *FACTS) if name in models and models[name].notna().any()]:
-        values = [None if pd.isna(value) else value for value in models[column].tolist()]
-        digest.update(json.dumps([column, values]).encode())
-    _add_recorded(digest, outcomes, _MORE_NUMBERS, ["time"])
-    if len(samples):
-        _add_recorded(digest, samples, ["prompt", "model", *_NUMBERS, *_MORE_NUMBERS], ["sample", "time"])
-    return digest.hexdigest()
-
-
-def _add_recorded(digest: hashlib._Hash, frame: pd.DataFrame, numbers: Sequence[str], texts: Sequence[str]) -> None:
-    for column in [name for name in (*numbers, *texts) if name in frame and frame[name].notna().any()]:
-        if column in numbers:
-            digest.update(column.encode() + _bytes(frame[column]))
-        else:
-            values = [value if isinstance(value, str) else None for value in frame[column]]
-            digest.update(json.dumps([column, values]).encode())
-
-
-def _bytes(numbers: pd.Series[float]) -> bytes:
-    values = numbers.to_numpy(dtype="<f8") + 0.0  # -0.0 and 0.0 are one number
-    values[np.isnan(values)] = np.nan  # and NaN has one pattern
-    return values.tobytes()
-
-
-def write(path: Path, name: str, frames: Frames, content: Content, split_seed: int) -> None:
-    """Make the file of a benchmark."""
-    origin, models = frames.provenance, content.models.rename(columns={"model": "name"})
-    models.insert(0, "model", np.arange(len(models), dtype=np.int32))
-    with writing(path, "benchmark") as connection:
-        connection.execute(
-            "insert into benchmarks values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                name, origin.source, origin.licence, origin.sha256, origin.note,
-                datetime.now(UTC).replace(tzinfo=None), content.split_rule, split_seed, content.data_hash,
-                list(content.warnings),
-            ],
-        )  # fmt: skip
-        tables = {"models": models, "prompts": content.prompts, "outcomes": content.outcomes}
-        for table, frame in (tables | {"samples": content.samples}).items():
-            append(connection, table, frame)
 
 
 def frames_of(connection: duckdb.DuckDBPyConnection) -> tuple[Frames, int]:
@@ -273,7 +301,7 @@ def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
     models = models_frame(connection).to_dict("records")
     shape = len(prompts), len(models)
     tables = _tables(connection, shape)
-    more: dict[str, Any] = {name: tables[name] for name in _MORE_NUMBERS if name in tables}
+    more: dict[str, Any] = {name: tables[name] for name in MORE_NUMBERS if name in tables}
     ((name, data_hash, split_rule),) = rows(connection, "select name, data_hash, split_rule from benchmarks")
     ids, texts, hashes, tasks, splits = zip(*prompts, strict=True)
     return Benchmark(
@@ -309,16 +337,6 @@ def _sample_tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]
         tables[f"sample_{name}"] = np.full((*shape, int(np.max(cells["place"])) + 1), np.nan)
         tables[f"sample_{name}"][cells["prompt"], cells["model"], cells["place"]] = cells[name]
     return tables
-
-
-def recorded(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """The numbers that a benchmark records of its outcomes: the usual ones, and of the others those it has any of."""
-    there = columns_of(connection, "outcomes")
-    more = [name for name in _MORE_NUMBERS if name in there]
-    if not more:
-        return _NUMBERS
-    ((*counts,),) = rows(connection, f"select {', '.join(f'count({name})' for name in more)} from outcomes")  # noqa: S608
-    return [*_NUMBERS, *(name for name, count in zip(more, counts, strict=True) if count)]
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]) -> dict[str, npt.NDArray[np.float64]]:

@@ -8,7 +8,7 @@ and a crash at any instant leaves each file whole.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,8 +111,7 @@ def writing(
                 for name, file in others.items():
                     _attach(connection, name, file, versions)
                 lock_down(connection)
-                connection.execute((_SCHEMAS / f"{schema}.sql").read_text(encoding="utf-8"))
-                connection.execute("insert into schema_version values (?)", [SCHEMA_VERSION])
+                create(connection, schema)
                 connection.begin()
                 yield connection
                 connection.commit()
@@ -125,18 +124,31 @@ def writing(
                 remnant.unlink(missing_ok=True)
 
 
-def append(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
-    """Insert a frame by column names; NaN and None become NULL."""
-    for first in range(0, len(frame), _ROWS_AT_A_TIME):
-        part = frame.iloc[first : first + _ROWS_AT_A_TIME]
+def create(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
+    """Create the empty tables of a file: "benchmark", "vectors" or "run"."""
+    connection.execute((_SCHEMAS / f"{schema}.sql").read_text(encoding="utf-8"))
+    connection.execute("insert into schema_version values (?)", [SCHEMA_VERSION])
+
+
+def blocks_of(frame: pd.DataFrame, most_rows: int = _ROWS_AT_A_TIME) -> Iterator[pa.Table]:
+    """Some rows of a frame at a time; NaN and None are nulls."""
+    for first in range(0, len(frame), most_rows):
+        part = frame.iloc[first : first + most_rows]
         # Types are stated: guessed from a sample, a column of texts that starts with many None is no text column.
-        arrays = {
-            str(name): pa.array(
-                part[name], type=None if is_numeric_dtype(part[name]) else pa.large_string(), from_pandas=True
-            )
-            for name in part.columns
-        }
-        connection.register("incoming", pa.table(arrays))
+        yield pa.table(
+            {
+                str(name): pa.array(
+                    part[name], type=None if is_numeric_dtype(part[name]) else pa.large_string(), from_pandas=True
+                )
+                for name in part.columns
+            }
+        )
+
+
+def append(connection: duckdb.DuckDBPyConnection, table: str, blocks: Iterable[pa.Table]) -> None:
+    """Insert rows by column names."""
+    for block in blocks:
+        connection.register("incoming", block)
         connection.execute(f"insert into {table} by name from incoming")
         connection.unregister("incoming")
 

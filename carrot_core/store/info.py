@@ -1,22 +1,31 @@
-"""What is known of a stored benchmark beside its content."""
+"""What is known of a stored benchmark: its description, what it records, the hash of its content."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from carrot_core import paths
 from carrot_core.benchmarks.built_in import BUILT_IN
-from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, facts_of_row
-from carrot_core.store.database import columns_of, identity, reading
+from carrot_core.benchmarks.model_facts import FACTS, NOTHING, ModelFacts, facts_of_row
+from carrot_core.prices import MORE_PRICES
+from carrot_core.store.database import columns_of, identity, reading, rows
 
 OWN_SPLIT = "the source's own split"
 RECORDED = "recorded dollars"
+NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
+MORE_NUMBERS = ["cached_input_tokens", "reasoning_tokens", "latency_s"]  # which many benchmarks do not record
+_TEXTS_AT_A_TIME, _NUMBERS_AT_A_TIME = 1 << 14, 1 << 20
 _INFO = """
 select b.* replace (strftime(loaded_at, '%Y-%m-%dT%H:%M:%S+00:00') as loaded_at), p.*, m.*, o.*,
        n_prompts * n_models - n_outcomes as n_missing
@@ -153,3 +162,82 @@ def models_frame(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """The models of a file as `Frames.models` has them, in their order; a file of an older schema lacks columns."""
     frame = connection.execute("select * exclude (model, name), name as model from models order by model").df()
     return frame.astype({name: object for name in frame if not is_numeric_dtype(frame[name])})
+
+
+def recorded(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The numbers that a benchmark records of its outcomes: the usual ones, and of the others those it has any of."""
+    there = columns_of(connection, "outcomes")
+    more = [name for name in MORE_NUMBERS if name in there]
+    if not more:
+        return NUMBERS
+    ((*counts,),) = rows(connection, f"select {', '.join(f'count({name})' for name in more)} from outcomes")  # noqa: S608
+    return [*NUMBERS, *(name for name, count in zip(more, counts, strict=True) if count)]
+
+
+def content_hash(connection: duckdb.DuckDBPyConnection) -> str:
+    """sha256 of a benchmark's content, all tables of its file in canonical order, some rows at a time."""
+    digest, models = hashlib.sha256(), models_frame(connection)
+    of_prompts = ["prompt_id", "text", "task", "family", "split::varchar as split"]
+    # A benchmark without any chat, or hash of a text that is not here, keeps the hash it had before these were known.
+    chats = "messages" in columns_of(connection, "prompts") and _any(connection, "prompts", "messages is not null")
+    hidden = _any(connection, "prompts", "text is null and text_sha256 is not null")
+    for column in [*of_prompts, *["messages"] * chats, *["text_sha256"] * hidden]:
+        _add_texts(digest, connection, column, "prompts")
+    for column in ("model", "as_of", "source"):
+        digest.update(json.dumps([column, models[column].tolist()]).encode())
+    for column in ("input_usd_per_mtok", "output_usd_per_mtok"):
+        digest.update(_bytes(models[column].to_numpy(dtype=np.float64)))
+    for column in ("prompt", "model", *NUMBERS):
+        _add_numbers(digest, connection, column, "outcomes")
+    # What came later is named and counts where there is any of it: other benchmarks keep their hash.
+    for column in [name for name in (*MORE_PRICES, *FACTS) if name in models and models[name].notna().any()]:
+        values = [None if pd.isna(value) else value for value in models[column].tolist()]
+        digest.update(json.dumps([column, values]).encode())
+    _add_recorded(digest, connection, "outcomes", MORE_NUMBERS, ["time"])
+    _add_recorded(digest, connection, "samples", ["prompt", "model", *NUMBERS, *MORE_NUMBERS], ["sample", "time"])
+    return digest.hexdigest()
+
+
+def _any(connection: duckdb.DuckDBPyConnection, table: str, condition: str) -> bool:
+    return bool(rows(connection, f"select 1 from {table} where {condition} limit 1"))  # noqa: S608  fixed text
+
+
+def _add_recorded(
+    digest: hashlib._Hash,
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    numbers: Sequence[str],
+    texts: Sequence[str],
+) -> None:
+    """Add those columns that have any value, with their names."""
+    there = columns_of(connection, table)
+    for column in [name for name in (*numbers, *texts) if name in there]:
+        if _any(connection, table, f"{column} is not null"):
+            if column in numbers:
+                digest.update(column.encode())
+                _add_numbers(digest, connection, column, table)
+            else:
+                _add_texts(digest, connection, column, table)
+
+
+def _add_texts(digest: hashlib._Hash, connection: duckdb.DuckDBPyConnection, column: str, table: str) -> None:
+    """Add a column as JSON of its name and the list of its values."""
+    digest.update(f"{json.dumps([column.partition(':')[0]])[:-1]}, [".encode())
+    between = ""
+    values = connection.sql(f"select {column} from {table}")  # noqa: S608  fixed text
+    for block in values.to_arrow_reader(_TEXTS_AT_A_TIME):
+        digest.update(f"{between}{json.dumps(block.column(0).to_pylist())[1:-1]}".encode())
+        between = ", "
+    digest.update(b"]]")
+
+
+def _add_numbers(digest: hashlib._Hash, connection: duckdb.DuckDBPyConnection, column: str, table: str) -> None:
+    values = connection.sql(f"select {column}::double from {table}")  # noqa: S608  fixed text
+    for block in values.to_arrow_reader(_NUMBERS_AT_A_TIME):
+        digest.update(_bytes(block.column(0).to_numpy(zero_copy_only=False)))
+
+
+def _bytes(numbers: npt.NDArray[np.float64]) -> bytes:
+    values = numbers.astype("<f8") + 0.0  # -0.0 and 0.0 are one number
+    values[np.isnan(values)] = np.nan  # and NaN has one pattern
+    return values.tobytes()

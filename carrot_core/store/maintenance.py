@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
-import pandas as pd
 
 from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.modes import action
 from carrot_core.roles import Role
 from carrot_core.store import runs, vectors
-from carrot_core.store.content import content_hash
 from carrot_core.store.database import columns_of, locked, reading, rows, translate_errors, writing
 from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name, key
-from carrot_core.store.info import BenchmarkInfo, models_frame
+from carrot_core.store.info import BenchmarkInfo, content_hash
 
 if TYPE_CHECKING:
     from carrot_core.store import Store
@@ -180,7 +178,6 @@ def _problem_of_old(old: Path, number: int) -> str:
 
 
 Progress = Callable[[int, int], None]
-_PROMPTS = "select * replace (split::varchar as split) from prompts order by prompt"
 
 
 @dataclass(frozen=True)
@@ -246,15 +243,8 @@ def _problem(path: Path, read: Callable[[duckdb.DuckDBPyConnection], str]) -> st
 
 
 def _read_data(connection: duckdb.DuckDBPyConnection) -> str:
-    cursor = connection.execute(_PROMPTS)
-    names = [column[0] for column in cursor.description or ()]
-    prompts = pd.DataFrame(cursor.fetchall(), columns=names, dtype=object)
-    models = models_frame(connection)
-    outcomes = connection.execute("from outcomes order by prompt, model").df()
-    samples = "samples" if columns_of(connection, "samples") else "outcomes limit 0"
-    runs = connection.execute(f"select * from {samples}").df()  # noqa: S608  fixed names
     ((stated,),) = rows(connection, "select data_hash from benchmarks")
-    return "" if content_hash(prompts, models, outcomes, runs) == stated else "The content is not what was stored."
+    return "" if content_hash(connection) == stated else "The content is not what was stored."
 
 
 def _read_rows(connection: duckdb.DuckDBPyConnection) -> str:

@@ -209,6 +209,13 @@ def test_outcome_of_an_unknown_model_is_refused(store: Store) -> None:
         store.save_benchmark("made", dataclasses.replace(frames(), models=frames().models[:2]))
 
 
+def test_an_outcome_that_stands_twice_is_refused(store: Store) -> None:
+    tables = frames()
+    twice = pd.concat([tables.outcomes, tables.outcomes[3:4].assign(score=0.25)], ignore_index=True)
+    with pytest.raises(StoreError, match="breaks a rule"):
+        store.save_benchmark("made", dataclasses.replace(tables, outcomes=twice))
+
+
 def test_nothing_to_store_is_said(store: Store) -> None:
     tables = frames()
     with pytest.raises(CarrotError, match="nothing to store"):

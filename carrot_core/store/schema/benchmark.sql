@@ -58,6 +58,8 @@ create table prompts (
     check (text is null or text_sha256 is not null)
 );
 
+-- One row a prompt and model, in their order: the writer sees to it, as the index of a primary key would be held in
+-- memory.
 create table outcomes (
     prompt        integer not null check (prompt >= 0),
     model         integer not null check (model >= 0),
@@ -71,8 +73,7 @@ create table outcomes (
     time                varchar,            -- ISO 8601, UTC
     n_samples           integer not null default 1 check (n_samples >= 1),
     score_variance      double check (score_variance >= 0),                -- within the cell, unbiased; NULL = one sample
-    cost_variance       double check (cost_variance >= 0),
-    primary key (prompt, model)
+    cost_variance       double check (cost_variance >= 0)
 );
 
 -- Every run where some cell was run several times, else no row; `outcomes` then has the means of a cell's samples.
@@ -87,8 +88,7 @@ create table samples (
     cached_input_tokens double check (cached_input_tokens >= 0 and isfinite(cached_input_tokens)),
     reasoning_tokens    double check (reasoning_tokens >= 0 and isfinite(reasoning_tokens)),
     latency_s           double check (latency_s >= 0 and isfinite(latency_s)),
-    time                varchar,
-    primary key (prompt, model, sample)
+    time                varchar
 );
 
 create view results as
