@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd  # not at the top: the process that refuses a pickle ends before it needs it
+if TYPE_CHECKING:  # not at the top: the process that refuses a pickle ends before it needs them
+    import duckdb
+    import pandas as pd
+    import pyarrow as pa
 
 # Licence of data published without one: passing them on is not allowed. The texts of their prompts are shown and
 # routed here, but are never written to a file that CARROT exports.
@@ -39,6 +42,30 @@ class Provenance:
 
 
 @dataclass(frozen=True, eq=False)
+class Relation:
+    """Rows that DuckDB holds, on the disk where they are many: read some at a time, or whole as a frame.
+
+    Attributes
+    ----------
+    connection : that holds them.
+    query : of the rows as the store takes them: prompts in the order of their ids; runs with ``prompt`` and ``model``,
+        their places among the sorted ids and names.
+    frame : reads them as a frame of `Frames`; what it refers to keeps the connection open.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    query: str
+    frame: Callable[[], pd.DataFrame]
+
+    def blocks(self, most_rows: int) -> Iterator[pa.Table]:
+        """Some rows at a time."""
+        import pyarrow as pa
+
+        for batch in self.connection.sql(self.query).to_arrow_reader(most_rows):
+            yield pa.Table.from_batches([batch])
+
+
+@dataclass(frozen=True, eq=False)
 class Frames:
     """What every reader returns: one benchmark, validated.
 
@@ -65,3 +92,30 @@ class Frames:
     provenance: Provenance
     warnings: tuple[str, ...] = ()
     zero_models: tuple[str, ...] = ()
+
+    @classmethod
+    def held(cls, prompts: Relation, outcomes: Relation, **others: Any) -> Frames:
+        """Frames whose prompts and outcomes are read whole when somebody asks for them, not before."""
+        frames = object.__new__(cls)
+        vars(frames).update(others, _relations={"prompts": prompts, "outcomes": outcomes})
+        return frames
+
+    if not TYPE_CHECKING:  # else any name would be one of the class
+
+        def __getattr__(self, name: str) -> Any:
+            relation = self.relation(name)
+            if relation is None:
+                raise AttributeError(f"Frames have no {name!r}.")
+            frame = vars(self)[name] = relation.frame()
+            return frame
+
+    def relation(self, name: str) -> Relation | None:
+        """The prompts or outcomes as DuckDB holds them; None where a reader made a frame, or one was asked for."""
+        relations: dict[str, Relation] = vars(self).get("_relations", {})
+        return None if name in vars(self) else relations.get(name)
+
+    def noted(self, **changes: Any) -> Frames:
+        """The same with other ``models``, ``provenance`` or ``warnings``; the other tables are not read for it."""
+        frames = object.__new__(type(self))
+        vars(frames).update(vars(self) | changes)
+        return frames

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carrot_core.benchmarks.run_table import RunTable
 from carrot_core.benchmarks.table_file import TableFile
 from carrot_core.errors import Problem
 from carrot_core.outcomes import positions
@@ -141,7 +142,11 @@ def _without_cost(table: TableFile, prices: Mapping[str, Price]) -> list[tuple[s
     return lost
 
 
-def without_zeros(outcomes: pd.DataFrame, free: Collection[str]) -> tuple[pd.DataFrame, list[str], tuple[str, ...]]:
+_TOKENS = ("input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens")
+_PAID = ("input_tokens", "output_tokens", "cost_usd")
+
+
+def without_zeros(runs: RunTable, models: Sequence[str], free: Collection[str]) -> tuple[list[str], tuple[str, ...]]:
     """Take zeros that can hardly be meant as not recorded: tools write 0 for what they do not know.
 
     They are a model's costs if all of them are 0, and the tokens and cost of 0 of an answer without tokens that no
@@ -149,38 +154,36 @@ def without_zeros(outcomes: pd.DataFrame, free: Collection[str]) -> tuple[pd.Dat
 
     Parameters
     ----------
-    outcomes : a row a cell, with ``row``, that of the file.
+    runs : whose zeros are taken out.
+    models : names, sorted.
     free : models whose zeros are meant.
 
     Returns
     -------
-    The outcomes, what is to be said of them, and the models whose zeros were taken out.
+    What is to be said of them, and the models whose zeros were taken out.
     """
-    numbers = {name: outcomes[name].to_numpy() for name in ("input_tokens", "output_tokens", "cost_usd")}
-    changed: dict[str, npt.NDArray[np.float64]] = {}
-    notes, models = [], []
-    for name, places in outcomes.groupby("model", sort=True).indices.items():
-        model, file_rows = str(name), outcomes["row"].to_numpy()[places]
-        zero = {column: values[places] == 0 for column, values in numbers.items()}
-        if model in free or not np.any(list(zero.values())):
-            continue
-        paid = numbers["cost_usd"][places] > 0  # dollars say that the call took place: its answer is empty
+    notes, of_zeros = list[str](), list[str]()
+    zeros = " or ".join(f"{name} = 0" for name in _PAID)
+    with_zeros = runs.connection.execute(f"select distinct model from runs where {zeros} order by model")  # noqa: S608
+    for place in [place for (place,) in with_zeros.fetchall() if models[place] not in free]:
+        model, own = models[place], runs.of_model(place, ("row", *_PAID))
+        zero = {column: own[column] == 0 for column in _PAID}
+        paid = own["cost_usd"] > 0  # dollars say that the call took place: its answer is empty
         tokenless, costless = (zero["input_tokens"] | zero["output_tokens"]) & ~paid, zero["cost_usd"]
-        lost = {column: zero[column] & tokenless for column in numbers}
+        lost = {column: zero[column] & tokenless for column in _PAID}
         if tokenless.any():
-            notes.append(_note(f"Answers of {model!r} have 0 tokens", file_rows[tokenless], model))
-        if (costless | np.isnan(numbers["cost_usd"][places])).all() and costless.any():
-            notes.append(_note(f"Every cost of {model!r} is 0", file_rows[costless], model))
+            notes.append(_note(f"Answers of {model!r} have 0 tokens", own["row"][tokenless], model))
+        if (costless | np.isnan(own["cost_usd"])).all() and costless.any():
+            notes.append(_note(f"Every cost of {model!r} is 0", own["row"][costless], model))
             lost["cost_usd"] = costless
         elif (costless & ~tokenless).any():
-            rows = rows_listed(file_rows[costless & ~tokenless])
+            rows = rows_listed(own["row"][costless & ~tokenless])
             notes.append(f"Some costs of {model!r} are 0 and others are not ({rows}): they stay as they are.")
-        for column, mask in lost.items():
-            if mask.any():
-                changed.setdefault(column, numbers[column].copy())[places[mask]] = np.nan
         if np.any(list(lost.values())):
-            models.append(model)
-    return outcomes.assign(**changed), notes, tuple(models)
+            of_zeros.append(model)
+            runs.set_aside(own["cell"], {name: np.where(mask, np.nan, own[name]) for name, mask in lost.items()})
+    runs.take_in()
+    return notes, tuple(of_zeros)
 
 
 def _note(what: str, rows: npt.NDArray[np.int64], model: str) -> str:
@@ -194,37 +197,108 @@ def rows_listed(rows: npt.NDArray[np.int64], most: int = 5) -> str:
     return f"{'row' if len(rows) == 1 else 'rows'} {first}{more}"
 
 
-def with_costs(outcomes: pd.DataFrame, pricing: Pricing) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Fill in missing dollars and find each model's price.
+def fill_costs(runs: RunTable, models: Sequence[str], pricing: Pricing) -> tuple[pd.DataFrame, list[str]]:
+    """Fill in missing dollars of runs and find the price of each model; the models' names are sorted.
 
     Returns
     -------
-    outcomes with ``cost_usd`` filled where prices and tokens allow, one row of prices a model (sorted by
-    name; NaN where no token price reproduces the dollars), and what is to be said about it.
+    One row of prices a model (NaN where no token price reproduces the dollars), and what is to be said about it.
     """
-    input_only = bool(outcomes["output_tokens"].isna().all())
-    cost = outcomes["cost_usd"].to_numpy(dtype=np.float64, copy=True)
-    prices, by_model, ignored = pricing.by_model, dict[str, Price | None](), list(pricing.absent)
+    recorded = runs.recorded((*_TOKENS, "cost_usd"))
+    costs = _Costs(pricing, recorded)
+    for place, model in enumerate(models):
+        own = runs.of_model(place, recorded)
+        cost = costs.add(model, {name: own[name] for name in _TOKENS if name in own}, own["cost_usd"])
+        if cost is not None:
+            runs.set_aside(own["cell"], {"cost_usd": cost})
+    runs.take_in()
+    return price_table(costs.by_model), costs.notes()
+
+
+def with_costs(outcomes: pd.DataFrame, pricing: Pricing) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """As `fill_costs`, of a frame of outcomes, which comes back with its dollars, then the prices and the notes."""
+    columns = [name for name in _TOKENS if name in outcomes]
+    costs = _Costs(pricing, {name: int(outcomes[name].notna().sum()) for name in columns})
+    filled = outcomes["cost_usd"].to_numpy(dtype=np.float64, copy=True)
     for model, rows in outcomes.groupby("model", sort=True).indices.items():
-        name = str(model)
-        tokens = {
-            column: outcomes[column].to_numpy()[rows, None]
-            for column in ("input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens")
-            if column in outcomes
-        }
-        missing = np.isnan(cost[rows])
+        tokens = {name: outcomes[name].to_numpy()[rows] for name in columns}
+        cost = costs.add(str(model), tokens, filled[rows])
+        if cost is not None:
+            filled[rows] = cost
+    return outcomes.assign(cost_usd=filled), price_table(costs.by_model), costs.notes()
+
+
+class _Costs:
+    """Dollars and prices, one model after the other.
+
+    Parameters
+    ----------
+    pricing : of the models.
+    recorded : how many outcomes have a value in a column, by its name.
+
+    Attributes
+    ----------
+    by_model : price of each model that was added, None where no token price reproduces its dollars.
+    """
+
+    def __init__(self, pricing: Pricing, recorded: Mapping[str, int]) -> None:
+        self._pricing, self._recorded = pricing, recorded
+        self._input_only = not recorded["output_tokens"]
+        self._ignored, self._costless = list(pricing.absent), 0
+        self.by_model: dict[str, Price | None] = {}
+
+    def add(
+        self, name: str, tokens: Mapping[str, npt.NDArray[np.float64]], cost: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64] | None:
+        """Take in a model's (n,) tokens and dollars; the dollars with those of its price, None where none changes."""
+        prices, missing, filled = self._pricing.by_model, np.isnan(cost), None
         if name in prices and missing.any():
-            charged = tokens | {"output_tokens": np.zeros((len(rows), 1))} if input_only else tokens
-            cost[rows] = np.where(missing, token_cost_usd(prices=[prices[name]], **charged)[:, 0], cost[rows])
-        elif name in prices and name not in pricing.free:
-            ignored.append(name)
-        if name in prices and (missing.all() or (name in pricing.free and not np.nansum(cost[rows]))):
-            by_model[name] = prices[name].with_shares(**{column: table[:, 0] for column, table in tokens.items()})
+            charged = {column: values[:, None] for column, values in tokens.items()}
+            charged |= {"output_tokens": np.zeros((len(cost), 1))} if self._input_only else {}
+            filled = np.where(missing, token_cost_usd(prices=[prices[name]], **charged)[:, 0], cost)
+            cost = filled
+        elif name in prices and name not in self._pricing.free:
+            self._ignored.append(name)
+        if name in prices and (missing.all() or (name in self._pricing.free and not np.nansum(cost))):
+            self.by_model[name] = prices[name].with_shares(**tokens)
         else:
-            tokens_in, tokens_out = (tokens[column][:, 0] for column in ("input_tokens", "output_tokens"))
-            by_model[name] = infer_price(tokens_in, None if input_only else tokens_out, cost[rows])
-    notes = [*pricing.notes, *_notes(outcomes, cost, by_model, input_only, ignored)]
-    return outcomes.assign(cost_usd=cost), price_table(by_model), notes
+            tokens_out = None if self._input_only else tokens["output_tokens"]
+            self.by_model[name] = infer_price(tokens["input_tokens"], tokens_out, cost)
+        self._costless += int(np.isnan(cost).sum())
+        return filled
+
+    def notes(self) -> list[str]:
+        """What is to be said of all models."""
+        notes = list(self._pricing.notes)
+        if self._ignored:
+            listed = names_listed(sorted(self._ignored), 10)
+            notes.append(f"Prices not used (no such model here, or its dollars are recorded): {listed}.")
+        if not self._recorded["input_tokens"]:
+            notes.append("No tokens are recorded: costs stay the dollars of the file and cannot be re-priced.")
+        elif self._input_only:
+            notes.append("No output tokens are recorded: a price can only be put on the input.")
+        dollars = [name for name, price in self.by_model.items() if price is None]
+        if self._recorded["input_tokens"] and dollars:
+            notes.append(
+                f"For {len(dollars)} of {len(self.by_model)} models no token price reproduces the dollars of the file, "
+                f"so all costs stay dollars: {', '.join(dollars)}."
+            )
+        if self._costless:
+            notes.append(f"{self._costless:,} outcomes have no cost; they count where only scores matter.")
+        prices = [price for price in self.by_model.values() if price is not None]
+        if any(price.cached_input_usd_per_mtok is not None for price in prices):
+            notes.append(self._of_part("cached_input_tokens", "input from a cache"))
+        if any(price.reasoning_usd_per_mtok is not None for price in prices):
+            notes.append(self._of_part("reasoning_tokens", "reasoning"))
+        return notes
+
+    def _of_part(self, column: str, what: str) -> str:
+        """Whether a price of some of the tokens is used."""
+        if self._recorded.get(column):
+            return (
+                f"The price of {what} is in the costs of the file, and by each model's share in what a router expects."
+            )
+        return f"The price of {what} is not used: there is no column {column}."
 
 
 def price_table(prices: Mapping[str, Price | None]) -> pd.DataFrame:
@@ -248,41 +322,3 @@ def price_of_row(row: Mapping[Any, Any]) -> Price | None:
         return None
     tiers = tuple(Tier(*tier) for tier in json.loads(cells.pop("tiers", "[]")))
     return Price(**{"output_usd_per_mtok": math.nan, **cells}, tiers=tiers)
-
-
-def _notes(
-    outcomes: pd.DataFrame,
-    cost: npt.NDArray[np.float64],
-    prices: Mapping[str, Price | None],
-    input_only: bool,
-    ignored: Sequence[str],
-) -> list[str]:
-    notes = []
-    has_tokens = bool(outcomes["input_tokens"].notna().any())
-    if ignored:
-        listed = names_listed(sorted(ignored), 10)
-        notes.append(f"Prices not used (no such model here, or its dollars are recorded): {listed}.")
-    if not has_tokens:
-        notes.append("No tokens are recorded: costs stay the dollars of the file and cannot be re-priced.")
-    elif input_only:
-        notes.append("No output tokens are recorded: a price can only be put on the input.")
-    dollars = [name for name, price in prices.items() if price is None]
-    if has_tokens and dollars:
-        notes.append(
-            f"For {len(dollars)} of {len(prices)} models no token price reproduces the dollars of the file, so all "
-            f"costs stay dollars: {', '.join(dollars)}."
-        )
-    if np.isnan(cost).any():
-        notes.append(f"{int(np.isnan(cost).sum()):,} outcomes have no cost; they count where only scores matter.")
-    if any(price and price.cached_input_usd_per_mtok is not None for price in prices.values()):
-        notes.append(_of_part(outcomes, "cached_input_tokens", "input from a cache"))
-    if any(price and price.reasoning_usd_per_mtok is not None for price in prices.values()):
-        notes.append(_of_part(outcomes, "reasoning_tokens", "reasoning"))
-    return notes
-
-
-def _of_part(outcomes: pd.DataFrame, column: str, what: str) -> str:
-    """Whether a price of some of the tokens is used."""
-    if column in outcomes and outcomes[column].notna().any():
-        return f"The price of {what} is in the costs of the file, and by each model's share in what a router expects."
-    return f"The price of {what} is not used: there is no column {column}."

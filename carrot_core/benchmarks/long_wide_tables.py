@@ -7,21 +7,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-from pandas.api.types import is_numeric_dtype
-
 from carrot_core import limits
-from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
+from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.columns import NEEDED, quote
-from carrot_core.benchmarks.costs import cost_problems, pricing_of, scored_models, unpriced, with_costs, without_zeros
+from carrot_core.benchmarks.costs import cost_problems, fill_costs, pricing_of, scored_models, unpriced, without_zeros
 from carrot_core.benchmarks.formats.head import column_names, paths_in, preview
 from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.parts import Paths, as_paths, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
+from carrot_core.benchmarks.run_table import RunTable
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_rows, open_table, refusing, told_apart
 from carrot_core.benchmarks.value_checks import (
-    IDS,
     NUMBERS,
     OF_RUN,
     RECOGNISED,
@@ -38,15 +35,6 @@ from carrot_core.errors import DataError, PricesNeededError, Problem
 from carrot_core.paths import file_sha256
 from carrot_core.prices import Price
 from carrot_core.text import alike_names
-
-_PROMPTS = """
-select prompt_id, any_value(prompt) as text, coalesce(any_value(task), '') as task,
-       coalesce(any_value(benchmark), '') as family, any_value(split) as split
-from cells where score is not null group by prompt_id order by prompt_id
-"""
-# Ids as places among their distinct values: a text for each of millions of rows would take most of the memory.
-_IDS = "create type {name}s as enum (select distinct {name} from cells where score is not null order by {name})"
-_OUTCOMES = "select {columns} from cells where score is not null order by cell"
 
 
 def read_long_table(
@@ -149,7 +137,7 @@ def check_mapping(paths: Paths, columns: Mapping[str, str], names: Collection[st
 def frames_of(
     table: TableFile, paths: Paths, where: str | None, prices: Mapping[str, Price], warnings: Sequence[str]
 ) -> Frames:
-    """Check the cells of a table and put them into frames; needs the views of `create_views`, and closes the table."""
+    """Check the cells of a table and make frames of them; needs the views of `create_views`, and empties the table."""
     faults, models = problems(table), scored_models(table)
     pricing = pricing_of(models, prices)
     costs = cost_problems(table, pricing) if "model" in table.types else []
@@ -159,25 +147,18 @@ def frames_of(
         raise PricesNeededError(table.source, located, unpriced_models)
     if located:
         raise DataError(table.source, located)
-    prompts = _strings(table.connection.execute(_PROMPTS).df())
-    columns = ("row", *OUTCOME, *(name for name in OPTIONAL if name in table.types))
-    for name in IDS:
-        table.connection.execute(_IDS.format(name=name))
-    columns = tuple(f"{name}::{name}s as {name}" if name in IDS else name for name in columns)
-    outcomes = _strings(table.connection.execute(_OUTCOMES.format(columns=", ".join(columns))).df())
     scores, splits, unscored = found_scores(table), split_notes(table), _unscored(table)
-    table.connection.close()  # what it holds of the file is not needed beside the frames
-    outcomes, of_zeros, zero_models = without_zeros(outcomes, pricing.free)
-    outcomes, models_and_prices, of_costs = with_costs(outcomes.drop(columns="row"), pricing)
+    runs = RunTable(table)
+    of_zeros, zero_models = without_zeros(runs, models, pricing.free)
+    models_and_prices, of_costs = fill_costs(runs, models, pricing)
     note = "; ".join(part for part in (f"rows where {where}" if where else "", scores) if part)
     notes = [*table.notes, *splits, *([f"{scores[0].upper()}{scores[1:]}."] if scores else [])]
-    return Frames(
-        prompts,
-        models_and_prices,
-        outcomes,
-        Provenance(table.source, _sha256(as_paths(paths)), rows=len(outcomes), note=note),
-        (*notes, *warnings, *alike_names(models), *unscored, *of_zeros, *of_costs),
-        zero_models,
+    return Frames.held(
+        *runs.relations(),
+        models=models_and_prices,
+        provenance=Provenance(table.source, _sha256(as_paths(paths)), rows=len(runs), note=note),
+        warnings=(*notes, *warnings, *alike_names(models), *unscored, *of_zeros, *of_costs),
+        zero_models=zero_models,
     )
 
 
@@ -185,15 +166,6 @@ def _sha256(paths: Sequence[Path]) -> str:
     """Hash of a file's bytes; of several files, of their hashes in order."""
     digests = list(map(file_sha256, paths))
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def _strings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Text columns as plain strings and None, whatever pandas' default text type is."""
-    for name in frame.columns:
-        if not is_numeric_dtype(frame[name]):
-            values = frame[name].astype(object)
-            frame[name] = values.where(values.notna(), None).astype(object)
-    return frame
 
 
 def _unscored(table: TableFile) -> list[str]:

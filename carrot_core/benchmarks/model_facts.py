@@ -153,8 +153,7 @@ def with_facts(frames: Frames, facts: Mapping[str, ModelFacts], notes: Sequence[
     rest = frames.models.drop(columns=list(FACTS), errors="ignore")
     unknown = [model for model, match in matches.items() if not match.name]
     more = [f"No facts are known of {names_listed(unknown, 10)}."] if unknown else []
-    return replace(
-        frames,
+    return frames.noted(
         models=pd.concat([rest.reset_index(drop=True), table], axis=1),
         warnings=(*frames.warnings, *notes, *more),
     )
@@ -258,8 +257,7 @@ def add_arms(frames: Frames, arms: Sequence[str]) -> Frames:
         base = priced["base_model"].fillna(priced["model"]) if "base_model" in priced else priced["model"]
         models.append(priced.assign(model=priced["model"].map(called), base_model=base))
         warnings.append(_note(arm, kind, n, len(cells) - len(table)))
-    return replace(
-        frames,
+    return frames.noted(
         models=pd.concat(models).sort_values("model", ignore_index=True),
         outcomes=pd.concat(outcomes, ignore_index=True),
         warnings=(*frames.warnings, *warnings),

@@ -51,6 +51,7 @@ class TableFile:
     notes : how the files are read, where that is not as usual.
     numbers : how numbers are written.
     paths : to the single values inside objects, where a column that is needed is missing.
+    stack : closes the connection; whoever takes it keeps the connection open.
     """
 
     source: str
@@ -63,6 +64,7 @@ class TableFile:
     notes: tuple[str, ...] = ()
     numbers: Numbers = PLAIN
     paths: tuple[str, ...] = ()
+    stack: ExitStack = field(default_factory=ExitStack)
 
     def column_of(self, name: str, model: str | None) -> str:
         """The file's own name of a recognised column; in a wide file, of a model's column."""
@@ -136,7 +138,7 @@ def open_table(
                         raise DataError(refusal.part.source, [unreadable(refusal)]) from refusal
                     parts[parts.index(refusal.part)] = plain
         lock_down(connection)
-        yield table
+        yield replace(table, stack=stack)
 
 
 @contextmanager
@@ -147,14 +149,15 @@ def open_rows(source: str, rows: pa.Table, starts: tuple[tuple[str, int], ...] =
     ----------
     starts : name of each file and the rows before its first.
     """
-    with private_connection() as connection:
+    with ExitStack() as stack:
+        connection = stack.enter_context(private_connection())
         connection.register("rows", rows)
         connection.execute(f"create table file as select *, row_number() over () as {quote(ROW)} from rows")  # noqa: S608
         connection.unregister("rows")
         lock_down(connection)
         described = connection.execute("describe from file").fetchall()
         types = {name: kind for name, kind, *_ in described if name != ROW}
-        yield TableFile(source, connection, types, tuple(types), starts=starts)
+        yield TableFile(source, connection, types, tuple(types), starts=starts, stack=stack)
 
 
 def told_apart(table: TableFile) -> TableFile:

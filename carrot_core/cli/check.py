@@ -197,8 +197,9 @@ def check(
             else visible(str(error), keep=SENTENCE)
         )
         context.exit(DataError.exit_code)
-    size = f"{len(frames.prompts):,} prompts x {len(frames.models)} models, {len(frames.outcomes):,} outcomes"
-    warnings = content_of(frames, split_seed=0).warnings  # what an import would say
+    content = content_of(frames, split_seed=0)  # what an import would say
+    size = f"{content.n_prompts:,} prompts x {len(frames.models)} models, {frames.provenance.rows:,} outcomes"
+    warnings = content.warnings
     lines = [f"{source_of(paths)} can be imported: {size}.", *(f"Note: {warning}" for warning in warnings)]
     document = {"ok": True, "problems": [], "warnings": list(warnings)}
     click.echo(as_document(document) if as_json else visible("\n".join(lines), keep=SENTENCE))

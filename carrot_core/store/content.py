@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -22,7 +21,15 @@ from carrot_core.benchmarks.split import FRACTIONS, OTHER_SPLIT, draw, duplicate
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS, Benchmark, Outcomes
 from carrot_core.store.database import append, blocks_of, columns_of, create, rows, writing
-from carrot_core.store.info import MORE_NUMBERS, NUMBERS, OWN_SPLIT, content_hash, models_frame, recorded
+from carrot_core.store.info import (
+    MORE_NUMBERS,
+    NUMBERS,
+    OWN_SPLIT,
+    content_hash,
+    models_frame,
+    sample_tables_of,
+    tables_of,
+)
 from carrot_core.text import (
     alike_note,
     chat_messages,
@@ -34,7 +41,7 @@ from carrot_core.text import (
 )
 
 _BY_HASH = "by sha256 of seed and text"
-_PROMPTS_AT_A_TIME = 1 << 14  # with their texts
+_PROMPTS_AT_A_TIME, _RUNS_AT_A_TIME = 1 << 14, 1 << 18  # prompts have their texts
 _STAGED = """
 create temp table staged (
     prompt integer, prompt_id varchar, text varchar, messages varchar, text_sha256 varchar, task varchar,
@@ -69,8 +76,9 @@ select coalesce(sum(n) filter (n > 1), 0)::bigint, coalesce(sum(n), 0)::bigint f
 
 @dataclass(frozen=True)
 class Content:
-    """What a benchmark's tables are: how its prompts are split, the hash of the tables, and what was noticed."""
+    """What a benchmark's tables are: how many prompts, their split, the hash of the tables, and what was noticed."""
 
+    n_prompts: int
     split_rule: str
     data_hash: str
     warnings: tuple[str, ...]
@@ -105,25 +113,36 @@ def fill(connection: duckdb.DuckDBPyConnection, frames: Frames, split_seed: int)
     Prompts are sorted by id and models by name, so two loads of the same data are the same content.
     """
     models = frames.models.sort_values("model", ignore_index=True)
-    prompts = frames.prompts.sort_values("prompt_id", ignore_index=True)
-    if prompts.empty or models.empty:
+    n_prompts, rule, warnings = _fill_prompts(connection, _prompts_of(frames), split_seed)
+    if not n_prompts or models.empty:
         raise CarrotError(f"{frames.provenance.source} has no prompts or no models; there is nothing to store.")
-    rule, warnings = _fill_prompts(connection, blocks_of(prompts, _PROMPTS_AT_A_TIME), split_seed)
-    _fill_outcomes(connection, blocks_of(_numbered(frames.outcomes, prompts["prompt_id"], models["model"])))
+    _fill_outcomes(connection, _runs_of(frames, models["model"]))
     models = models.rename(columns={"model": "name"})
     models.insert(0, "model", np.arange(len(models), dtype=np.int32))
     append(connection, "models", blocks_of(models))
-    return Content(rule, content_hash(connection), tuple(dict.fromkeys((*frames.warnings, *warnings))))
+    return Content(n_prompts, rule, content_hash(connection), tuple(dict.fromkeys((*frames.warnings, *warnings))))
 
 
-def _numbered(runs: pd.DataFrame, ids: pd.Series[str], names: pd.Series[str]) -> pd.DataFrame:
-    """Runs with the numbers of their prompts and models."""
+def _prompts_of(frames: Frames) -> Iterator[pa.Table]:
+    """Prompts in the order of their ids."""
+    relation = frames.relation("prompts")
+    if relation is not None:
+        return relation.blocks(_PROMPTS_AT_A_TIME)
+    return blocks_of(frames.prompts.sort_values("prompt_id", ignore_index=True), _PROMPTS_AT_A_TIME)
+
+
+def _runs_of(frames: Frames, names: pd.Series[str]) -> Iterator[pa.Table]:
+    """Runs with the places of their prompts among the sorted ids, and of their models among the sorted names."""
+    relation = frames.relation("outcomes")
+    if relation is not None:
+        return relation.blocks(_RUNS_AT_A_TIME)
+    ids, runs = frames.prompts["prompt_id"].sort_values(), frames.outcomes
     columns: dict[str, Any] = {
         "prompt": pd.Index(ids).get_indexer(pd.Index(runs["prompt_id"])).astype(np.int32),
         "model": pd.Index(names).get_indexer(pd.Index(runs["model"])).astype(np.int32),
         **{name: runs[name] for name in (*OUTCOME[2:], *OPTIONAL) if name in runs},
     }
-    return pd.DataFrame(columns, copy=False)
+    return blocks_of(pd.DataFrame(columns, copy=False))
 
 
 def _fill_outcomes(connection: duckdb.DuckDBPyConnection, blocks: Iterable[pa.Table]) -> None:
@@ -168,8 +187,8 @@ def _cells(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _fill_prompts(
     connection: duckdb.DuckDBPyConnection, blocks: Iterable[pa.Table], seed: int
-) -> tuple[str, list[str]]:
-    """Fill in prompts that come in the order of their ids; the rule of their split and warnings."""
+) -> tuple[int, str, list[str]]:
+    """Fill in prompts that come in the order of their ids; how many there are, the rule of their split, warnings."""
     connection.execute(_STAGED)
     n = 0
     for block in blocks:
@@ -185,7 +204,7 @@ def _fill_prompts(
             f"{n_chats:,} prompts are chat messages: the last text of the user is what is embedded, all are kept."
         )
     connection.execute("drop table staged; drop table texts")
-    return rule, [*warnings, *filter(None, [alike_note(*of_texts)])]
+    return n, rule, [*warnings, *filter(None, [alike_note(*of_texts)])]
 
 
 def _staged(block: pa.Table, first: int, seed: int) -> pa.Table:
@@ -300,7 +319,7 @@ def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
     prompts = rows(connection, "select prompt_id, text, text_sha256, task, split::varchar from prompts order by prompt")
     models = models_frame(connection).to_dict("records")
     shape = len(prompts), len(models)
-    tables = _tables(connection, shape)
+    tables = tables_of(connection, shape)
     more: dict[str, Any] = {name: tables[name] for name in MORE_NUMBERS if name in tables}
     ((name, data_hash, split_rule),) = rows(connection, "select name, data_hash, split_rule from benchmarks")
     ids, texts, hashes, tasks, splits = zip(*prompts, strict=True)
@@ -313,38 +332,10 @@ def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
         split=np.array(splits, dtype=np.str_),
         input_tokens=tables["input_tokens"],
         output_tokens=tables["output_tokens"],
-        **(more | _sample_tables(connection, shape)),
+        **(more | sample_tables_of(connection, shape)),
         prices={row["model"]: price for row in models if (price := price_of_row(row)) is not None},
         vectors=None,
         encoder=None,
         data_hash=data_hash,
         split_is_ours=not split_rule.startswith(OWN_SPLIT),
     )
-
-
-def _sample_tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]) -> dict[str, npt.NDArray[np.float64]]:
-    """Scores and dollars of all samples, (n, M, S), NaN behind a cell's last one; none where each has one."""
-    if not columns_of(connection, "samples"):
-        return {}
-    cells = connection.execute(
-        "select prompt, model, row_number() over (partition by prompt, model order by sample) - 1 as place, score, "
-        "coalesce(cost_usd, 'nan') as cost_usd from samples"
-    ).fetchnumpy()
-    if not len(cells["place"]):
-        return {}
-    tables = {}
-    for name in ("score", "cost_usd"):
-        tables[f"sample_{name}"] = np.full((*shape, int(np.max(cells["place"])) + 1), np.nan)
-        tables[f"sample_{name}"][cells["prompt"], cells["model"], cells["place"]] = cells[name]
-    return tables
-
-
-def _tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]) -> dict[str, npt.NDArray[np.float64]]:
-    """(n, M) tables of a benchmark, NaN where there is no outcome or no number."""
-    names = recorded(connection)
-    numbers = ", ".join(f"coalesce({name}, 'nan') as {name}" for name in names)
-    cells = connection.execute(f"select prompt, model, {numbers} from outcomes").fetchnumpy()  # noqa: S608  fixed names
-    tables = {name: np.full(shape, np.nan) for name in names}
-    for name in names:
-        tables[name][cells["prompt"], cells["model"]] = cells[name]
-    return tables

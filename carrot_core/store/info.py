@@ -174,6 +174,36 @@ def recorded(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [*NUMBERS, *(name for name, count in zip(more, counts, strict=True) if count)]
 
 
+def sample_tables_of(
+    connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Scores and dollars of all samples, (n, M, S), NaN behind a cell's last one; none where each has one."""
+    if not columns_of(connection, "samples"):
+        return {}
+    cells = connection.execute(
+        "select prompt, model, row_number() over (partition by prompt, model order by sample) - 1 as place, score, "
+        "coalesce(cost_usd, 'nan') as cost_usd from samples"
+    ).fetchnumpy()
+    if not len(cells["place"]):
+        return {}
+    tables = {}
+    for name in ("score", "cost_usd"):
+        tables[f"sample_{name}"] = np.full((*shape, int(np.max(cells["place"])) + 1), np.nan)
+        tables[f"sample_{name}"][cells["prompt"], cells["model"], cells["place"]] = cells[name]
+    return tables
+
+
+def tables_of(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]) -> dict[str, npt.NDArray[np.float64]]:
+    """(n, M) tables of a benchmark, NaN where there is no outcome or no number."""
+    names = recorded(connection)
+    numbers = ", ".join(f"coalesce({name}, 'nan') as {name}" for name in names)
+    cells = connection.execute(f"select prompt, model, {numbers} from outcomes").fetchnumpy()  # noqa: S608  fixed names
+    tables = {name: np.full(shape, np.nan) for name in names}
+    for name in names:
+        tables[name][cells["prompt"], cells["model"]] = cells[name]
+    return tables
+
+
 def content_hash(connection: duckdb.DuckDBPyConnection) -> str:
     """sha256 of a benchmark's content, all tables of its file in canonical order, some rows at a time."""
     digest, models = hashlib.sha256(), models_frame(connection)

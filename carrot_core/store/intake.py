@@ -6,11 +6,10 @@ Beside the data sets of the hub that are known by name, any of tables: ``hf:OWNE
 
 from __future__ import annotations
 
-import dataclasses
 import glob
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,9 +110,7 @@ def data_set(repo: str, config: str | None, split: str | None, read: Callable[[S
             raise DataError(repo, [Problem(f"has several configurations: {listed}", "Name one with --config.")])
         frames = read(files)
         note = "; ".join(filter(None, [provenance.note, frames.provenance.note]))
-        return dataclasses.replace(
-            frames, provenance=dataclasses.replace(provenance, rows=frames.provenance.rows, note=note)
-        )
+        return frames.noted(provenance=replace(provenance, rows=frames.provenance.rows, note=note))
 
     return HubSource(repo, tuple(f"*{words}{ending}" for ending in _TABLES), checked, "", licence="")
 
@@ -184,7 +181,7 @@ def pull(
     licence = chosen.licence or fetched.licence or NONE_STATED
     frames = reader([file.path for file in fetched.files], fetched.provenance(licence))
     if fetched.note:
-        frames = dataclasses.replace(frames, warnings=(fetched.note, *frames.warnings))
+        frames = frames.noted(warnings=(fetched.note, *frames.warnings))
     return store.save_benchmark(name, frames, replace=replace, shadow=shadow)
 
 

@@ -1,0 +1,119 @@
+"""Prompts and runs of a long table as tables of its connection, on the disk where they are large."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from weakref import finalize
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from pandas.api.types import is_numeric_dtype
+
+from carrot_core.benchmarks import OPTIONAL, OUTCOME, Relation
+from carrot_core.benchmarks.table_file import TableFile
+
+# Places stand for ids: a text for each of millions of rows would take most of the room.
+_TABLES = """
+create table prompts as
+select row_number() over (order by prompt_id) - 1 as prompt, prompt_id, any_value(prompt) as text,
+       coalesce(any_value(task), '') as task, coalesce(any_value(benchmark), '') as family, any_value(split) as split
+from cells where score is not null group by prompt_id order by prompt_id;
+create table models as
+select row_number() over (order by model) - 1 as model, model as name
+from cells where score is not null group by model order by model;
+create table runs as
+select cell, row, prompts.prompt, models.model, {columns} from cells
+join prompts on prompts.prompt_id = cells.prompt_id join models on models.name = cells.model
+where score is not null order by models.model, cell;
+drop view cells; drop table file; drop table if exists numbers
+"""
+_PROMPTS = "select prompt_id, text, task, family, split from prompts order by prompt"
+
+
+class RunTable:
+    """The scored cells of a table with the views of `create_views`, which it takes the rows of, and the connection.
+
+    Its table ``runs`` has a row a run: ``cell``, which tells the runs apart in the order of the file, ``row`` of the
+    file, ``prompt`` and ``model``, their places among the sorted ids and names, and what is recorded of the run.
+
+    Attributes
+    ----------
+    connection : closes with the last of this and its relations.
+    """
+
+    def __init__(self, table: TableFile) -> None:
+        self.connection = table.connection
+        self._columns = ", ".join((*OUTCOME[2:], *(name for name in OPTIONAL if name in table.types)))
+        self.connection.execute(_TABLES.format(columns=self._columns))
+        finalize(self, table.stack.pop_all().close)
+
+    def __len__(self) -> int:
+        (number,) = self.connection.execute("select count(*) from runs").fetchall()[0]
+        return int(number)
+
+    def recorded(self, columns: Sequence[str]) -> dict[str, int]:
+        """How many runs have a value, by column, of those columns that there are."""
+        there = [name for name in columns if name in self.connection.table("runs").columns]
+        counts = ", ".join(f"count({name})" for name in there)
+        (values,) = self.connection.execute(f"select {counts} from runs").fetchall()  # noqa: S608  fixed names
+        return dict(zip(there, values, strict=True))
+
+    def of_model(self, place: int, columns: Collection[str]) -> dict[str, npt.NDArray[Any]]:
+        """Columns of a model's runs and the ``cell`` of each, in the order of the file; NaN where none is recorded."""
+        query = f"select cell, {', '.join(columns)} from runs where model = ? order by cell"  # noqa: S608  fixed names
+        runs = self.connection.execute(query, [place]).fetchnumpy()
+        return {
+            name: np.ma.filled(values, np.nan) if values.dtype == np.float64 else np.asarray(values)
+            for name, values in runs.items()
+        }
+
+    def set_aside(self, cells: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[np.float64]]) -> None:
+        """Keep other numbers of some runs until `take_in`, always of the same columns; NaN is no number."""
+        kinds = ", ".join(f"{name} double" for name in columns)
+        self.connection.execute(f"create table if not exists changes (cell bigint, {kinds})")
+        new = {name: pa.array(values, from_pandas=True) for name, values in columns.items()}
+        self.connection.register("incoming", pa.table({"cell": cells, **new}))
+        self.connection.execute("insert into changes by name from incoming")
+        self.connection.unregister("incoming")
+
+    def take_in(self) -> None:
+        """Put the numbers that were set aside in the place of those of their runs, all at once."""
+        described = self.connection.execute("select column_name from duckdb_columns() where table_name = 'changes'")
+        names = [name for (name,) in described.fetchall() if name != "cell"]
+        if names:
+            new = ", ".join(f"if(changes.cell is null, runs.{name}, changes.{name}) as {name}" for name in names)
+            self.connection.execute(
+                f"create table changed as select runs.* replace ({new}) from runs left join changes using (cell) "  # noqa: S608
+                "order by runs.model, runs.cell"
+            )
+            self.connection.execute("drop table runs; drop table changes; alter table changed rename to runs")
+
+    def relations(self) -> tuple[Relation, Relation]:
+        """Prompts and outcomes of `carrot_core.benchmarks.Frames`."""
+        runs = f"select prompt, model, {self._columns} from runs"  # noqa: S608  fixed names
+        return Relation(self.connection, _PROMPTS, self._prompts), Relation(self.connection, runs, self._outcomes)
+
+    def _prompts(self) -> pd.DataFrame:
+        return _strings(self.connection.execute(_PROMPTS).df())
+
+    def _outcomes(self) -> pd.DataFrame:
+        """The outcomes in the order of the file; rows share the texts of their ids."""
+        query = f"select prompt, model, {self._columns} from runs order by cell"  # noqa: S608  fixed names
+        frame = _strings(self.connection.execute(query).df())
+        for name, ids in (("prompt", "prompt_id"), ("model", "name")):
+            texts = self.connection.execute(f"select {ids} from {name}s order by {name}").fetchall()  # noqa: S608
+            shared = np.array([text for (text,) in texts], dtype=object)
+            frame[name] = pd.Series(shared[frame[name]], dtype=object)
+        return frame.rename(columns={"prompt": "prompt_id"})
+
+
+def _strings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Text columns as plain strings and None, whatever pandas' default text type is."""
+    for name in frame.columns:
+        if not is_numeric_dtype(frame[name]):
+            values = frame[name].astype(object)
+            frame[name] = values.where(values.notna(), None).astype(object)
+    return frame
