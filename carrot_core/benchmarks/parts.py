@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +11,9 @@ from pathlib import Path
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import decimal_sign
 from carrot_core.benchmarks.containers import arrow_as_parquet, is_table_name, json_lines, sheet_as_csv, unzipped
+from carrot_core.benchmarks.encodings import encoding_of, guess_encoding, transcoded
 from carrot_core.benchmarks.file_checks import NotUtf8Error, check_is_table, check_schema, check_text, first_bytes
 from carrot_core.benchmarks.reading import (
-    CP1252,
     ENDINGS,
     PACKED,
     UTF8,
@@ -25,9 +24,8 @@ from carrot_core.benchmarks.reading import (
     first_rows,
     kind_of,
     packing_of,
-    text_encoding,
 )
-from carrot_core.benchmarks.repair import is_cp1252, plain_csv, plain_json_lines, transcoded
+from carrot_core.benchmarks.repair import plain_csv, plain_json_lines
 from carrot_core.errors import DataError, NotFoundError, Problem
 
 _TEXTS = {".csv": "A table of text", ".jsonl": "JSON lines", ".json": "A JSON document"}
@@ -191,19 +189,16 @@ def _text(
     path: Path, source: str, kind: str, head: bytes, place: Path, reading: Reading, model: str | None, notes: list[str]
 ) -> Part:
     """A part of a text file: in UTF-8, its dialect known, its size and columns checked."""
-    encoding = reading.encoding or text_encoding(head)
-    if encoding in (None, UTF8):
+    encoding = encoding_of(path, head, reading)
+    if encoding is None or encoding.name == UTF8:
         try:
             return _utf8(path, source, kind, head, place, reading, model, notes)
         except NotUtf8Error as error:
-            if encoding or error.cut or not is_cp1252(path):
+            encoding = None if encoding or error.cut else guess_encoding(path)
+            if encoding is None:
                 raise
-            encoding = CP1252
-            notes = [*notes, "The text is not UTF-8; it is read as Windows' Western text (cp1252). If letters come out "
-                             "wrong, name another with --encoding."]  # fmt: skip
-    elif not reading.encoding:
-        notes = [*notes, "The text is UTF-16."]
-    plain = transcoded(path, str(encoding), place / f"text{kind}")
+    notes = [*notes, *filter(None, [encoding.note])]
+    plain = transcoded(path, encoding.name, place / f"text{kind}")
     return _utf8(plain, source, kind, first_bytes(plain), place, reading, model, notes)
 
 
@@ -237,11 +232,8 @@ def how_read(path: Path, reading: Reading) -> str:
     kind = kind_of(path, head)
     if kind not in _TEXTS:
         return _BINARIES[kind]
-    encoding = reading.encoding or text_encoding(head) or UTF8
-    try:
-        codecs.getincrementaldecoder(encoding)().decode(head)
-    except UnicodeDecodeError:
-        encoding = CP1252
+    known = encoding_of(path, head, reading)
+    encoding = known.name if known else UTF8
     text = head.decode(encoding, errors="replace")
     dialect, _ = text_dialect(path, text.encode(), reading)
     if kind != ".csv":

@@ -5,7 +5,6 @@ These passes over all rows are slow, so they come only after the fast reader has
 
 from __future__ import annotations
 
-import codecs
 import csv
 import json
 import re
@@ -16,46 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from carrot_core import limits
-from carrot_core.benchmarks.file_checks import byte_stream, chunks, text_stream
-from carrot_core.benchmarks.reading import CP1252, Dialect
+from carrot_core.benchmarks.file_checks import byte_stream, text_stream
+from carrot_core.benchmarks.reading import Dialect
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
 
-_SEVERAL_BYTES = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")  # in UTF-8
-_NOT_CP1252 = re.compile(rb"[\0\x81\x8d\x8f\x90\x9d]")
 _ESCAPED = re.compile(r'\\(["\\])')
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _CHARACTER_BYTES = 4  # at most
 _SHOWN = 80  # characters of a value in a message
-
-
-def is_cp1252(path: Path) -> bool:
-    """Whether a text that is not UTF-8 reads as Windows' Western text: no sign of UTF-8 in it, and no unused byte."""
-    return not any(_SEVERAL_BYTES.search(chunk) or _NOT_CP1252.search(chunk) for chunk in chunks(path))
-
-
-def transcoded(path: Path, encoding: str, out: Path) -> Path:
-    """Write a text again in UTF-8.
-
-    Raises
-    ------
-    DataError
-        It is no such text, or unpacks to too much.
-    """
-    decoder, size = codecs.getincrementaldecoder(encoding)(), 0
-    most = limits.unpacked_bytes(path.stat().st_size)
-    with out.open("wb") as file:
-        try:
-            for chunk in chunks(path):
-                size += file.write(decoder.decode(chunk).encode())
-                if size > most:
-                    what = f"is more than {size_text(most)} as UTF-8"
-                    raise DataError(path.name, [Problem(what, "Save it as UTF-8 yourself.")])
-            file.write(decoder.decode(b"", final=True).encode())
-        except UnicodeError as error:
-            remedy = f"Name another encoding, such as --encoding {CP1252}, or save it as UTF-8."
-            raise DataError(path.name, [Problem(f"is not {encoding}", remedy)]) from error
-    return out
 
 
 @dataclass(frozen=True)

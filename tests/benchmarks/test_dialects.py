@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from carrot_core import limits
 from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.encodings import guess_encoding
 from carrot_core.benchmarks.formats.head import preview
-from carrot_core.benchmarks.reading import Reading
+from carrot_core.benchmarks.parts import how_read
+from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError, Problem
 from tests.tables import long_table, write
@@ -187,6 +189,64 @@ def test_western_text_of_windows_is_read_and_said(tmp_path: Path) -> None:
     frames = read_any(path)
     assert frames.models["model"].tolist() == ["café", "gro\xdf"]
     assert any("--encoding" in note for note in frames.warnings)
+
+
+QUESTIONS = {
+    "gbk": "中国的首都是哪个城市？|请把下面的句子翻译成英语：我今天很高兴。",
+    "big5": "中國的首都是哪個城市？|請把下面的句子翻譯成英語：我今天很高興。",
+    "shift_jis": "日本の首都はどこですか。|水は何度で沸騰しますか。",
+    "euc_jp": "日本の首都はどこですか。|水は何度で沸騰しますか。",
+    "euc_kr": "한국의 수도는 어디입니까?|물은 몇 도에서 끓습니까?",
+    "cp1250": "Které město je hlavním městem České republiky?|Při jaké teplotě se vaří voda?",
+    "iso8859_2": "Które miasto jest stolicą Polski?|Przetłumacz: dziś jestem bardzo szczęśliwy.",
+    "cp1251": "Какой город является столицей России?|При какой температуре кипит вода?",
+    "koi8_r": "Какой город является столицей России?|При какой температуре кипит вода?",
+    "cp866": "Какой город является столицей России?|При какой температуре кипит вода?",
+    "cp1252": "À quelle température l'eau bout-elle ?|Quelle est la forêt où ça va à merveille ?",
+    "latin-1": "Übersetze: Ich bin heute sehr glücklich.|Welche Straße führt nach Köln?",
+    "mac_roman": "Übersetze: Ich bin heute sehr glücklich.|Welche Straße führt nach Köln?",
+    "cp1253": "Ποια είναι η πρωτεύουσα της Ελλάδας;|Σε ποια θερμοκρασία βράζει το νερό;",
+    "cp1254": "Türkiye'nin başkenti hangi şehirdir?|İlkbahar hakkında bir şiir yazın, çok mutluyum.",
+    "cp1255": "מהי בירת ישראל?|תרגם את המשפט הבא לאנגלית: אני שמח מאוד היום.",
+    "cp1256": "ما هي عاصمة مصر؟|ترجم الجملة التالية إلى الإنجليزية: أنا سعيد جدا اليوم.",
+}
+
+
+@pytest.mark.parametrize("encoding", QUESTIONS)
+def test_the_letters_of_a_text_tell_its_encoding(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "t.csv"
+    lines = [f'q{number},"{text}",a' for number, text in enumerate(QUESTIONS[encoding].split("|"))]
+    path.write_bytes("\n".join(["id,text,model", *lines]).encode(encoding))
+    guess = guess_encoding(path)
+    assert guess is not None
+    assert path.read_bytes().decode(guess.name) == path.read_bytes().decode(encoding)
+    assert "certain" not in guess.note
+
+
+def test_a_chinese_table_is_read_and_previewed_by_its_own_names(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    table = long_table(models=("通义千问", "文心一言")).rename(columns={"prompt": "请问的问题"})
+    path.write_bytes(text_of(table).encode("gbk"))
+    frames = read_any(path, columns={"prompt": "请问的问题"})
+    assert frames.models["model"].tolist() == ["文心一言", "通义千问"]
+    assert any("gb18030" in note for note in frames.warnings)
+    assert "请问的问题" in preview(path, 1).columns
+    assert "GB18030" in how_read(path, FOUND)
+
+
+def test_letters_too_few_to_tell_are_shown_in_both_readings(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("id,text\n1,la crème".encode("cp1252"))
+    guess = guess_encoding(path)
+    assert guess is not None
+    assert all(reading in guess.note for reading in ("crème", "crčme", "--encoding"))
+
+
+def test_bytes_that_are_letters_of_no_language_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    noise = bytes(value for value in range(128, 256) for _ in range(2))
+    path.write_bytes(text_of(long_table()).encode() + b'p0,other,"' + noise + b'",1')
+    assert "--encoding" in refused(path).remedy
 
 
 def test_a_stated_encoding_is_used_and_checked(tmp_path: Path) -> None:

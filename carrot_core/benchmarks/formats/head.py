@@ -21,6 +21,7 @@ import pyarrow as pa
 from carrot_core import limits
 from carrot_core.benchmarks.columns import COLUMN_LEVELS, as_text, quote
 from carrot_core.benchmarks.containers import UNZIP_ERRORS, is_visible
+from carrot_core.benchmarks.encodings import encoding_of
 from carrot_core.benchmarks.file_checks import (
     check_columns,
     check_is_table,
@@ -29,7 +30,7 @@ from carrot_core.benchmarks.file_checks import (
     private_connection,
 )
 from carrot_core.benchmarks.parts import Part, parts_of, text_dialect
-from carrot_core.benchmarks.reading import FOUND, Reading, check_file, first_rows, kind_of, packing_of, text_encoding
+from carrot_core.benchmarks.reading import FOUND, Reading, check_file, first_rows, kind_of, packing_of
 from carrot_core.benchmarks.table_file import PARQUET, RefusedError, unreadable
 from carrot_core.errors import DataError, NotFoundError, Problem
 from carrot_core.number_formats import size_text
@@ -251,9 +252,9 @@ def preview(path: Path, rows: int, reading: Reading = FOUND) -> pd.DataFrame:
     head = first_bytes(path)
     check_is_table(path, head)
     kind = kind_of(path, head)
-    encoding = reading.encoding or text_encoding(head)
+    encoding = encoding_of(path, head, reading)
     if kind == ".csv":
-        text = head.decode(encoding or "utf-8", errors="replace")
+        text = head.decode(encoding.name if encoding else "utf-8", errors="replace")
         dialect, _ = text_dialect(path, text.encode(), reading)
         names, *cells = [[], *first_rows(text, dialect.separator, rows, dialect.skip)][1:] or [[]]
         check_columns(path, len(names))

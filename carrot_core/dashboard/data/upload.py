@@ -16,6 +16,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_with_paths, truths_of
+from carrot_core.benchmarks.encodings import ENCODINGS
 from carrot_core.benchmarks.formats import Format
 from carrot_core.benchmarks.formats.head import paths_in
 from carrot_core.benchmarks.long_wide_tables import OF_PROMPT, is_wide
@@ -226,7 +227,7 @@ def _reading(paths: Sequence[Path], file_id: str) -> Reading:
         with next(boxes[0]):
             decimal = _stated("Decimal sign", [".", ","], file_id, {".": "point", ",": "comma"}.__getitem__)
         with next(boxes[0]):
-            encoding = _stated("Encoding", ["utf-8", "utf-16", "cp1252", "latin-1", "shift_jis"], file_id)
+            encoding = _stated("Encoding", ["utf-8", "utf-16", *ENCODINGS], file_id)
         with next(boxes[1]):
             score = _stated(
                 "Scores", _SCALES, file_id, first="0 to 1, or true and false",
