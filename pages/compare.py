@@ -163,7 +163,7 @@ elif section == "Where it loses":
         st.info("Which prompts a router loses on is not in a snapshot: it holds no prompts.")
 
 elif section == "Predictions":
-    model = compare.model(view.models)
+    model = compare.model(view.models, info.facts_by_model)
     table = view.analysis("reliability", names)
     if results.has_table(table, "reliability diagrams"):
         if model in set(table["model"]):

@@ -38,7 +38,7 @@ with st.expander("Pool, tasks and curve"):
     active = controls.along(names)
     verifier = frontier.verifier_of_cascades(view, pool, tasks)
 with for_reference:
-    reference = controls.reference(pool or view.models, view.best_single(pool, tasks))
+    reference = controls.reference(pool or view.models, view.best_single(pool, tasks), info.facts_by_model)
 
 scene = view.scene(names, active, pool, tasks, reference, verifier)
 curve, unit = scene.active_curve.frontier, scene.cost_unit_usd
@@ -47,7 +47,7 @@ lam = shortest_lam(rate, unit)
 verdict = view.verdict(active, rate, reference, pool, tasks)
 st.markdown(plain(sentence(verdict)))
 with st.container(horizontal=True):
-    solve.solve_popover(view, active, pool, tasks, unit)
+    solve.solve_popover(view, active, pool, tasks, unit, info.facts_by_model)
     keep_button(info, active, rate, whole=not (pool or tasks))
     shell.kind_note(info)
 solve.show_notice(view, active, pool, tasks, rate, unit)

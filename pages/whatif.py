@@ -43,6 +43,6 @@ with for_result, shell.errors_as_text():
     with by_share:
         results.share_table(what_if, rate)
     with by_price:
-        results.worth(what_if, rate)
+        results.worth(what_if, rate, info.facts_by_model)
     with by_verdict:
         results.cascades(what_if)

@@ -134,19 +134,22 @@ def router_in_use(names: Sequence[str]) -> str:
 
 
 # Models are listed by full name: models of two makers may share a short name, and links use the full one.
-def reference(models: Sequence[str], best_single: str) -> str:
+def reference(models: Sequence[str], best_single: str, facts: Mapping[str, ModelFacts]) -> str:
     """Choose the model that savings are measured against (``?reference=``); at first the best single model, whichever
     that is of the pool and the tasks: the browser keeps the text of an option, so that one does not name it."""
 
+    words = links.model_words(facts)
+
     def name(model: str) -> str:
-        return visible(model or "Best single model")
+        return words(model) if model else "Best single model"
 
     reset_if_stale("reference", "")
+    links.open_at_models("reference", models, "")
     choice = st.selectbox(
-        "Reference model", ["", *models], format_func=name, key="reference", bind="query-params",
+        "Reference model", ["", *links.by_provider(models, facts)], format_func=name, key="reference",
         help=tip("reference", "best-single-model"),
     )  # fmt: skip
-    links.check_parameter("reference", links.among([name(model) for model in ["", *models]]), name(choice))
+    links.keep_models("reference", models, choice, "", name(""))
     return choice or best_single
 
 
@@ -165,7 +168,7 @@ def pool_and_tasks(
     if whole:
         on = f"all {len(tasks)} tasks" if len(tasks) > 1 else "its one task"
         st.caption(f"A snapshot shows the whole pool of {len(models)} models on {on}.")
-        links.check_several("pool", (), (), "all models")
+        links.keep_models("pool", (), [], [], "all models")
         links.check_several("tasks", (), (), "all tasks")
         for choose in (_open_weights, _provider, _released, _within):
             choose(())
@@ -187,13 +190,12 @@ def pool(
     ``latency_p95_s`` is the 95th percentile of the seconds of a model's calls, of those of which it is known.
     """
     reset_if_stale("pool", [])
-    options = sorted(models, key=lambda model: _beside(model, facts.get(model, NOTHING))) if facts else models
+    links.open_at_models("pool", models, [])
     choice = st.multiselect(
-        f"Pool ({len(models)} models)", options, format_func=visible, key="pool", bind="query-params",
-        placeholder="All models",
-        help=tip("pool"),
+        f"Pool ({len(models)} models)", links.by_provider(models, facts), format_func=links.model_words(facts),
+        key="pool", placeholder="All models", help=tip("pool"),
     )  # fmt: skip
-    links.check_several("pool", models, choice, "all models")
+    links.keep_models("pool", models, choice, [], "all models")
     all_facts = [facts.get(model, NOTHING) for model in models]
     fast = _within([(latency_p95_s or {}).get(model) for model in models])
     of_facts = _open_weights(all_facts), _provider(all_facts), _released(all_facts)
@@ -206,11 +208,6 @@ def pool(
     else:
         st.warning("No model passes these filters, so the filters are ignored.", icon=":material/filter_alt_off:")
     return rest or tuple(choice)
-
-
-def _beside(model: str, known: ModelFacts) -> tuple[str, str, str]:
-    """What models are sorted by so that those of a provider, and in them the arms of a model, stand together."""
-    return known.provider, known.base_model or model, model
 
 
 def _open_weights(all_facts: Sequence[ModelFacts]) -> list[bool]:

@@ -8,7 +8,7 @@ shown instead. Later runs do not show it again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from math import isfinite
 
@@ -18,6 +18,7 @@ from streamlit.errors import StreamlitAPIException
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from carrot_core import modes, paths
+from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts
 from carrot_core.text import SENTENCE, visible
 
 MOST_LETTERS = 60  # of a value in the notice
@@ -25,6 +26,7 @@ _MOST_VALUES = 3
 _HAS_RUN, _PARAMETERS, _NOTICE = "link:opened", "link:asked", "link:notice"
 
 Predicate = Callable[[str], bool]
+Choice = str | list[str] | None  # of a widget of models
 
 
 def begin() -> None:
@@ -87,6 +89,55 @@ def check_several(
 def among(options: Collection[str]) -> Predicate:
     """Accepts the options of a widget, as the widget shows them."""
     return set(options).__contains__
+
+
+def model_words(facts: Mapping[str, ModelFacts]) -> Callable[[str], str]:
+    """How a widget shows a model: with its provider where the name does not tell it, so that typing either finds it."""
+
+    def words(model: str) -> str:
+        name, provider = visible(model), visible(facts.get(model, NOTHING).provider)
+        return name if provider.casefold() in name.casefold() else f"{name} · {provider}"
+
+    return words
+
+
+def by_provider(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> list[str]:
+    """Models in an order in which those of a provider, and in them the arms of a model, stand together."""
+
+    def beside(model: str) -> tuple[str, str, str]:
+        known = facts.get(model, NOTHING)
+        return known.provider, known.base_model or model, model
+
+    return sorted(models, key=beside) if facts else list(models)
+
+
+def open_at_models(key: str, models: Sequence[str], default: Choice) -> None:
+    """Set a widget to the models that the address names (`keep_models`), in a new session or after the back button.
+
+    Call just before drawing. Streamlit's own binding would have the address name the provider too, as the widget does.
+    """
+    if key not in st.session_state or went_back():
+        by_name = {visible(model): model for model in models}
+        named = [by_name[name] for name in dict.fromkeys(st.query_params.get_all(key)) if name in by_name]
+        st.session_state[key] = (named if isinstance(default, list) else named[-1]) if named else default
+
+
+def keep_models(key: str, models: Sequence[str], choice: Choice, default: Choice, otherwise: str) -> None:
+    """Check the models that the address names, and have it name the choice; nothing where that is the default.
+
+    Parameters
+    ----------
+    key : of the widget, and the name of the parameter.
+    models : what can be chosen.
+    otherwise : what the notice says is shown where no model is chosen.
+    """
+    several = isinstance(default, list)
+    names = [visible(model) for model in (choice if isinstance(choice, list) else [choice]) if model]
+    check_parameter(key, among(["", otherwise, *map(visible, models)]), ", ".join(names) or otherwise, many=several)
+    if choice == default:
+        st.query_params.pop(key, None)
+    elif st.query_params.get_all(key) != names:
+        st.query_params[key] = names
 
 
 def between(low: float, high: float, *, whole: bool = False) -> Predicate:

@@ -103,7 +103,7 @@ def test_every_widget_bound_to_the_address_checks_its_parameter() -> None:
                 words = {word.arg: getattr(word.value, "value", None) for word in call.keywords}
                 if words.get("bind") == "query-params":
                     bindings.add(words["key"])
-                if ast.unparse(call.func).endswith(("links.check_parameter", "links.refuse", "check_several")):
+                if ast.unparse(call.func).endswith(("check_parameter", "links.refuse", "check_several", "keep_models")):
                     checks.add(getattr(call.args[0], "value", None))
     assert bindings - checks == {"find"}  # any text can be searched for
     assert {"bench", "pool", "lam", "scenario", "term"} <= checks
@@ -168,3 +168,30 @@ def test_a_snapshot_says_that_it_has_no_pool_to_choose() -> None:
     (notice,) = notices(open_app("frontier", bench="mmlu-pro-cot (snapshot)", pool="acme/large", tasks="kind 1"))
     assert "**pool**" in notice
     assert "all tasks" in notice
+
+
+def two_pickers() -> None:
+    from carrot_core.benchmarks.model_facts import ModelFacts
+    from carrot_core.dashboard import controls, links
+
+    facts = {"a": ModelFacts("west"), "b": ModelFacts("east"), "c": ModelFacts("west"), "west-1": ModelFacts("west")}
+    links.begin()
+    controls.pool(list(facts), facts)
+    controls.reference(list(facts), "a", facts)
+    links.end()
+
+
+def test_a_provider_finds_its_models_and_the_address_names_the_models_alone() -> None:
+    app = AppTest.from_function(two_pickers)
+    app.query_params.update({"pool": ["c", "west-1"], "reference": "b"})
+    app.run()
+    of_pool, of_reference = app.multiselect(key="pool"), app.selectbox(key="reference")
+    assert (of_pool.value, of_reference.value) == (["c", "west-1"], "b")
+    assert of_pool.options == ["b · east", "a · west", "c · west", "west-1"]  # each beside its provider's others
+    assert of_reference.options[1:] == of_pool.options
+    of_pool.set_value(["a"])
+    of_reference.set_value("c").run()
+    assert (app.query_params["pool"], app.query_params["reference"]) == ("a", "c")
+    of_pool.set_value([]).run()
+    assert "pool" not in app.query_params
+    assert not notices(app)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
+from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.compare.results import accuracy_table
 from carrot_core.dashboard.exhibits import NO_TOOLS, show
@@ -251,16 +252,19 @@ def rare(options: Sequence[int]) -> int:
     return int(str(choice))
 
 
-def model(models: Sequence[str]) -> str:
+def model(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> str:
     """Choose one model or all together (``?model_of=``)."""
+    of_model = links.model_words(facts)
+
+    def words(name: str) -> str:
+        return "All models together" if name == POOLED else of_model(name)
+
     controls.reset_if_stale("model_of", POOLED)
-    choice = str(st.selectbox("Model", [POOLED, *models], format_func=_model, key="model_of", bind="query-params"))
-    links.check_parameter("model_of", links.among(list(map(_model, [POOLED, *models]))), _model(choice))
+    links.open_at_models("model_of", models, POOLED)
+    options = [POOLED, *links.by_provider(models, facts)]
+    choice = str(st.selectbox("Model", options, format_func=words, key="model_of"))
+    links.keep_models("model_of", models, choice, POOLED, words(POOLED))
     return choice
-
-
-def _model(name: str) -> str:
-    return "All models together" if name == POOLED else visible(name)
 
 
 # Labels beside points fit in a plot as wide as `frontier.PLOT`; a narrower one has them in the hover text only.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, views
+from carrot_core.benchmarks.model_facts import ModelFacts
+from carrot_core.dashboard import controls, links, views
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
@@ -15,7 +16,7 @@ from carrot_core.number_formats import call_cost, lam_text, money, percent, solv
 from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_cap, solve_per_solved
 from carrot_core.promise import CONFIDENCE, EVEN, default_confidence
 from carrot_core.results import Names
-from carrot_core.text import short_names, visible
+from carrot_core.text import short_names
 
 MATCH, MONTH, CAP = "As good as a model", "A budget a month", "A cap per query"
 SOLVED = "Least per solved task"
@@ -23,7 +24,9 @@ _VISIBLE_GAIN = 0.0005  # of the score; a smaller gain does not show in the roun
 _NOTICE = "solve:done"
 
 
-def solve_popover(view: views.View, router: str, pool: Names, tasks: Names, cost_unit_usd: float) -> None:
+def solve_popover(
+    view: views.View, router: str, pool: Names, tasks: Names, cost_unit_usd: float, facts: Mapping[str, ModelFacts]
+) -> None:
     """A button that opens the goals; `show_notice` shows the result of the last one."""
     with st.popover("Solve for …", icon=":material/function:"):
         wish = st.segmented_control(
@@ -31,7 +34,7 @@ def solve_popover(view: views.View, router: str, pool: Names, tasks: Names, cost
         )
         ready = True
         if wish == MATCH:
-            _model_box(view, pool, tasks)
+            _model_box(view, pool, tasks, facts)
         elif wish == MONTH:
             _month_boxes()
         elif wish == SOLVED:
@@ -65,15 +68,14 @@ def match(view: views.View, router: str, curve: ReadableCurve, model: str, cost_
     _take(*_match(view.match(router, model), curve, model), (view, router, (), ()), cost_unit_usd)
 
 
-def _model_box(view: views.View, pool: Names, tasks: Names) -> None:
-    models = matchable(view, pool or view.models)
+def _model_box(view: views.View, pool: Names, tasks: Names, facts: Mapping[str, ModelFacts]) -> None:
+    models = links.by_provider(matchable(view, pool or view.models), facts)
     if not view.has_prompts:
         st.caption("A snapshot keeps how to match the best single model only.")
     best = view.best_single(pool, tasks)
     controls.reset_if_stale("solve:model", best)
     st.selectbox(
-        "Model to match", models, list(models).index(best), format_func=visible,
-        key="solve:model",
+        "Model to match", models, models.index(best), format_func=links.model_words(facts), key="solve:model",
         help=tip("matched-point", "confidence"),
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from zlib import crc32
 import streamlit as st
 
 from carrot_core import limits, modes
+from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls, links, shell, views, work
 from carrot_core.dashboard.components.decision import live_decision, prompt_box
@@ -124,7 +126,7 @@ def decision_options(router: CarrotRouter, info: BenchmarkInfo, *, folded: bool 
             )
         else:
             controls.handles(router.profile.curves["validation"], unit)
-        fallback, above = _fallback(router, pool or router.models)
+        fallback, above = _fallback(router, pool or router.models, info.facts_by_model)
     return DecisionOptions(lam, pool or None, fallback, above)
 
 
@@ -146,25 +148,24 @@ def task_of(router: CarrotRouter) -> str | None:
     return task
 
 
-def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, float]:
+def _fallback(router: CarrotRouter, pool: tuple[str, ...], facts: Mapping[str, ModelFacts]) -> tuple[str | None, float]:
     if router.profile.distance is None:
         st.caption("This router reads no vectors, so it has no distance to the training data and no fallback.")
-        links.check_parameter("fallback", links.among(()), "no fallback")
+        links.keep_models("fallback", (), None, None, "no fallback")
         return None, UNLIKE_FROM
     for_model, for_limit = st.columns([2, 1])
     controls.reset_if_stale("fallback", None)
+    links.open_at_models("fallback", pool, None)
+    words = links.model_words(facts)
     fallback = for_model.selectbox(
-        "Fallback model", pool, None, format_func=visible, key="fallback", bind="query-params",
-        placeholder="None: CARROT always chooses",
-        help=tip("fallback"),
+        "Fallback model", links.by_provider(pool, facts), None, format_func=words, key="fallback",
+        placeholder="None: CARROT always chooses", help=tip("fallback"),
     )  # fmt: skip
     above = for_limit.number_input(
         "Fall back from this percentile on", 50.0, 100.0, UNLIKE_FROM, 0.1, format="%.1f", key="unlike",
         bind="query-params", help=tip("distance-to-the-training-data"),
     )  # fmt: skip
-    links.check_parameter(
-        "fallback", links.among(["", *map(visible, pool)]), visible(fallback) if fallback else "no fallback"
-    )
+    links.keep_models("fallback", pool, fallback, None, "no fallback")
     links.check_parameter("unlike", links.between(50, 100), f"{above:g}")
     return fallback, above
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 import streamlit as st
 
 from carrot_core import limits, modes
-from carrot_core.dashboard import controls, live, views
+from carrot_core.dashboard import controls, links, live, views
 from carrot_core.dashboard.frontier import solve
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.live import DecisionOptions
@@ -24,7 +24,7 @@ from carrot_core.serving import CarrotRouter
 from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, measured_name, shipped_heads
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.store import BenchmarkInfo, Store
-from carrot_core.text import short_names, visible
+from carrot_core.text import short_names
 
 _OWN = "points:own"  # set once the session has points of its own, so that listing creates no folder
 NOTICE = "points:done"  # notice about the last action, shown once
@@ -220,8 +220,10 @@ def _match(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) 
     view = views.view(info)
     name = measured_name(router.router, view.runnable)
     st.selectbox(
-        "As good as a model, as cheap as possible", solve.matchable(view, router.models), format_func=visible,
-        key="match", disabled=options.pool is not None, placeholder="Choose the model to match", on_change=_match_model,
+        "As good as a model, as cheap as possible",
+        links.by_provider(solve.matchable(view, router.models), info.facts_by_model),
+        format_func=links.model_words(info.facts_by_model), key="match", disabled=options.pool is not None,
+        placeholder="Choose the model to match", on_change=_match_model,
         args=(view, name, router), help=tip("matched-point", also="Sets λ."),
     )  # fmt: skip
     solve.show_notice(view, name, options.pool or (), (), st.session_state[controls.RATE], router.cost_unit_usd)

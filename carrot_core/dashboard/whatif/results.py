@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import controls, links, shell, views
 from carrot_core.dashboard.exhibits import priced, show
@@ -189,18 +190,19 @@ def share_table(what_if: WhatIf, rate: float) -> None:
     )  # fmt: skip
 
 
-def worth(what_if: WhatIf, rate: float) -> None:
+def worth(what_if: WhatIf, rate: float, facts: Mapping[str, ModelFacts]) -> None:
     """The price at which each model is worth using; one model in detail (``?candidate=``)."""
     curve = what_if.after.report_curve
-    options = pick(curve.models, curve.has_estimates)
+    options, words = links.by_provider(pick(curve.models, curve.has_estimates), facts), links.model_words(facts)
     thresholds = {model: worth_using(curve, model, rate) for model in options}
     if rate > 0:
         _threshold_table(thresholds)
     default = _default_model(thresholds)
     controls.reset_if_stale("candidate", options[default])
-    model = st.selectbox("Model", options, default, format_func=visible, key="candidate", bind="query-params")
-    links.check_parameter("candidate", links.among([visible(option) for option in options]), visible(str(model)))
-    threshold = thresholds[str(model)]
+    links.open_at_models("candidate", options, options[default])
+    model = str(st.selectbox("Model", options, format_func=words, key="candidate"))
+    links.keep_models("candidate", options, model, options[default], "")
+    threshold = thresholds[model]
     st.write(shell.plain(describe_threshold(threshold)))
     if threshold.factor_for() is not None and rate > 0:
         show(threshold_exhibit(threshold, describe_threshold(threshold)), key="threshold")
