@@ -4,7 +4,7 @@ import streamlit as st
 
 from carrot_core.dashboard import controls, frontier, glossary, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
-from carrot_core.dashboard.exhibits import csv_button, show, take_away
+from carrot_core.dashboard.exhibits import csv_button, models_note, show, take_away
 from carrot_core.dashboard.frontier import solve, stability_panel
 from carrot_core.dashboard.points import keep_button, pins
 from carrot_core.dashboard.shell import plain
@@ -50,6 +50,7 @@ with st.container(horizontal=True):
     solve.solve_popover(view, active, pool, tasks, unit, info.facts_by_model)
     keep_button(info, active, rate, whole=not (pool or tasks))
     shell.kind_note(info)
+    models_note(info)
 solve.show_notice(view, active, pool, tasks, rate, unit)
 live_frontier(
     scene,
@@ -61,7 +62,7 @@ live_frontier(
     on_release=lambda lam: controls.set_lam(lam, unit),
 )
 terms = glossary.see("frontier", "exchange-rate", "zero-router", "task-lookup", "oracle")
-st.caption(f"{plain(f'{shell.costs_note(info)} {caption(scene)}')} {terms}")
+st.caption(f"{plain(caption(scene))} {terms}")
 
 by_share, by_slice, by_step, by_sample, data = st.tabs(
     ["Who answers", "By task", "What a small step changes", "How sure the point is", "Data"],

@@ -4,6 +4,7 @@ import streamlit as st
 
 from carrot_core.dashboard import controls, glossary, overview, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
+from carrot_core.dashboard.exhibits import models_note
 from carrot_core.figures.scene import caption, drawn_baselines
 from carrot_core.frontier import shortest_lam
 from carrot_core.verdict import sentence
@@ -38,8 +39,9 @@ live_frontier(
     brief=True,
     on_release=lambda lam: controls.set_lam(lam, unit),
 )
+models_note(info)
 st.subheader("Every router on every benchmark", anchor=False)
 overview.leaderboard(shell.readable_benchmarks())
 terms = glossary.see("verdict", "frontier", "lambda", "zero-router", "task-lookup", "cost-only", "oracle")
-st.caption(f"{shell.plain(f'{shell.costs_note(info)} {caption(scene)}')} {terms}")
+st.caption(f"{shell.plain(caption(scene))} {terms}")
 st.caption(shell.plain(f"Where the data come from: {shell.origin(info)}"))

@@ -11,10 +11,13 @@ import streamlit as st
 from pandas.io.formats.style import Styler
 
 from carrot_core.csv_latex import safe_csv
+from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain, theme
 from carrot_core.figures.exhibit import EXHIBIT_FORMATS, IMAGES, Exhibit, ExhibitFormat, browser
 from carrot_core.figures.theme import ThemeName
 from carrot_core.number_formats import money
+from carrot_core.store import BenchmarkInfo
+from carrot_core.text import visible
 
 _LABELS = {"csv": "Data (CSV)", "json": "Data (JSON)", "latex": "Table (LaTeX)", "html": "Page (HTML)"}
 NO_TOOLS = {"displayModeBar": False}  # on a touch screen Plotly's toolbar always covers part of the chart
@@ -34,6 +37,31 @@ def priced(frame: pd.DataFrame, *columns: str, signed: bool = False) -> pd.DataF
     if frame.size > pd.get_option("styler.render.max_elements"):
         return frame
     return frame.style.format(dict.fromkeys(columns, partial(money, signed=signed)), na_rep="–")
+
+
+# What is known of a model, and the head of its column.
+_PRICES = {"input_usd_per_mtok": "$/1M in", "output_usd_per_mtok": "$/1M out"}
+_KNOWN = {
+    "model": "Model", **_PRICES, "as_of": "Price as of", "source": "Price from", "provider": "Provider",
+    "open_weights": "Open weights", "release_date": "Released",
+}  # fmt: skip
+
+
+def models_note(info: BenchmarkInfo) -> None:
+    """What the costs are, in a few words that open to each model's maker, release and price with date and source."""
+    table = views.known_of_models(info)
+    display = pd.DataFrame({title: table[name] for name, title in _KNOWN.items() if name in table})
+    display = display.map(lambda cell: visible(cell) if isinstance(cell, str) else cell)
+    display = display[[name for name in display if (display[name].notna() & (display[name] != "")).any()]]
+    prices = [name for name in _PRICES.values() if name in display]
+    words = f"Costs: {plain(info.costs)}" if info.costs else "Models"
+    with st.popover(words, type="tertiary", icon=":material/sell:"), st.container(key="known"):
+        st.dataframe(
+            priced(display, *prices), hide_index=True,
+            alt=f"What is known of the {len(display)} models of {visible(info.name)}: {', '.join(map(str, display))}.",
+        )  # fmt: skip
+        if not prices:
+            st.caption("Kept is what every call cost, not at which prices of its model.")
 
 
 def csv_button(label: str, frame: Callable[[], pd.DataFrame], name: str) -> None:

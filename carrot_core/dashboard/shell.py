@@ -292,11 +292,6 @@ def kind_note(info: BenchmarkInfo) -> None:
             )
 
 
-def costs_note(info: BenchmarkInfo) -> str:
-    """What a benchmark's costs are, a short sentence; "" where that is not known."""
-    return f"Costs: {info.costs}." if info.costs else ""
-
-
 def theme() -> ThemeName:
     """The reader's theme, for figures that Streamlit does not recolour itself."""
     return "dark" if st.context.theme.type == "dark" else "light"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core import modes
+from carrot_core.benchmarks.model_facts import NOTHING
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import work
 from carrot_core.dashboard.shell import errors_as_text, plain
@@ -201,16 +202,24 @@ def view(info: BenchmarkInfo) -> View:
 def latency_p95_s(view: View) -> dict[str, float]:
     """95th percentile of the seconds of each model's calls, of the models that have any; none of a snapshot, whose
     pool is whole."""
-    return _latency_p95_s(view.version, view.name) if view.has_prompts else {}
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _latency_p95_s(version: Version, name: str) -> dict[str, float]:
-    table = model_summary(Store(Path(version.path)), name)
+    table = _model_summary(view.version, view.name) if view.has_prompts else pd.DataFrame()
     if "latency_p95_s" not in table:
         return {}
     known = table[table["latency_p95_s"].notna()]
     return dict(zip(known["model"], known["latency_p95_s"].tolist(), strict=True))
+
+
+def known_of_models(info: BenchmarkInfo) -> pd.DataFrame:
+    """A row a model with its facts and, of a store, what `model_summary` has of it."""
+    if info.has_prompts:
+        return _model_summary(results_version(info), info.name)
+    facts = info.facts_by_model
+    return pd.DataFrame([{"model": model} | asdict(facts.get(model, NOTHING)) for model in info.models])
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _model_summary(version: Version, name: str) -> pd.DataFrame:
+    return model_summary(Store(Path(version.path)), name)
 
 
 def opening_rate(view: View, router: str, cost_unit_usd: float) -> float:

@@ -25,7 +25,7 @@ from carrot_core.results.source import open_results
 from carrot_core.store import Store
 from carrot_core.verdict import sentence
 from tests import wording
-from tests.made import fill, made, write_files
+from tests.made import PRICES, fill, made, write_files
 from tests.pages.reading import button, lam_in_address, page_text, table
 from tests.pages.test_pages import load_a_benchmark
 
@@ -98,13 +98,18 @@ def test_what_is_known_of_models_narrows_the_pool_and_stands_in_the_address(stor
     results, _ = write_files(made(), tmp_path)
     known = ModelFacts(provider="north", open_weights=True, release_date="2025-06")
     facts = {"acme/small": known, "acme/large": replace(known, open_weights=False), "zeta/mid": ModelFacts("east")}
-    store.save_benchmark("known", with_facts(read_long_table(results), facts))
+    frames = with_facts(read_long_table(results), facts)
+    dated = frames.models.assign(as_of="2024-05", source="a dated list")
+    store.save_benchmark("known", replace(frames, models=dated))
 
     def pool(**query: str) -> tuple[set[str], AppTest]:
         app = page("frontier", bench="known", **query)
         return {option.split(" · ")[0] for option in app.selectbox(key="reference").options[1:]}, app
 
     assert pool()[0] == {"acme/large", "acme/small", "zeta/mid"}
+    by_lambda = table(pool()[1], "Price from").set_index("Model")
+    told = by_lambda.loc["acme/small", ["Provider", "Released", "$/1M in", "Price as of", "Price from"]]
+    assert told.tolist() == ["north", "2025-06", PRICES["acme/small"].input_usd_per_mtok, "2024-05", "a dated list"]
     models, app = pool(providers="north", open_weights="true")
     assert models == {"acme/small"}
     assert app.multiselect(key="pool").options == ["zeta/mid · east", "acme/large · north", "acme/small · north"]

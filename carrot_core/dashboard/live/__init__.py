@@ -16,9 +16,9 @@ from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls, links, shell, views, work
 from carrot_core.dashboard.components.decision import live_decision, prompt_box
-from carrot_core.dashboard.exhibits import csv_button
+from carrot_core.dashboard.exhibits import csv_button, models_note
 from carrot_core.dashboard.glossary import see, tip
-from carrot_core.dashboard.shell import costs_note, kind_note, plain
+from carrot_core.dashboard.shell import kind_note, plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.embedding import readable
 from carrot_core.errors import CarrotError
@@ -180,12 +180,12 @@ def note(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) ->
         plain(
             f"{label(router.router)} learned from {router.profile.n_train:,} prompts of {router.profile.benchmark} "
             f"and chooses among {models} {len(router.models)} models, as they answered there. "
-            f"At λ {lam_text(options.lam)} it pays {pays(rate)} (cost unit u = {unit}). "
-            f"{costs_note(info)}"
+            f"At λ {lam_text(options.lam)} it pays {pays(rate)} (cost unit u = {unit})."
         )
         + " "
         + see("lambda", "exchange-rate", "cost-unit")
     )
+    models_note(info)
     if options.pool is None:
         st.caption(plain(_verdict(info, router, rate)))
 
