@@ -10,7 +10,8 @@ from carrot_core.frontier import shortest_lam
 from carrot_core.verdict import sentence
 
 shell.guard(__file__)
-for_words, for_choice = st.columns([3, 1])
+with st.container(key="answer"):  # before anything is drawn, so that the page's style holds from the start
+    for_words, for_choice = st.columns([3, 1])
 with for_words:
     st.title("CARROT sends each prompt to the model worth its price", anchor=False)
 with for_choice, st.container(horizontal=True, gap="xsmall", key="choice"):
