@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from carrot_core.benchmarks import pickles
+from carrot_core.child import Budget
 from carrot_core.store import Store
 from tests import routerbench_files, sprout_files
+from tests.forks import Forks, forking
 from tests.hub_server import ROUTERBENCH, SPROUT, VARIANT, Hub, serving
 from tests.made import fill, made
 from tests.tables import frames
@@ -96,15 +103,39 @@ def store(first_saved: Path, tmp_path: Path) -> Store:
     return Store(shutil.copytree(first_saved, tmp_path / first_saved.name))
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Where work is started in other processes, to be killed or to run out of room."""
+    with forking() as process:
+        yield process
+
+
 @pytest.fixture
-def hub(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub on this machine with the data sets that can be pulled; ``HF_ENDPOINT`` names it."""
-    files = {
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pickles are read in the test's own process: starting another costs half a second where it is not the subject."""
+
+    @contextmanager
+    def here(work: str, request: dict[str, Any], budget: Budget, *, source: str) -> Iterator[tuple[Path, Any]]:
+        module, _, name = work.partition(":")
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder), getattr(importlib.import_module(module), name)(Path(folder), **request)
+
+    monkeypatch.setattr(pickles, "in_child", here)
+
+
+@cache
+def _hub_files() -> dict[str, dict[str, bytes]]:
+    return {
         SPROUT: sprout_files.repository(),
         VARIANT: sprout_files.repository(sprout_files.O3MINI, spelling=" "),
         ROUTERBENCH: routerbench_files.repository(),
     }
-    with serving(files) as server:
+
+
+@pytest.fixture
+def hub(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub on this machine with the data sets that can be pulled; ``HF_ENDPOINT`` names it."""
+    with serving({name: dict(files) for name, files in _hub_files().items()}) as server:
         server.plain = {"README.md", ".gitattributes"}
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         yield server

@@ -5,19 +5,19 @@ Damaged and foreign files are in `tests.store.test_files` and `tests.store.test_
 
 from __future__ import annotations
 
-import random
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pytest
 
+from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.errors import StoreError
 from carrot_core.outcomes import Benchmark, Estimates
@@ -25,16 +25,36 @@ from carrot_core.store import Run, Store
 from carrot_core.store.browse import Filter, matching, prompt_table
 from carrot_core.store.database import writing
 from carrot_core.store.folder import MAIN, Folder
+from tests.forks import FINISHED, KILLED, ROOT, Forks, moments
 from tests.tables import frames, left_behind, long_table, write
 
-ROOT = Path(__file__).resolve().parents[2]
+# Writes that other processes do
 
 
-def python(script: str, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+@cache
+def large() -> Frames:
+    return frames(n_prompts=3000, n_models=6, seed=9)
+
+
+def save(path: str, *names: str) -> None:
+    for name in names:
+        Store(Path(path)).save_benchmark(name, large())
+
+
+def replace(path: str, seed: int) -> None:
+    Store(Path(path)).save_benchmark("first", frames(seed=seed), replace=True)
+
+
+def remove(path: str) -> None:
+    Store(Path(path)).remove_benchmark("first")
+
+
+def add_vectors(path: str, number: float) -> None:
+    store = Store(Path(path))
+    texts = store.missing_texts("first", "mini")
+    for start in range(0, len(texts), 2):
+        store.add_vectors("mini", texts[start : start + 2], np.full((2, 384), number), benchmark="first")
+    store.gather_vectors("first")
 
 
 # Swaps seen from inside one process
@@ -169,75 +189,21 @@ def whole(store: Store, name: str, seeds: range) -> bool:
     )
 
 
-def test_readers_in_threads_see_whole_versions_while_a_writer_replaces(store: Store) -> None:
+@pytest.mark.slow
+def test_eight_readers_see_whole_versions_while_a_writer_imports_a_file_and_replaces(
+    store: Store, tmp_path: Path
+) -> None:
+    file = write(long_table(300, ("small", "large", "other")), tmp_path / "results.parquet")
     done = threading.Event()
 
     def read_on() -> int:
         count = 0
         while not done.is_set() or count == 0:
-            assert whole(store, "first", range(5))
-            assert store.benchmarks()[0].n_prompts == 20
-            count += 1
-        return count
-
-    with ThreadPoolExecutor(3) as pool:
-        readers = [pool.submit(read_on) for _ in range(3)]
-        try:
-            for seed in range(1, 5):
-                store.save_benchmark("first", frames(seed=seed), replace=True)
-        finally:
-            done.set()
-        assert min(reader.result() for reader in readers) > 0
-    assert left_behind(store) == []
-
-
-def test_writers_in_threads_lose_nothing(store: Store) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: store.save_benchmark(f"b{n}", frames(seed=n)), range(8)))
-    assert {info.name for info in store.benchmarks()} == {"first", *(f"b{n}" for n in range(8))}
-
-
-SAVE = """
-import sys
-from pathlib import Path
-from carrot_core.store import Store
-from tests.tables import frames
-n_prompts, n_models, times = map(int, sys.argv[3:])
-for number in range(times):
-    content = frames(n_prompts, n_models, seed=number)
-    Store(Path(sys.argv[1])).save_benchmark(f"{sys.argv[2]}{number}", content)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [(20, 3, 4), pytest.param((20_000, 5, 2), marks=pytest.mark.slow)], ids=str)
-def test_writers_in_two_processes_lose_nothing(store: Store, size: tuple[int, int, int]) -> None:
-    writers = [python(SAVE, store.path, name, *size) for name in "ab"]
-    for writer in writers:
-        _, errors = writer.communicate()
-        assert writer.returncode == 0, errors
-    n_prompts, n_models, times = size
-    result = {info.name: info for info in store.benchmarks()}
-    assert list(result) == [f"{name}{number}" for name in "ab" for number in range(times)] + ["first"]
-    for number in range(times):  # the same content, whoever wrote it
-        one, other = result[f"a{number}"], result[f"b{number}"]
-        assert (one.n_prompts, one.n_models, one.data_hash) == (n_prompts, n_models, other.data_hash)
-    assert left_behind(store) == []
-
-
-@pytest.mark.slow
-def test_eight_readers_query_while_a_benchmark_is_imported_from_a_file(store: Store, tmp_path: Path) -> None:
-    file = write(long_table(3000, ("small", "large", "other")), tmp_path / "results.parquet")
-    done = threading.Event()
-
-    def read_on() -> int:
-        count = 0
-        while not done.is_set() or count == 0:
-            assert whole(store, "first", range(1))
+            assert whole(store, "first", range(2))
             table = prompt_table(store, "first")
             assert len(matching(store, "first", table, Filter("text", disagree=True))) <= len(table) == 20
             actual = {info.name: info.n_outcomes for info in store.benchmarks()}
-            assert actual in ({"first": len(frames().outcomes)}, {"first": len(frames().outcomes), "new": 9000})
+            assert actual in ({"first": len(frames().outcomes)}, {"first": len(frames().outcomes), "new": 900})
             count += 1
         return count
 
@@ -245,9 +211,27 @@ def test_eight_readers_query_while_a_benchmark_is_imported_from_a_file(store: St
         readers = [pool.submit(read_on) for _ in range(8)]
         try:
             store.save_benchmark("new", read_long_table(file))
+            store.save_benchmark("first", frames(seed=1), replace=True)
         finally:
             done.set()
         assert min(reader.result() for reader in readers) > 0
+    assert left_behind(store) == ["results.parquet"]
+
+
+def test_writers_in_threads_lose_nothing(store: Store) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: store.save_benchmark(f"b{n}", frames(seed=n)), range(5)))
+    assert {info.name for info in store.benchmarks()} == {"first", *(f"b{n}" for n in range(5))}
+
+
+def test_writers_in_two_processes_lose_nothing(store: Store, forks: Forks) -> None:
+    names = [[f"{name}{number}" for number in range(4)] for name in "ab"]
+    forks.start(*((save, (str(store.path), *each)) for each in names))
+    assert forks.ends() == [FINISHED] * 2
+    result = {info.name: info for info in store.benchmarks()}
+    assert list(result) == [*names[0], *names[1], "first"]
+    assert len({result[name].data_hash for each in names for name in each}) == 1
+    assert left_behind(store) == []
 
 
 def test_writer_that_waits_too_long_says_so_and_neither_readers_nor_writers_elsewhere_wait(store: Store) -> None:
@@ -263,68 +247,17 @@ def test_writer_that_waits_too_long_says_so_and_neither_readers_nor_writers_else
 
 # Interrupted
 
-KILLS = 15  # spread evenly over the time that an import takes
-KILLED = """
-import os, signal, sys, time
-from pathlib import Path
-import numpy as np
-import carrot_core.store
-from carrot_core.store import Store
-from tests.tables import frames
-content = frames(n_prompts=3000, n_models=6, seed=9)
-store = Store(Path(sys.argv[1]))
-def add_vectors(number):
-    texts = store.missing_texts("first", "mini")
-    for start in range(0, len(texts), 2):
-        store.add_vectors("mini", texts[start : start + 2], np.full((2, 384), number), benchmark="first")
-    store.gather_vectors("first")
-print("ready", flush=True)
-for line in sys.stdin:  # imports cost a second, so every write to be killed is a fork of this process
-    what, name, delay = line.split()
-    child = os.fork()
-    if child == 0:
-        {
-            "save": lambda: store.save_benchmark(name, content),
-            "replace": lambda: store.save_benchmark("first", frames(seed=int(name)), replace=True),
-            "vectors": lambda: add_vectors(int(name)),
-            "remove": lambda: store.remove_benchmark(name),
-        }[what]()
-        os._exit(0)
-    if float(delay) >= 0:
-        time.sleep(float(delay))
-        os.kill(child, signal.SIGKILL)
-    started = os.waitpid(child, 0)[1]
-    print("killed" if os.WIFSIGNALED(started) else "finished", flush=True)
-"""
-
-
-def tell(process: subprocess.Popen[str], line: str) -> str:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    print(line, file=process.stdin, flush=True)
-    return process.stdout.readline().strip()
-
-
-@pytest.fixture
-def killer(store: Store) -> Iterator[subprocess.Popen[str]]:
-    process = python(KILLED, store.path)
-    assert process.stdout is not None
-    assert process.stdout.readline().strip() == "ready"
-    yield process
-    process.kill()
-    process.communicate()
+KILLS = 7  # spread evenly over the time that a write takes
 
 
 @pytest.mark.slow
-def test_kill_at_any_moment_of_an_import_leaves_the_database_whole(store: Store, killer: subprocess.Popen[str]) -> None:
-    start = time.perf_counter()
-    assert tell(killer, "save whole -1") == "finished"
-    duration = time.perf_counter() - start
+def test_kill_at_any_moment_of_an_import_leaves_the_database_whole(store: Store, forks: Forks) -> None:
+    duration = forks.duration(save, str(store.path), "whole")
     expected = {info.name: info for info in store.benchmarks()}
     fates = []
-    for number in range(KILLS):
+    for number, moment in enumerate(moments(duration, KILLS)):
         before = store.version()
-        fate = tell(killer, f"save killed{number} {duration * (number + 0.5) / KILLS}")
+        fate = forks.run(save, str(store.path), f"killed{number}", killed_after_s=moment)
         fates.append((fate, bool(left_behind(store))))
         now = {info.name: info for info in store.benchmarks()}
         new = now.pop(f"killed{number}", None)
@@ -333,51 +266,46 @@ def test_kill_at_any_moment_of_an_import_leaves_the_database_whole(store: Store,
         if new is not None:  # the kill came after the swap: then all of it is there
             assert (new.n_outcomes, new.data_hash) == (expected["whole"].n_outcomes, expected["whole"].data_hash)
             expected[new.name] = new
-        assert whole(store, "first", range(1))
-        assert store.load("whole").outcomes.shape == (3000, 6)
-    assert any(fate == "killed" for fate, _ in fates)
+    assert any(fate == KILLED for fate, _ in fates)
     assert any(temporary for _, temporary in fates), "no kill fell into the writing"
+    assert whole(store, "first", range(1))
+    assert store.load("whole").outcomes.shape == (3000, 6)
     store.save_benchmark("after", frames(seed=1))
     assert left_behind(store) == []
     assert {info.name for info in store.benchmarks()} == {*expected, "after"}
 
 
 @pytest.mark.slow
-def test_kill_at_any_moment_of_a_replacement_leaves_one_import_with_its_vectors(
-    store: Store, killer: subprocess.Popen[str]
-) -> None:
+def test_kill_at_any_moment_of_a_replacement_leaves_one_import_with_its_vectors(store: Store, forks: Forks) -> None:
     texts = store.missing_texts("first", "mini")
     store.add_vectors("mini", texts, np.ones((len(texts), 3)))
-    start = time.perf_counter()
-    assert tell(killer, "replace 1 -1") == "finished"
-    duration, rng = time.perf_counter() - start, random.Random(5)
-    for number in range(2, 12):
-        store.save_benchmark("first", frames(), replace=True)
-        store.add_vectors("mini", texts, np.ones((len(texts), 3)))
+    duration = forks.duration(replace, str(store.path), 1)
+    is_new = True
+    for number, moment in enumerate(moments(duration, KILLS), 2):
+        if is_new:
+            store.save_benchmark("first", frames(), replace=True)
+            store.add_vectors("mini", texts, np.ones((len(texts), 3)))
         before = store.version("first")
-        tell(killer, f"replace {number} {rng.uniform(0, duration)}")
-        if store.version("first") == before:
-            assert whole(store, "first", range(1))
-            assert store.missing_texts("first", "mini") == []
-        else:
-            assert whole(store, "first", range(number, number + 1))
-            assert len(store.missing_texts("first", "mini")) == len(texts)  # no text of the new import had one
+        forks.run(replace, str(store.path), number, killed_after_s=moment)
+        is_new = store.version("first") != before
+        assert whole(store, "first", range(number, number + 1) if is_new else range(1))
+        assert len(store.missing_texts("first", "mini")) == (len(texts) if is_new else 0)  # no new text had a vector
     store.save_benchmark("first", frames(), replace=True)
     assert left_behind(store) == []
 
 
 @pytest.mark.slow
-def test_kill_at_any_moment_of_adding_vectors_leaves_whole_blocks(store: Store, killer: subprocess.Popen[str]) -> None:
-    store.save_benchmark("first", frames(n_prompts=24), replace=True)
-    texts = store.missing_texts("first", "mini")
-    start = time.perf_counter()
-    assert tell(killer, "vectors 1 -1") == "finished"
-    duration, rng = time.perf_counter() - start, random.Random(6)
+def test_kill_at_any_moment_of_adding_vectors_leaves_whole_blocks(store: Store, forks: Forks) -> None:
+    texts = store.missing_texts("first", "mini")[:8]
+    tables = frames()
+    tables.prompts["text"] = tables.prompts["text"].where(tables.prompts["text"].isin(texts), None)
+    store.save_benchmark("first", tables, replace=True)
+    duration = forks.duration(add_vectors, str(store.path), 1)
     numbers_left = set()
-    for number in range(2, 12):
+    for number, moment in enumerate(moments(duration, KILLS), 2):
         store.remove_benchmark("first")
-        store.save_benchmark("first", frames(n_prompts=24))
-        tell(killer, f"vectors {number} {rng.uniform(0, duration)}")
+        store.save_benchmark("first", tables)
+        forks.run(add_vectors, str(store.path), number, killed_after_s=moment)
         missing = store.missing_texts("first", "mini")
         assert missing == texts[len(texts) - len(missing) :]
         assert len(missing) % 2 == 0
@@ -391,18 +319,14 @@ def test_kill_at_any_moment_of_adding_vectors_leaves_whole_blocks(store: Store, 
 
 
 @pytest.mark.slow
-def test_kill_at_any_moment_of_a_removal_leaves_all_of_it_or_nothing(
-    store: Store, killer: subprocess.Popen[str]
-) -> None:
-    start = time.perf_counter()
-    assert tell(killer, "remove first -1") == "finished"
-    duration, rng = time.perf_counter() - start, random.Random(7)
-    for _ in range(10):
+def test_kill_at_any_moment_of_a_removal_leaves_all_of_it_or_nothing(store: Store, forks: Forks) -> None:
+    duration = forks.duration(remove, str(store.path))
+    for moment in moments(duration, KILLS):
         if not store.benchmarks():
             store.save_benchmark("first", frames())
-        texts = store.missing_texts("first", "mini")
-        store.add_vectors("mini", texts, np.ones((len(texts), 3)), benchmark="first")
-        tell(killer, f"remove first {rng.uniform(0, duration)}")
+            texts = store.missing_texts("first", "mini")
+            store.add_vectors("mini", texts, np.ones((len(texts), 3)), benchmark="first")
+        forks.run(remove, str(store.path), killed_after_s=moment)
         if store.benchmarks():
             assert whole(store, "first", range(1))
             assert store.missing_texts("first", "mini") == []
@@ -427,28 +351,10 @@ def test_error_in_the_middle_of_a_write_changes_nothing(store: Store, error: typ
     assert whole(store, "first", range(1))
 
 
-FULL = """
-import resource, sys
-from pathlib import Path
-from carrot_core.errors import StoreError
-from carrot_core.store import Store
-from tests.tables import frames
-path, limit = Path(sys.argv[1]), int(sys.argv[2])
-content = frames(n_prompts=20000, n_models=6)
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-try:
-    Store(path).save_benchmark("big", content)
-except StoreError as error:
-    print(error)
-"""
-
-
-@pytest.mark.parametrize("room", [1000, 50_000, 300_000, 1_500_000])
-def test_full_disk_is_an_error_and_the_old_file_stays(store: Store, room: int) -> None:
+@pytest.mark.parametrize("room", [1000, 300_000, 1_500_000])
+def test_full_disk_is_an_error_and_the_old_file_stays(store: Store, forks: Forks, room: int) -> None:
     before, version = contents(store), store.version()
-    process = python(FULL, store.path, room)
-    message, errors = process.communicate()
-    assert process.returncode == 0, errors
+    message = forks.run(save, str(store.path), "big", room=room)
     assert str(store.path) in message
     assert contents(store) == before
     assert store.version() == version
@@ -465,14 +371,15 @@ from pathlib import Path
 import numpy as np
 from carrot_core.errors import StoreError
 from carrot_core.store import Store
+from tests.forks import FINISHED, KILLED, ROOT, Forks, moments
 from tests.tables import frames, left_behind
 store = Store(Path(sys.argv[1]) / "carrot.duckdb")
 store.save_benchmark("first", frames())
-version, noise = store.version(), np.random.default_rng(0).random((8000, 384))
+version, noise = store.version(), np.random.default_rng(0).random((3000, 384))
 for write in (
-    lambda: store.save_benchmark("big", frames(n_prompts=20000, n_models=6)),
-    lambda: store.save_benchmark("first", frames(n_prompts=20000, n_models=6), replace=True),
-    lambda: store.add_vectors("mini", list(map(str, range(8000))), noise, benchmark="first"),
+    lambda: store.save_benchmark("big", frames(n_prompts=3000, n_models=6)),
+    lambda: store.save_benchmark("first", frames(n_prompts=3000, n_models=6), replace=True),
+    lambda: store.add_vectors("mini", list(map(str, range(3000))), noise, benchmark="first"),
 ):
     try:
         write()
@@ -495,7 +402,7 @@ def _may_mount() -> bool:
 @pytest.mark.slow
 @pytest.mark.skipif(not _may_mount(), reason="this machine lets nobody mount a disk of their own")
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
-    mount = 'mount -t tmpfs -o size=6m tmpfs "$1" && exec "$2" -c "$3" "$1"'
+    mount = 'mount -t tmpfs -o size=4m tmpfs "$1" && exec "$2" -c "$3" "$1"'
     process = subprocess.run(
         [*_IN_ITS_OWN_MOUNTS, mount, "sh", str(tmp_path), sys.executable, ON_A_SMALL_DISK],
         capture_output=True,
