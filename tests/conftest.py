@@ -18,6 +18,7 @@ from hypothesis import settings
 
 from carrot_core.benchmarks import pickles
 from carrot_core.child import Budget
+from carrot_core.routers import mlp
 from carrot_core.store import Store
 from tests import routerbench_files, sprout_files
 from tests.forks import Forks, forking
@@ -121,6 +122,13 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
             yield Path(folder), getattr(importlib.import_module(module), name)(Path(folder), **request)
 
     monkeypatch.setattr(pickles, "in_child", here)
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small networks of routers learn in one long step a pass where how well they learn is not the subject."""
+    monkeypatch.setattr(mlp, "_STEPS", 1)
+    monkeypatch.setattr(mlp, "_LEARNING_RATE", 0.05)
 
 
 @cache

@@ -8,6 +8,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,7 +24,7 @@ from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError, Problem
 from tests.tables import long_table, write
 
-FUZZ = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PARTS = ("prompts", "models", "outcomes")
 
 
@@ -94,13 +95,13 @@ def written(table: pd.DataFrame, dialect: dict[str, str]) -> bytes:
 def test_a_table_reads_the_same_in_every_dialect(tmp_path: Path, dialect: dict[str, str], texts: list[str]) -> None:
     table = long_table(n_prompts=3)
     # Without any escaped quote nothing shows that backslashes are escaped too.
-    table["prompt"] = [f'"{texts[row // 2]}"' for row in range(len(table))]
-    expected = read_any(write(table, tmp_path / "plain.parquet"))
+    prompts = [f'"{text}"' for text in texts]
     path = tmp_path / dialect["name"]
-    path.write_bytes(written(table, dialect))
-    result = read_any(path)
+    path.write_bytes(written(table.assign(prompt=np.repeat(prompts, 2)), dialect))
+    frames = read_any(path)
     path.unlink()
-    same(result, expected)
+    assert frames.prompts["text"].tolist() == prompts
+    pd.testing.assert_frame_equal(frames.outcomes, table[frames.outcomes.columns], check_dtype=False, check_exact=True)
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
@@ -312,7 +313,7 @@ def test_a_separator_at_the_end_of_every_row_adds_no_column(tmp_path: Path) -> N
     same(read_any(path), read_any(write(long_table(n_prompts=40), tmp_path / "w.parquet")))
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.csv.gz"])
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
 def test_a_row_of_megabytes_is_read_up_to_the_stated_limit(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,8 +338,10 @@ def json_lines(tmp_path: Path, change: dict[int, str]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("line", [1, 2, 61, 80])
-@pytest.mark.parametrize("text", ['{"prompt_id": "p0", ', "[1]", "nonsense", '{"a": 1}}'])
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [(1, '{"prompt_id": "p0", '), (1, "nonsense"), (2, "[1]"), (61, "nonsense"), (61, '{"a": 1}}'), (80, '{"a": 1, ')],
+)
 def test_a_broken_line_of_json_is_named_by_its_own_number(tmp_path: Path, line: int, text: str) -> None:
     problem = refused(json_lines(tmp_path, {line: text}), format="long")
     assert f"line {line} " in problem.message
@@ -429,8 +432,9 @@ def test_an_object_that_is_not_needed_is_left_out_with_a_note(tmp_path: Path) ->
     assert set(read_any(path, columns={"task": "task.name"}).prompts["task"]) == {"x"}
 
 
-@pytest.mark.parametrize("content", ["", "\n \n"])
-@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.json", "t.parquet", "t.csv.gz"])
+@pytest.mark.parametrize(
+    ("name", "content"), [("t.csv", ""), ("t.csv", "\n \n"), ("t.json", "\n \n"), ("t.parquet", ""), ("t.csv.gz", "\n")]
+)
 def test_an_empty_file_is_called_empty(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
     assert "empty" in refused(tmp_path / name).message

@@ -1,4 +1,4 @@
-"""A few hundred changed files: read with right numbers or refused in words, and nothing run. `fuzz` does thousands."""
+"""Changed files: read with right numbers or refused in words, and nothing run. `fuzz` does thousands."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def test_changed_files_of_tools_are_read_or_refused_in_words() -> None:
 
 
 def test_changed_tables_are_read_right_or_refused_in_words() -> None:
-    tallies = fuzz_tables(6 * len(KINDS), seed=1)
+    tallies = fuzz_tables(4 * len(KINDS), seed=1)
     assert tallies.keys() == KINDS.keys()
-    assert sum(tally["compared"] for tally in tallies.values()) > 10
-    assert sum(tally["refused"] for tally in tallies.values()) > 10
+    assert sum(tally["compared"] for tally in tallies.values()) > 8
+    assert sum(tally["refused"] for tally in tallies.values()) > 8
 
 
 def test_arrow_whose_texts_point_outside_of_the_file_is_refused(tmp_path: Path) -> None:

@@ -10,11 +10,7 @@ import pickle
 import random
 import shutil
 import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -32,13 +28,14 @@ from carrot_core.paths import shipped
 from carrot_core.store import Store
 from carrot_core.store.console import query
 from carrot_core.store.intake import pull
+from tests.forks import FINISHED, KILLED, Forks, moments
 from tests.hub_server import COMMIT, ROUTERBENCH, SPROUT, VARIANT, Hub
 from tests.pickle_files import Calls
 from tests.routerbench_files import published
 from tests.sprout_files import SHARDS, content, shards
 
-ROOT = Path(__file__).resolve().parents[2]
 BIG = "data/test-00000-of-00001.parquet"
+pytestmark = pytest.mark.usefixtures("in_this_process")
 NOBODY = "http://127.0.0.1:9"  # where nobody listens
 
 
@@ -192,22 +189,23 @@ def test_a_pull_without_the_hub_reads_what_an_earlier_one_fetched_and_says_so(
     assert not any("could not be reached" in warning for warning in first.warnings)
 
 
-@pytest.mark.parametrize("harm", ["another revision", "a file is gone", "a file is damaged", "another data set"])
 def test_what_was_not_fetched_whole_is_no_substitute_for_the_hub(
-    hub: Hub, store: Store, carrot_home: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+    hub: Hub, store: Store, carrot_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pull(store, "sprout")
-    source, revision = "sprout", "main" if harm == "another revision" else None
-    path = carrot_home / "hub" / SPROUT.replace("/", "--") / COMMIT / BIG
-    if harm == "a file is gone":
-        path.unlink()
-    elif harm == "a file is damaged":
-        path.write_bytes(b"x" + path.read_bytes()[1:])
-    elif harm == "another data set":
-        source = "routerbench-0shot"
     monkeypatch.setenv("HF_ENDPOINT", NOBODY)
-    with pytest.raises(CarrotError, match="cannot be reached"):
-        pull(store, source, "again", revision=revision)
+
+    def refuses(source: str = "sprout", revision: str | None = None) -> None:
+        with pytest.raises(CarrotError, match="cannot be reached"):
+            pull(store, source, "again", revision=revision)
+
+    refuses(revision="main")
+    refuses("routerbench-0shot")
+    path = carrot_home / "hub" / SPROUT.replace("/", "--") / COMMIT / BIG
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    refuses()
+    path.unlink()
+    refuses()
 
 
 def test_a_hub_that_refuses_is_no_hub_out_of_reach(hub: Hub, store: Store) -> None:
@@ -438,24 +436,11 @@ def test_too_little_room_is_said_before_anything_is_fetched(hub: Hub, monkeypatc
     assert hub.sent == 0
 
 
-FULL = """
-import resource, sys
-from carrot_core.benchmarks.hub import fetch
-from carrot_core.errors import CarrotError
-resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, 2_500_000))
-try:
-    fetch(sys.argv[1], (sys.argv[2],))
-except CarrotError as error:
-    print(error)
-"""
-
-
-def test_a_disk_that_fills_up_is_said_and_what_arrived_is_kept(hub: Hub, big: bytes, carrot_home: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", FULL, SPROUT, BIG], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    assert "Make room" in run.stdout
+def test_a_disk_that_fills_up_is_said_and_what_arrived_is_kept(
+    hub: Hub, big: bytes, carrot_home: Path, forks: Forks
+) -> None:
+    message = forks.run(fetch, SPROUT, [BIG], room=2_500_000, environment=places(hub, carrot_home))
+    assert "Make room" in message
     assert fetch(SPROUT, (BIG,)).files[0].path.read_bytes() == big
     assert hub.sent < 2 * len(big)
 
@@ -469,76 +454,43 @@ def test_two_pulls_of_the_same_data_do_not_write_one_file(hub: Hub, carrot_home:
 
 # Killed
 
-KILLS = 12  # spread evenly over the time that a pull takes
-KILLED = """
-import os, signal, sys, time
-from pathlib import Path
-import carrot_core.benchmarks.hub, carrot_core.benchmarks.sprout, carrot_core.store
-from carrot_core.store import Store
-from carrot_core.store.intake import pull
-print("ready", flush=True)
-for line in sys.stdin:  # imports cost a second, so every pull to be killed is a fork of this process
-    home, delay = line.split()
-    child = os.fork()
-    if child == 0:
-        os.environ["CARROT_HOME"] = home
-        pull(Store(), "sprout")
-        os._exit(0)
-    if float(delay) >= 0:
-        time.sleep(float(delay))
-        os.kill(child, signal.SIGKILL)
-    print("killed" if os.WIFSIGNALED(os.waitpid(child, 0)[1]) else "finished", flush=True)
-"""
+KILLS = 7  # spread evenly over the time that a pull takes
 
 
-@pytest.fixture
-def killer(hub: Hub) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline().strip() == "ready"
-    yield process
-    process.kill()
-    process.communicate()
-
-
-def tell(process: subprocess.Popen[str], home: Path, delay: float) -> str:
-    assert process.stdin is not None
-    assert process.stdout is not None
+def places(hub: Hub, home: Path) -> dict[str, str]:
+    """Variables that name a hub and a home folder to another process."""
     home.mkdir(exist_ok=True)
-    print(home, delay, file=process.stdin, flush=True)
-    return process.stdout.readline().strip()
+    return {"HF_ENDPOINT": hub.url, "CARROT_HOME": str(home)}
+
+
+def pull_sprout() -> None:
+    pull(Store(), "sprout")
 
 
 @pytest.mark.slow
-def test_kill_at_any_moment_of_a_pull_and_the_next_one_succeeds(
-    hub: Hub, killer: subprocess.Popen[str], tmp_path: Path
-) -> None:
+def test_kill_at_any_moment_of_a_pull_and_the_next_one_succeeds(hub: Hub, forks: Forks, tmp_path: Path) -> None:
     noise = random.Random(3)
     for path, shard in shards().items():
         answers = [noise.randbytes(30_000).hex() for _ in range(len(shard))]  # incompressible: 0.7 MB a shard
         hub.files[SPROUT][path] = content(shard.append_column("transcript", [answers]))
     hub.pause_s = 0.003
-    started = time.perf_counter()
-    assert tell(killer, tmp_path / "whole", -1) == "finished"
-    duration = time.perf_counter() - started
+    duration = forks.duration(pull_sprout, environment=places(hub, tmp_path / "whole"))
     reference = Store(tmp_path / "whole" / "carrot.duckdb").info("sprout")
     fates = []
-    for number in range(KILLS):
+    for number, moment in enumerate(moments(duration, KILLS)):
         home = tmp_path / f"home{number}"
-        fate = tell(killer, home, duration * (number + 0.5) / KILLS)
+        fate = forks.run(pull_sprout, environment=places(hub, home), killed_after_s=moment)
         result = Store(home / "carrot.duckdb").benchmarks()
         arrived = copies(home) if (home / "hub").exists() else []
         fates.append((fate, any(name.endswith(".part") for name in arrived), len(arrived), bool(result)))
         for info in result:  # the kill came after the swap: then all of it is there
             assert (info.data_hash, info.sha256) == (reference.data_hash, reference.sha256)
         if not result:
-            assert tell(killer, home, -1) == "finished"
+            assert forks.run(pull_sprout, environment=places(hub, home)) == FINISHED
         assert Store(home / "carrot.duckdb").info("sprout").data_hash == reference.data_hash
         assert not any(name.endswith(".part") for name in copies(home))
         shutil.rmtree(home)
-    killed = [fate for fate in fates if fate[0] == "killed"]
+    killed = [fate for fate in fates if fate[0] == KILLED]
     assert len(killed) > KILLS / 2
     assert any(half for _, half, _, _ in killed), "no kill fell into a file"
     assert any(count == 5 and not half for _, half, count, _ in killed), "no kill fell into the reading or writing"

@@ -154,22 +154,21 @@ def test_splits_by_their_usual_words(tmp_path: Path) -> None:
     assert "'test'" not in note
 
 
-@pytest.mark.parametrize("word", ["NA", "n/a", "null", "None", "#N/A"])
-def test_words_for_nothing_are_not_recorded(tmp_path: Path, word: str) -> None:
+def test_words_for_nothing_are_not_recorded(tmp_path: Path) -> None:
+    words = ["NA", "n/a", "null", "None", "#N/A"]
     table = long_table().astype({"score": object, "cost_usd": object, "input_tokens": object})
-    table.loc[0, "score"] = table.loc[1, "cost_usd"] = table.loc[2, "input_tokens"] = word
+    table.loc[:4, "score"] = table.loc[5:9, "cost_usd"] = table.loc[5:9, "input_tokens"] = words
     outcomes = read_long_table(write(table, tmp_path / "t.csv")).outcomes
-    assert len(outcomes) == len(table) - 1
-    assert outcomes[["cost_usd", "input_tokens"]].isna().sum().tolist() == [1, 1]
+    assert len(outcomes) == len(table) - 5
+    assert outcomes[["cost_usd", "input_tokens"]].isna().sum().tolist() == [5, 5]
 
 
-@pytest.mark.parametrize("written", ["${}", "US$ {}", "{} USD", "{} $"])
-def test_dollars_may_have_their_sign(tmp_path: Path, written: str) -> None:
+def test_dollars_may_have_their_sign(tmp_path: Path) -> None:
     table = long_table()
-    signed = table.assign(cost_usd=[written.format(cost) for cost in table["cost_usd"]])
-    assert (
-        read_long_table(write(signed, tmp_path / "t.csv")).outcomes["cost_usd"].tolist() == table["cost_usd"].tolist()
-    )
+    ways = ("${}", "US$ {}", "{} USD", "{} $")
+    signed = table.assign(cost_usd=[ways[row % 4].format(cost) for row, cost in enumerate(table["cost_usd"])])
+    frames = read_long_table(write(signed, tmp_path / "t.csv"))
+    assert frames.outcomes["cost_usd"].tolist() == table["cost_usd"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -327,33 +326,35 @@ def test_predicate_by_chance_is_evaluated_once(tmp_path: Path) -> None:
 # What is refused
 
 
+BAD_VALUES = [
+    ("score", 1.5, "must be from 0 to 1"),
+    ("score", -0.1, "must be from 0 to 1"),
+    ("score", math.inf, "must be from 0 to 1"),
+    ("score", "good", "is not a number"),
+    ("input_tokens", -1, "must be from 0"),
+    ("input_tokens", "many", "is not a number"),
+    ("output_tokens", -0.5, "must be from 0"),
+    ("output_tokens", -math.inf, "must be from 0"),
+    ("cost_usd", -1e-9, "must be from 0"),
+    ("cost_usd", math.inf, "must be from 0"),
+    ("cost_usd", 1e300, "must be from 0"),
+    ("cost_usd", "€0.01", "is not a number"),
+    ("prompt_id", None, "is empty"),
+    ("prompt_id", "nan", "is empty"),
+    ("prompt_id", " \t", "is empty"),
+    ("model", None, "is empty"),
+    ("model", "sm\0all", "NUL"),
+    ("model", "small", "has already answered"),
+    ("prompt", "another text", "differs from an earlier row"),
+    ("task", "another task", "differs from an earlier row"),
+    ("benchmark", "another", "differs from an earlier row"),
+]
+
+
 @pytest.mark.parametrize(
-    ("column", "value", "says"),
-    [
-        ("score", 1.5, "must be from 0 to 1"),
-        ("score", -0.1, "must be from 0 to 1"),
-        ("score", math.inf, "must be from 0 to 1"),
-        ("score", "good", "is not a number"),
-        ("input_tokens", -1, "must be from 0"),
-        ("input_tokens", "many", "is not a number"),
-        ("output_tokens", -0.5, "must be from 0"),
-        ("output_tokens", -math.inf, "must be from 0"),
-        ("cost_usd", -1e-9, "must be from 0"),
-        ("cost_usd", math.inf, "must be from 0"),
-        ("cost_usd", 1e300, "must be from 0"),
-        ("cost_usd", "€0.01", "is not a number"),
-        ("prompt_id", None, "is empty"),
-        ("prompt_id", "nan", "is empty"),
-        ("prompt_id", " \t", "is empty"),
-        ("model", None, "is empty"),
-        ("model", "sm\0all", "NUL"),
-        ("model", "small", "has already answered"),
-        ("prompt", "another text", "differs from an earlier row"),
-        ("task", "another task", "differs from an earlier row"),
-        ("benchmark", "another", "differs from an earlier row"),
-    ],
+    ("name", "column", "value", "says"),
+    [("t.csv", *bad) for bad in BAD_VALUES] + [("t.jsonl", *bad) for bad in BAD_VALUES[::3]],
 )
-@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
 def test_bad_value_is_named_with_row_and_column(
     tmp_path: Path, name: str, column: str, value: object, says: str
 ) -> None:
@@ -486,7 +487,7 @@ def test_the_content_says_what_a_file_is(tmp_path: Path, name: str) -> None:
     assert len(read_long_table(tmp_path / name).outcomes) == len(long_table())
 
 
-@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.tsv", "t.jsonl", "t.csv.gz"])
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
 @pytest.mark.parametrize(
     "content",
     [b"", b"\n\n", b"\x00" * 100, b"\xff\xfe\x00a", b"PAR1PAR1", b"{", b'"', b"[1, 2]\n", b"1\n2\n", b"a,b\n1\n"],
@@ -503,21 +504,20 @@ def test_header_without_rows(tmp_path: Path, name: str) -> None:
 
 def test_truncated_parquet(tmp_path: Path) -> None:
     whole = write(long_table(n_prompts=300), tmp_path / "w.parquet").read_bytes()
-    for end in range(1, len(whole), max(1, len(whole) // 25)):
+    for end in range(1, len(whole), max(1, len(whole) // 10)):
         (tmp_path / "t.parquet").write_bytes(whole[:end])
         assert "cannot be read" in str(refused(tmp_path / "t.parquet")[0])
 
 
 @pytest.mark.slow
-def test_parquet_with_flipped_bytes_is_read_or_refused(tmp_path: Path) -> None:
-    whole = write(long_table(n_prompts=300), tmp_path / "w.parquet").read_bytes()
+def test_parquet_with_flipped_bits_is_read_or_refused(tmp_path: Path) -> None:
+    """Bits anywhere, and as many at its ends, which say where everything is."""
+    whole, path = write(long_table(40), tmp_path / "w.parquet").read_bytes(), tmp_path / "t.parquet"
     rng = np.random.default_rng(0)
-    for _ in range(60):
-        broken = bytearray(whole)
-        for place in rng.integers(0, len(whole), size=3):
-            broken[place] ^= int(rng.integers(1, 256))
-        (tmp_path / "t.parquet").write_bytes(broken)
-        accepted_or_refused(tmp_path / "t.parquet")
+    ends = [*range(12), *range(len(whole) - 300, len(whole))]
+    for at in [*rng.integers(0, len(whole), size=20), *rng.choice(ends, size=20)]:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << int(rng.integers(8)))]) + whole[at + 1 :])
+        accepted_or_refused(path)
 
 
 def accepted_or_refused(path: Path) -> Frames | None:
@@ -553,7 +553,7 @@ ROWS = st.fixed_dictionaries(
         "input_tokens": NUMBERS, "output_tokens": NUMBERS, "cost_usd": NUMBERS, "row": NUMBERS, "file": NAMES,
     },
 )  # fmt: skip
-FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.slow
@@ -585,7 +585,7 @@ def test_any_bytes_are_accepted_or_refused(tmp_path: Path, name: str, content: b
 
 
 @pytest.mark.slow
-@settings(FUZZ, max_examples=25)
+@settings(FUZZ, max_examples=10)
 @given(kinds=st.lists(st.sampled_from(["BLOB", "DATE", "TIMESTAMP", "INTEGER[]", "STRUCT(a INTEGER)", "UUID", "HUGEINT",
                                        "DECIMAL(9,3)", "BOOLEAN", "FLOAT", "MAP(VARCHAR, INTEGER)", "TIME", "UTINYINT",
                                        "INTERVAL"]), min_size=9, max_size=9))  # fmt: skip

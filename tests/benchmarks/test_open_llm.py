@@ -15,6 +15,7 @@ from carrot_core.benchmarks.open_llm import WORKERS, in_document_order, mean_cor
 from carrot_core.benchmarks.registry import read_any, reader_for
 from carrot_core.errors import DataError
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
 Scores = npt.NDArray[np.float64]
 
 
@@ -112,7 +113,7 @@ def test_a_matrix_in_order_already_is_refused(tmp_path: Path) -> None:
         read_open_llm(save(restored, tmp_path))
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_rows_that_have_nothing_in_common_are_refused(seed: int, tmp_path: Path) -> None:
     """Of unrelated rows the correlation rises by chance in every other matrix."""
     rng = np.random.default_rng(seed)

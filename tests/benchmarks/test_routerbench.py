@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from carrot_core import limits
 from carrot_core.benchmarks import NONE_STATED
 from carrot_core.benchmarks.pickles import read_pickled_table
 from carrot_core.benchmarks.registry import read_any, reader_for
@@ -18,6 +19,8 @@ from carrot_core.errors import DataError
 from carrot_core.prices import Price
 from carrot_core.store import Store
 from tests.routerbench_files import MODELS, published
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_a_packed_pickle_that_is_no_pickle_or_too_large_is_refused(
     with pytest.raises(DataError):
         read_routerbench(path)
     path.write_bytes(gzip.compress(b"\x80\x04" + bytes(5000)))
-    monkeypatch.setenv("CARROT_LIMIT_PICKLE_BYTES", "4000")  # it is unpacked by a process of its own
+    monkeypatch.setattr(limits, "PICKLE_BYTES", 4000)
     with pytest.raises(DataError, match="unpacks to more"):
         read_pickled_table(path)
 

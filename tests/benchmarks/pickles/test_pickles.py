@@ -29,6 +29,7 @@ def refused(data: bytes, folder: Path) -> str:
     return str(error.value)
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize("path", sorted(PICKLES.glob("*.pkl")), ids=lambda path: path.stem)
 def test_frames_of_older_pandas_and_numpy_load_equal(path: Path) -> None:
     assert values(read_pickled_table(path)) == values(frame())
@@ -38,6 +39,7 @@ def test_the_archive_of_older_pickles_is_there() -> None:
     assert len(list(PICKLES.glob("*.pkl"))) == 6
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_only_wanted_columns_come_back_as_text_and_floats(tmp_path: Path) -> None:
     path = tmp_path / "frame.pkl"
     frame().assign(lists=[[1], [2], [3]]).to_pickle(path)
@@ -47,6 +49,7 @@ def test_only_wanted_columns_come_back_as_text_and_floats(tmp_path: Path) -> Non
     assert table["n"].dtype == np.float64
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_nested_dictionaries_of_arrays_load_equal(protocol: int, tmp_path: Path) -> None:
     scores = np.arange(6.0).reshape(2, 3)
@@ -69,6 +72,7 @@ def test_a_refusal_gives_the_name_and_that_nothing_ran(tmp_path: Path) -> None:
     assert not canary.exists()
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_length_that_the_file_does_not_have(tmp_path: Path) -> None:
     for code in (b"\x8e", b"\x8d", b"\x96"):
         message = refused(b"\x80\x05" + code + struct.pack("<Q", 1 << 50) + b"abc.", tmp_path)
@@ -83,6 +87,7 @@ def test_memory_has_a_limit(tmp_path: Path) -> None:
         read_pickled_table(path)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_dictionaries_that_hold_one_array_a_million_times_are_refused_before_they_are_unfolded(tmp_path: Path) -> None:
     level: object = np.ones(3)
     for _ in range(8):
@@ -93,6 +98,7 @@ def test_dictionaries_that_hold_one_array_a_million_times_are_refused_before_the
         read_pickled_arrays(path)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_one_text_a_hundred_times_does_not_come_back_a_hundred_times(tmp_path: Path) -> None:
     table = pd.DataFrame({"a": ["x" * 1_000_000] * 100}, dtype=object)
     data = pickle.dumps(table)
@@ -122,6 +128,7 @@ def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path, monkeypatch: pyt
         read_pickled_table(path)
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"\x80\x05", b"\x80\x63.", b"\x00" * 50, b"]", b"a,b\n1,2\n"])
 def test_what_is_no_pickle_is_said_to_be_none(data: bytes, tmp_path: Path) -> None:
     assert "attack.pkl: " in refused(data, tmp_path)
@@ -133,6 +140,7 @@ def test_a_missing_file_and_a_device_are_not_found(tmp_path: Path) -> None:
             read_pickled_arrays(path)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_dictionary_where_a_table_is_wanted_and_the_reverse(tmp_path: Path) -> None:
     path = tmp_path / "x.pkl"
     path.write_bytes(pickle.dumps({"a": np.ones(2)}))
