@@ -13,6 +13,7 @@ from carrot_core.routers.blend import CarrotBlend, blend_weights
 
 # Every check that scikit-learn has applies and passes: no list of exceptions.
 @parametrize_with_checks([CarrotBlend(n_folds=2, n_landmarks=50)])
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.slow
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
@@ -98,6 +99,7 @@ def test_estimates_are_the_weighted_departures_of_the_parts(blend):
     np.testing.assert_allclose(usage, (kernel_usage + mlp_usage) / 2)
 
 
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.parametrize("tasks", [None, ["one"] * 200])
 def test_without_tasks_to_tell_apart_that_part_is_left_out(tasks):
     X, score, _, _ = data()
@@ -107,6 +109,7 @@ def test_without_tasks_to_tell_apart_that_part_is_left_out(tasks):
         blend.predict_usage(X)
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_missing_cells_are_legal_and_one_prompt_gets_what_it_gets_among_others():
     X, score, tokens, tasks = data(missing=0.3)
     blend = CarrotBlend(n_folds=2).fit(X, score, usage=tokens, tasks=tasks)

@@ -22,7 +22,7 @@ KS = (2, 4, 8, 16, 32, 64)
 
 # Every check that scikit-learn has applies and passes: no list of exceptions.
 @pytest.mark.slow
-@parametrize_with_checks([CarrotKNN(), CarrotKNN(n_neighbors=3)])
+@parametrize_with_checks([CarrotKNN(candidates=(2, 4), n_folds=2), CarrotKNN(n_neighbors=3)])
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -17,6 +14,7 @@ from carrot_core.routers.mlp import CarrotMLP
 
 # Every check that scikit-learn has applies and passes: no list of exceptions.
 @parametrize_with_checks([CarrotMLP(hidden=16, n_networks=2, max_epochs=20)])
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.slow
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
@@ -35,11 +33,10 @@ def data(n=400, d=6, missing=0.0, seed=0):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("missing", [0.0, 0.3])
-def test_it_learns_a_bend(missing):
-    X, score, tokens = data(missing=missing)
+def test_it_learns_a_bend():
+    X, score, tokens = data(missing=0.3)
     new, truth, _ = data(seed=1)
-    fitted = CarrotMLP(n_networks=3).fit(X, score, usage=tokens)
+    fitted = CarrotMLP(n_networks=2).fit(X, score, usage=tokens)
     chosen = fitted.predict(new)[:, :2].argmax(axis=1)
     assert (truth[np.arange(len(new)), chosen] == 1.0).mean() > 0.85
     expected = np.exp(5.0 + new[:, 1] + 0.125)
@@ -120,15 +117,6 @@ def test_the_seed_decides_and_global_random_numbers_are_left_alone():
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert torch.equal(state, torch.random.get_rng_state())
-
-
-@pytest.mark.slow
-def test_estimates_do_not_load_pytorch():
-    script = (
-        "import sys, carrot_core.routers.saving, carrot_core.routers.mlp;"
-        "from carrot_core.routers import make_router; make_router('carrot-mlp'); assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 @pytest.mark.parametrize(

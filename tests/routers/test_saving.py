@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,12 +15,16 @@ from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import evaluate
+from carrot_core.evaluation.runs import Trial, fitted_router
 from carrot_core.outcomes import Benchmark
 from carrot_core.paths import shipped
 from carrot_core.routers import BY_NAME_ONLY, ROUTERS, Router, make_router
 from carrot_core.routers.saving import load_router, load_saved, router_as_bytes, router_from_bytes, save_router
 from carrot_core.store import Store
+from tests.forks import FINISHED, Forks
 from tests.made import made, write_files
+
+pytestmark = pytest.mark.usefixtures("few_steps")
 
 
 @pytest.fixture(scope="module")
@@ -74,25 +76,19 @@ def test_what_reads_task_labels_estimates_the_same_with_and_without(
     )
 
 
-# What a server does after it was started again; a fit would raise.
-REOPEN = """
-import sys
-import numpy as np
-from carrot_core.evaluation.runs import Trial, fitted_router
-from carrot_core.routers import ROUTERS
-from carrot_core.store import Store
-
-bench = Store().load("made", encoder="all-MiniLM-L6-v2")
-ROUTERS.clear()
-for name in sys.argv[2:]:
-    table = fitted_router(Store(), Trial(bench, name))[0].estimate(bench.part("test"))
-    np.savez(f"{sys.argv[1]}/{name}.npz", score=table.score, cost_usd=table.cost_usd)
-"""
+def estimate_again(folder: str, names: list[str]) -> None:
+    """What a server does after it was started again; a fit would raise."""
+    store = Store()
+    bench = store.load("made", encoder=BUNDLED)
+    ROUTERS.clear()
+    for name in names:
+        table = fitted_router(store, Trial(bench, name))[0].estimate(bench.part("test"))
+        np.savez(f"{folder}/{name}.npz", score=table.score, cost_usd=table.cost_usd)
 
 
 @pytest.mark.slow
 def test_a_stored_router_decides_in_another_process_as_it_did_where_it_was_fitted(
-    bench: Benchmark, carrot_home: Path
+    bench: Benchmark, carrot_home: Path, forks: Forks
 ) -> None:
     """To the last bit, and without a fit, whatever router it is."""
     results, vectors = write_files(bench, carrot_home)
@@ -104,7 +100,8 @@ def test_a_stored_router_decides_in_another_process_as_it_did_where_it_was_fitte
     for name in SAVED:
         document, numbers = router_as_bytes(fitted_on_made(name))
         store.save_run(replace(run, router=name, router_json=document, router_safetensors=numbers))
-    subprocess.run([sys.executable, "-c", REOPEN, str(carrot_home), *SAVED], check=True)
+    home = str(carrot_home)
+    assert forks.run(estimate_again, home, SAVED, environment={"CARROT_HOME": home}) == FINISHED
     for name in SAVED:
         before = fitted_on_made(name).estimate(stored.part("test"))
         with np.load(carrot_home / f"{name}.npz") as after:

@@ -17,10 +17,10 @@ from tests.tables import frames
 TEXTS = ["100% sure", "100 percent", "under_score", "underscore", "Größe", "GRÖSSE", "back\\slash", "x" * 5000, ""]
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """Two benchmarks: the filters of one must never see the other's prompts."""
-    store = Store(tmp_path / "carrot.duckdb")
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Two benchmarks, for reading only: the filters of one must never see the other's prompts."""
+    store = Store(tmp_path_factory.mktemp("browse") / "carrot.duckdb")
     tables = frames(n_prompts=120, n_models=4, seed=3, split=True)
     texts = [TEXTS[number % len(TEXTS)] for number in range(120)]
     texts[7] = None
@@ -80,8 +80,8 @@ def test_the_table_counts_right_models_and_carries_only_the_beginning_of_a_text(
     assert (table["task"].tolist(), table["split"].tolist()) == (list(bench.tasks), bench.split.tolist())
 
 
-def test_a_prompt_no_model_was_observed_on_is_in_the_table(store: Store) -> None:
-    tables = frames(n_prompts=5)
+def test_a_prompt_no_model_was_observed_on_is_in_the_table(tmp_path: Path) -> None:
+    store, tables = Store(tmp_path / "carrot.duckdb"), frames(n_prompts=5)
     counts = tables.outcomes[tables.outcomes["prompt_id"] != "id 00002"]
     store.save_benchmark("gap", replace(tables, outcomes=counts))
     table = prompt_table(store, "gap")

@@ -25,10 +25,10 @@ from tests.tables import frames
 MADE = frames(n_prompts=90, n_models=4, seed=5, split=True)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """The benchmark that is asked about, between two others."""
-    store = Store(tmp_path / "carrot.duckdb")
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The benchmark that is asked about, between two others; for reading only."""
+    store = Store(tmp_path_factory.mktemp("tables") / "carrot.duckdb")
     for name, content in (("a", frames(seed=1)), ("made", MADE), ("z", frames(n_prompts=200, n_models=5, seed=2))):
         store.save_benchmark(name, content)
     return store

@@ -291,8 +291,8 @@ def test_files_that_were_changed_or_lost_are_refused(router: Any, tmp_path: Path
 
 def test_torch_is_loaded_only_where_an_encoder_is(tmp_path: Path) -> None:
     code = (
-        "import sys; from carrot_core.routers import make_router\n"
-        "make_router('carrot-encoder'); make_router('routellm-bert'); make_router('carrot-released')\n"
+        "import sys, carrot_core.routers.saving, carrot_core.routers.mlp; from carrot_core.routers import make_router\n"
+        "for name in ('carrot-encoder', 'routellm-bert', 'carrot-released', 'carrot-mlp'): make_router(name)\n"
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from carrot_core.routers.encoder import network as task_module
 from carrot_core.routers.encoder.network import Network, Task, held_out
 from carrot_core.routers.encoder.training import fine_tuned, loop
 from tests.encoders import one_thread, tiny_encoder  # noqa: F401  (a fixture)
+from tests.forks import KILLED, Forks
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -208,20 +208,27 @@ def interrupted(encoder: str, folder: Path, after: int, monkeypatch: pytest.Monk
             fine_tuned(TEXTS, TARGETS, 2, recipe(encoder, checkpoints=str(folder)))
 
 
-@pytest.mark.parametrize("after", [1, 4, 11, 20])
+@pytest.fixture(scope="module")
+def whole(encoder: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Weights and losses of the training that nothing ends."""
+    torch.set_num_threads(1)
+    network, _, history = fine_tuned(TEXTS, TARGETS, 2, recipe(encoder))
+    return weights(network.module), history
+
+
+@pytest.mark.parametrize("after", [1, 11, 20])
 def test_a_training_that_goes_on_is_the_one_never_ended(
-    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+    encoder: str, whole: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     monkeypatch.setattr(training, "_CHECKPOINT_STEPS", 3)
-    whole, _, history = fine_tuned(TEXTS, TARGETS, 2, recipe(encoder))
     interrupted(encoder, tmp_path, after, monkeypatch)
     assert len(list(tmp_path.glob("*.safetensors"))) == (after >= 3)
     steps = []
     learn = training._Run.learn
     monkeypatch.setattr(training._Run, "learn", lambda self, *each: (steps.append(self.step), learn(self, *each))[1])
     resumed, _, again = fine_tuned(TEXTS, TARGETS, 2, recipe(encoder, checkpoints=str(tmp_path)))
-    assert same(weights(whole.module), weights(resumed.module))
-    assert again == history
+    assert same(whole[0], weights(resumed.module))
+    assert again == whole[1]
     assert min(steps) == max(3 * (after // 3), 11 * (after // 11))
     assert not list(tmp_path.iterdir())
 
@@ -230,7 +237,7 @@ def test_other_data_or_parameters_are_another_training(encoder: str, tmp_path: P
     interrupted(encoder, tmp_path, 11, monkeypatch)
     changed = TARGETS.copy()
     changed[0, 0] = 0.25
-    for targets, params in ((changed, {}), (TARGETS, {"seed": 1}), (TARGETS, {"learning_rate": 2e-3})):
+    for targets, params in ((changed, {}), (TARGETS, {"seed": 1})):
         params = {"epochs": 1, **params}
         plain, _, _ = fine_tuned(TEXTS, targets, 2, recipe(encoder, **params))
         beside, _, _ = fine_tuned(TEXTS, targets, 2, recipe(encoder, checkpoints=str(tmp_path), **params))
@@ -246,25 +253,24 @@ def test_a_damaged_checkpoint_is_refused(encoder: str, tmp_path: Path, monkeypat
         fine_tuned(TEXTS, TARGETS, 2, recipe(encoder, checkpoints=str(tmp_path)))
 
 
-def test_a_process_that_is_killed_loses_nothing(encoder: str, tmp_path: Path) -> None:
+def train_alone(encoder: str, checkpoints: str) -> None:
+    torch.set_num_threads(1)
+    fine_tuned(TEXTS, TARGETS, 2, recipe(encoder, epochs=6, checkpoints=checkpoints))
+
+
+def test_a_process_that_is_killed_loses_nothing(encoder: str, tmp_path: Path, forks: Forks) -> None:
     """A real SIGKILL, at whatever instant it comes after the first checkpoint."""
-    code = (
-        "import sys, torch; torch.set_num_threads(1)\n"
-        "from tests.routers.encoder.test_training import *\n"
-        "fine_tuned(TEXTS, TARGETS, 2, recipe(sys.argv[1], epochs=12, patience=12, checkpoints=sys.argv[2]))"
-    )
-    root = Path(__file__).resolve().parents[3]
-    child = subprocess.Popen([sys.executable, "-c", code, encoder, str(tmp_path)], cwd=root)
+    (process,) = forks.start((train_alone, (encoder, str(tmp_path))))
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    time.sleep(0.1)
-    child.send_signal(signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
-    expected = recipe(encoder, epochs=12, patience=12)
+    time.sleep(0.05)
+    os.kill(process, signal.SIGKILL)
+    assert forks.ends() == [KILLED]
+    expected = recipe(encoder, epochs=6)
     resumed, _, _ = fine_tuned(TEXTS, TARGETS, 2, replace(expected, checkpoints=str(tmp_path)))
-    whole, _, _ = fine_tuned(TEXTS, TARGETS, 2, expected)
-    assert same(weights(whole.module), weights(resumed.module))
+    uninterrupted, _, _ = fine_tuned(TEXTS, TARGETS, 2, expected)
+    assert same(weights(uninterrupted.module), weights(resumed.module))
 
 
 # The Trainer of transformers
@@ -279,15 +285,15 @@ def test_the_trainer_of_transformers_learns_the_same_task(encoder: str, capsys: 
     assert best < start - 0.01
     assert tuning.held_loss(network.module) == pytest.approx(best, rel=0.02)
     assert capsys.readouterr().out == ""
-    again, _, _ = fine_tuned(TEXTS, TARGETS, 2, chosen)
-    assert same(weights(network.module), weights(again.module))
+    one, other = (fine_tuned(TEXTS, TARGETS, 2, replace(chosen, epochs=1))[0].module for _ in range(2))
+    assert same(weights(one), weights(other))
 
 
 def test_the_trainer_goes_on_from_its_last_epoch(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("accelerate")
     from transformers import Trainer
 
-    chosen = recipe(encoder, trainer="transformers")
+    chosen = recipe(encoder, epochs=2, trainer="transformers")
     whole, _, _ = fine_tuned(TEXTS, TARGETS, 2, chosen)
     evaluate, looks = Trainer.evaluate, 0
 
@@ -305,7 +311,7 @@ def test_the_trainer_goes_on_from_its_last_epoch(encoder: str, tmp_path: Path, m
             fine_tuned(TEXTS, TARGETS, 2, with_folder)
     assert list(tmp_path.glob("*/checkpoint-*"))
     resumed, _, history = fine_tuned(TEXTS, TARGETS, 2, with_folder)
-    assert len(history) == 3
+    assert len(history) == 2
     for name, tensor in weights(whole.module).items():
         torch.testing.assert_close(weights(resumed.module)[name], tensor)
     assert not list(tmp_path.iterdir())
