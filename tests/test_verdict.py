@@ -92,25 +92,23 @@ def test_the_reference_itself_is_compared_with_nothing() -> None:
 def test_no_two_places_disagree_on_a_snapshot(info: SnapshotInfo) -> None:
     results, router = read(info.folder), CarrotRouter.load(info.name)
     best, document = results.best_single(), results.document
+    curves = {name: results.curve(name) for name in results.routers}
     unpaired = document["n_incomplete"] / document["n_prompts"]  # differences are of prompts both answered
     for name in results.routers:
         match, single = results.matching_point(name), document["single_models"][best]
+        assert repr(results.point_at(name, 10.0, best)) == repr(results.point_at(name, 10.0))
         ends = [0.0, inf] if name in results.runnable else []
-        rates = [10.0, *ends, *([] if match is None else [match.exchange_rate_per_usd])]
-        for rate in rates:
+        for rate in (10.0, *ends, *([] if match is None else [match.exchange_rate_per_usd])):
             point = results.point_at(name, rate)
             verdict = verdict_on(results, name, point, best)
-            again = verdict_on(results, name, results.point_at(name, rate, best), best)
-            assert verdict.document() == again.document()
             assert verdict.difference.value == pytest.approx(point.score.value - single["score"], abs=1e-6 + unpaired)
             assert verdict.saving.value == pytest.approx(
                 1 - point.cost_usd.value / single["cost_usd"], abs=1e-6 + unpaired
             )
-            at = results.curve(name)
             for rival, other in verdict.rivals.items():
-                needed = cheapest_mixture(results.curve(rival), point.score.value)
+                needed = cheapest_mixture(curves[rival], point.score.value)
                 assert other == pytest.approx(1 - needed / single["cost_usd"], rel=1e-4, abs=1e-4)
-            assert verdict.n_prompts == at.n_prompts
+            assert verdict.n_prompts == curves[name].n_prompts
             assert sentence(verdict) == verdict.document()["sentence"]
         if match is not None:
             assert vars(results.point_at(name, match.exchange_rate_per_usd)) == vars(match)

@@ -20,6 +20,7 @@ from carrot_core.dashboard.views import FIT
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import StoreError
 from carrot_core.evaluation.runs import run_router
+from carrot_core.outcomes import Benchmark
 from carrot_core.paths import shipped
 from carrot_core.store import Store, intake
 from carrot_core.store.intake import Look
@@ -60,20 +61,18 @@ def benchmark_texts(app: AppTest) -> str:
     return reading.page_text(app, "text")
 
 
-def test_an_upload_is_seen_by_its_session_alone_until_it_is_kept() -> None:
-    mine, other = panel(), panel()
-    check(upload(mine, "results.csv", long_frame(made(60))))
-    assert not mine.exception
-    assert not mine.error
-    assert benchmark_texts(mine) == "Loaded: results (only you)"
-    assert benchmark_texts(other.run()) == "Loaded:"
-    assert Store().benchmarks() == []
-    (keep,) = [button for button in mine.button if button.label == "Keep it in the store"]
-    keep.click().run()
-    assert benchmark_texts(mine) == benchmark_texts(other.run()) == "Loaded: results"
+def loaded(app: AppTest, name: str, bench: Benchmark) -> Store:
+    """Give the session a benchmark, as if it had loaded the file, before its first page; returns its store."""
+    app.session_state["carrot_session_folder"] = folder = _SessionFolder()
+    store = Store(folder.path / "carrot.duckdb")
+    long_frame(bench).to_parquet(table := folder.path / "table.parquet")
+    store.save_benchmark(name, read_long_table(table))
+    return store
 
 
-def test_an_upload_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_is_looked_at_once_and_seen_by_its_session_alone_until_it_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     looks: list[Path] = []
 
     def look_at(paths: list[Path], *rest: Any, **more: Any) -> Look:
@@ -81,31 +80,33 @@ def test_an_upload_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return intake.look_at(paths, *rest, **more)
 
     monkeypatch.setattr(upload_page, "look_at", look_at)
-    app = upload(panel(), "results.csv", long_frame(made(60)))
-    app.run()
+    mine, other = panel(), panel()
+    check(upload(mine, "results.csv", long_frame(made(20))))
     assert len(looks) == 1
-    upload(app, "other.csv", b"")
-    app.run()
+    assert not mine.exception
+    assert not mine.error
+    assert benchmark_texts(mine) == "Loaded: results (only you)"
+    assert benchmark_texts(other.run()) == "Loaded:"
+    assert Store().benchmarks() == []
+    keep(mine)
+    assert benchmark_texts(mine) == benchmark_texts(other.run()) == "Loaded: results"
+    upload(mine, "other.parquet", b"PAR1PAR1")
+    assert not mine.exception
+    assert mine.error
     assert len(looks) == 2
 
 
-def test_guessed_columns_can_be_corrected_and_are_used() -> None:
-    table = long_frame(made(30)).rename(columns={"prompt_id": "Question ID", "model": "LLM", "score": "points"})
-    app = upload(panel(), "t.csv", table)
-    boxes = {box.label: box for box in app.selectbox}
-    assert [boxes[name].value for name in ("prompt_id", "model", "score")] == ["Question ID", "LLM", None]
-    boxes["score"].select("points")
-    check(app)
-    assert not app.error
-    assert benchmark_texts(app) == "Loaded: t (only you)"
-
-
-def test_a_model_inside_objects_is_offered_and_read() -> None:
-    rows = long_frame(made(30)).rename(columns={"model": "provider"}).to_dict("records")
+def test_guesses_can_be_corrected_and_are_used() -> None:
+    table = long_frame(made(20)).rename(columns={"prompt_id": "Question ID", "model": "provider", "cost_usd": "paid"})
+    rows = table.assign(good=lambda rows: rows["score"] > 0.5).drop(columns="score").to_dict("records")
     lines = "\n".join(json.dumps({**row, "provider": {"id": row["provider"]}}) for row in rows)
     app = upload(panel(), "t.jsonl", lines.encode())
-    assert {box.label: box.value for box in app.selectbox}["model"] == "provider.id"
+    boxes = {box.label.removesuffix(" (optional)"): box for box in app.selectbox}
+    guesses = [boxes[name].value for name in ("prompt_id", "model", "score", "cost_usd")]
+    assert guesses == ["Question ID", "provider.id", "good", None]
+    boxes["cost_usd"].select("paid")
     check(app)
+    assert not app.error
     assert benchmark_texts(app) == "Loaded: t (only you)"
 
 
@@ -127,15 +128,8 @@ def test_several_files_become_one_benchmark_with_the_models_by_their_names() -> 
     assert f"x {table['model'].nunique()} models" in info
 
 
-def test_scores_by_a_rule_and_guesses_of_an_export() -> None:
-    table = long_frame(made(30)).assign(good=lambda rows: rows["score"] > 0.5).drop(columns="score")
-    table = table.rename(columns={"prompt_id": "question_no", "cost_usd": "price_usd"})
-    app = upload(panel(), "t.csv", table)
-    boxes = {box.label.removesuffix(" (optional)"): box for box in app.selectbox}
-    assert [boxes[name].value for name in ("prompt_id", "score", "cost_usd")] == ["question_no", "good", "price_usd"]
-    check(app)
-    assert benchmark_texts(app) == "Loaded: t (only you)"
-    app = upload(panel(), "u.csv", long_frame(made(30)).assign(score=lambda rows: 100 * rows["score"]))
+def test_scores_by_a_rule() -> None:
+    app = upload(panel(), "u.csv", long_frame(made(20)).assign(score=lambda rows: 100 * rows["score"]))
     check(app)
     assert "percent" in " ".join(reading.table(app, "column")["remedy"])
     {box.label: box for box in app.selectbox}["Scores"].select("percent")
@@ -164,19 +158,20 @@ def test_prices_are_asked_for_and_never_assumed() -> None:
     assert benchmark_texts(app) == "Loaded:"
 
 
-@pytest.mark.parametrize("free", [[], ["acme/small"]], ids=str)
-def test_costs_of_0_count_only_for_a_model_that_is_said_to_be_free(free: list[str]) -> None:
+def test_costs_of_0_count_only_for_a_model_that_is_said_to_be_free() -> None:
     table = long_frame(made(30))
     table.loc[table["model"] == "acme/small", "cost_usd"] = 0.0
     app = check(upload(panel(), "t.csv", table))
     assert "1 of the models" in reading.page_text(app, "warning")
     assert benchmark_texts(app) == "Loaded:"
-    next(box for box in app.multiselect if "free" in box.label).set_value(free)
-    check(app)
-    assert not app.exception
-    assert benchmark_texts(app) == "Loaded: t (only you)"
-    (notice,) = [message.value for message in app.success if "Loaded 30 prompts" in message.value.replace("\\", "")]
-    assert ("not recorded" in notice) == (not free)
+    for name, free in (("paid", []), ("free", ["acme/small"])):
+        next(box for box in app.multiselect if "free" in box.label).set_value(free)
+        next(box for box in app.text_input if box.label == "Name of the benchmark").set_value(name)
+        check(app)
+        assert not app.exception
+        assert f"{name} (only you)" in benchmark_texts(app)
+        (notice,) = [text for text in reading.page_text(app, "success").split("\n") if "Loaded 30 prompts" in text]
+        assert ("not recorded" in notice) == (not free)
 
 
 def test_a_wide_table_is_seen_as_one() -> None:
@@ -189,21 +184,9 @@ def test_a_wide_table_is_seen_as_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("x.csv", b""),
-        ("x.csv", b"\x00" * 500),
-        ("x.csv", b"\xff\xfe"),
-        ("x.csv", ",".join(f"c{number}" for number in range(10_000)).encode() + b"\n"),
-        ("x.parquet", b"PAR1PAR1"),
-        ("x.csv.gz", b"\x1f\x8b not gzip"),
-        ("x.gz", b"a"),
-        ("../../../x.csv", b"prompt_id\n"),
-        ("\u202evsc.x" * 40 + ".csv", b"a,a\n1,2\n"),
-        ("x.jsonl", b"[" * 10_000),
-    ],
+    ("name", "content"), [("../../../x.csv", b"prompt_id\n"), ("\u202evsc.x" * 40 + ".csv", b"a,a\n1,2\n")]
 )
-def test_a_hostile_file_is_refused_in_words(name: str, content: bytes, carrot_home: Path) -> None:
+def test_a_file_of_a_hostile_name_is_refused_in_words(name: str, content: bytes, carrot_home: Path) -> None:
     app = upload(panel(), name, content)
     if any(button.label == "Check and load" for button in app.button):
         check(app)
@@ -213,36 +196,33 @@ def test_a_hostile_file_is_refused_in_words(name: str, content: bytes, carrot_ho
 
 
 def keep(app: AppTest) -> AppTest:
-    return next(button for button in app.button if button.label == "Keep it in the store").click().run()
+    return reading.button(app, "Keep it in the store").click().run()
 
 
-def test_under_a_name_taken_in_the_store_another_is_offered() -> None:
-    mine = check(upload(panel(), "same.csv", long_frame(made(20))))
-    Store().save_benchmark("same", read_long_table(shipped("template.csv")))
-    mine.run()
-    (box,) = [box for box in mine.text_input if box.label == "Name in the store"]
-    assert box.value == "same-2"
-    box.set_value("mine").run()
-    keep(mine)
-    assert not mine.exception
-    assert not mine.error
-    assert benchmark_texts(mine) == "Loaded: mine, same"
-
-
-@pytest.mark.parametrize(("name", "says"), [("other", "already a benchmark"), (" ", "no name for a benchmark")])
-def test_a_name_that_cannot_be_used_is_told_and_nothing_is_lost(name: str, says: str) -> None:
-    mine = check(upload(panel(), "same.csv", long_frame(made(20))))
+def test_a_name_that_cannot_be_used_is_told_and_another_is_offered() -> None:
+    mine = AppTest.from_file(str(PANEL), default_timeout=60)
+    loaded(mine, "same", made(20))
     for taken in ("same", "other"):
         Store().save_benchmark(taken, read_long_table(shipped("template.csv")))
-    next(box for box in mine.run().text_input if box.label == "Name in the store").set_value(name).run()
-    keep(mine)
-    assert not mine.exception
-    assert says in reading.page_text(mine, "error")
-    assert benchmark_texts(mine) == wording.LOADED
+    mine.run()
+    for name, says in (("other", "already a benchmark"), (" ", "no name for a benchmark"), ("mine", None)):
+        (box,) = [box for box in mine.text_input if box.label == "Name in the store"]
+        assert says != "already a benchmark" or box.value == "same-2"
+        box.set_value(name).run()
+        keep(mine)
+        assert not mine.exception
+        if says is None:
+            assert not mine.error
+            assert benchmark_texts(mine) == "Loaded: mine, other, same"
+        else:
+            assert says in reading.page_text(mine, "error")
+            assert benchmark_texts(mine) == "Loaded: other, same, same (only you)"
 
 
 def test_a_name_taken_since_the_page_was_drawn_leads_to_another_and_it_is_told() -> None:
-    mine = check(upload(panel(), "same.csv", long_frame(made(20))))
+    mine = AppTest.from_file(str(PANEL), default_timeout=60)
+    loaded(mine, "same", made(20))
+    mine.run()
     Store().save_benchmark("same", read_long_table(shipped("template.csv")))
     keep(mine)
     assert not mine.exception
@@ -313,13 +293,12 @@ def test_the_folder_goes_with_the_session_and_what_a_killed_server_left_goes_too
 @pytest.mark.parametrize("with_vectors", [False, True], ids=["without vectors", "with vectors"])
 def test_a_router_is_fitted_on_an_upload_from_the_frontier_page(carrot_home: Path, with_vectors: bool) -> None:
     """Beside another benchmark with routers of its own, whose curves the page shows first."""
-    fill(Store(), replace(made(100, seed=3), name="first"), "carrot-linear")
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).switch_page("pages/data.py").run()
-    check(upload(app, "results.csv", long_frame(made(60))))
+    fill(Store(), replace(made(60, seed=3), name="first"), "carrot-linear")
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    store = loaded(app, "results", made(60))
     if with_vectors:
         _, vectors = write_files(made(60), carrot_home, "results")
-        session: _SessionFolder = app.session_state["carrot_session_folder"]
-        Store(session.path / "carrot.duckdb").import_vectors("results", vectors, BUNDLED)
+        store.import_vectors("results", vectors, BUNDLED)
     app.switch_page("pages/frontier.py").run()
     app.multiselect(key="routers").set_value(["carrot-linear", "oracle"]).run()
     app.selectbox(key="bench").select("results (only you)").run()
@@ -333,8 +312,8 @@ def test_a_router_is_fitted_on_an_upload_from_the_frontier_page(carrot_home: Pat
 
 
 def test_a_benchmark_too_small_to_fit_on_says_so_and_the_page_stands() -> None:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).switch_page("pages/data.py").run()
-    check(upload(app, "results.csv", long_frame(made(12))))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    loaded(app, "results", made(12))
     app.switch_page("pages/frontier.py").run()
     app.selectbox(key="bench").select("results (only you)").run()
     next(button for button in app.button if button.label == FIT).click().run()
