@@ -36,13 +36,15 @@ SNAPSHOT = "frugalgpt-overruling (snapshot)"
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A benchmark with CARROT-KNN, CARROT-Linear and two seeds of both."""
-    home = tmp_path_factory.mktemp("compared")
-    store = fill(Store(home / "carrot.duckdb"), made())
-    bench = store.load("made", encoder=BUNDLED)
-    compare_routers(store, bench, ("carrot-knn", "carrot-linear"), (0, 1), replicates=10)
-    return home
+def fitted(filled_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A benchmark with CARROT-KNN, CARROT-Linear and two seeds of both; for reading only."""
+
+    def compare(home: Path) -> None:
+        store = fill(Store(home / "carrot.duckdb"), made(150))
+        bench = store.load("made", encoder=BUNDLED)
+        compare_routers(store, bench, ("carrot-knn", "carrot-linear"), (0, 1), replicates=10)
+
+    return filled_once("compared", compare)
 
 
 def page(**query: str) -> AppTest:
@@ -166,8 +168,8 @@ def test_a_press_fits_all_routers_and_the_page_goes_on_with_them(
     assert "CARROT-Linear" in app.multiselect(key="compared").options
 
 
-def test_a_study_is_made_on_demand_and_kept(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CARROT_HOME", str(fitted))
+def test_a_study_is_made_on_demand_and_kept(fitted: Path, carrot_home: Path) -> None:
+    shutil.copytree(fitted, carrot_home, dirs_exist_ok=True)
     app = page(bench="made", show="New tasks")
     assert not app.get("plotly_chart")
     app = app.button(key="study:transfer").click().run()

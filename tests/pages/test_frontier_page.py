@@ -178,15 +178,10 @@ def test_a_link_reopens_what_was_seen():
 @pytest.mark.parametrize(
     "query",
     [
-        {"bench": "ghost"},
-        {"lam": "7"},
-        {"lam": "nan"},
-        {"lam": "<script>alert(1)</script>"},
-        {"pool": "ghost/model"},
-        {"routers": "../../etc/passwd"},
-        {"reference": "ghost"},
+        {"bench": "ghost", "lam": "7"},
+        {"lam": "nan", "pool": "ghost/model", "reference": "ghost"},
+        {"lam": "<script>alert(1)</script>", "routers": "../../etc/passwd", "along": "oracle'"},
         {"tasks": "'; drop table runs; --"},
-        {"along": "oracle'"},
     ],
 )
 def test_a_hostile_or_stale_link_opens_the_page_all_the_same(query):
@@ -216,7 +211,7 @@ def test_the_model_to_match_opens_at_the_best_of_what_is_chosen():
     assert app.selectbox(key="solve:model").value == "zeta/mid"
 
 
-@pytest.mark.parametrize("lam", [0.0, 0.25, 0.987654321, 1.0])
+@pytest.mark.parametrize("lam", [0.0, 0.987654321, 1.0])
 def test_a_point_is_the_same_whatever_is_left_out_and_on_every_page(lam):
     page_view = views.view(Store().info("made"))
     of_all, of_some = page_view.cost_unit_usd, page_view.narrowed(("acme/small", "zeta/mid")).cost_unit_usd

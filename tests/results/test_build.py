@@ -29,6 +29,7 @@ pytestmark = pytest.mark.slow
 
 ROUTERS = ("carrot-knn", "carrot-linear", "cost-only", "task-lookup", "zero", "oracle")
 SEEDS = (0, 1)
+N = 90  # prompts
 
 
 def quiet(what: str, unit: str) -> nullcontext[Any]:
@@ -40,9 +41,13 @@ RECIPE = Recipe("made-up", "made.parquet", "A made-up benchmark.", embeddings="m
 
 @pytest.fixture(scope="module")
 def files(filled_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """What `make` wrote of a few prompts; its networks learn in a few steps, as how well they do is not looked at."""
+
     def fill(folder: Path) -> None:
-        write_files(made(240), folder)
-        make(Store(folder / "carrot.duckdb"), folder, folder / "data", [RECIPE], SEEDS, ROUTERS, progress=quiet)
+        write_files(made(N), folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("carrot_core.routers.mlp._STEPS", 1)
+            make(Store(folder / "carrot.duckdb"), folder, folder / "data", [RECIPE], SEEDS, ROUTERS, progress=quiet)
 
     return filled_once("results", fill)
 
@@ -66,7 +71,7 @@ def test_snapshot_and_head_are_those_of_the_benchmark(data: Path) -> None:
     own_snapshot = snapshot.read(data / FOLDER / RECIPE.name)
     assert set(own_snapshot.routers) >= set(ROUTERS)
     assert all(name.startswith("carrot") for name in own_snapshot.routers[:2])
-    bench = made(240)
+    bench = made(N)
     head = load_router(data / HEADS / RECIPE.name, models=bench.models)
     assert head.estimate(bench.part("test")).models == own_snapshot.models
     router = CarrotRouter.load(data / HEADS / RECIPE.name)
@@ -97,7 +102,7 @@ def test_nothing_is_fitted_again(data: Path, files: Path, monkeypatch: pytest.Mo
 
 
 def test_another_file_under_the_name_is_refused(data: Path, files: Path, tmp_path: Path) -> None:
-    write_files(made(240, seed=1), tmp_path)
+    write_files(made(N, seed=1), tmp_path)
     with pytest.raises(DataError, match="read from another file"):
         make(Store(files / "carrot.duckdb"), tmp_path, tmp_path, [RECIPE], SEEDS, ROUTERS, progress=quiet)
 
@@ -118,7 +123,6 @@ def test_the_page_has_every_router_and_its_figures(data: Path, document: dict[st
     )
     assert f"| {100 * aiq:.2f} [" in row
     assert "mmlu-pro-cot" not in page  # not made here
-    assert "can promise to be as good as" in page  # so few prompts are
     assert "nan" not in page
 
 
@@ -174,6 +178,14 @@ def test_a_qnc_that_is_never_reached_is_no_number(
     )
     rows[0]["value"] = 0.5
     assert "reached on 1 of 2 seeds" in report({RECIPE.name: document}, [RECIPE], results)
+
+
+def test_where_no_point_is_as_good_as_the_best_single_model_none_is_promised(
+    document: dict[str, Any], own_snapshot: snapshot.SnapshotResults
+) -> None:
+    for about in own_snapshot.document["routers"].values():
+        about["figures"]["match_best_single"] = None
+    assert "can promise to be as good as" in report({RECIPE.name: document}, [RECIPE], {RECIPE.name: own_snapshot})
 
 
 def test_results_of_an_earlier_protocol_do_not_stand_beside_others(document: dict[str, Any]) -> None:

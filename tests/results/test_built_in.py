@@ -246,17 +246,14 @@ def carrot(store: Store) -> Callable[..., Any]:
 
 
 @built_in
-def test_it_is_solved_exported_and_asked_like_any(name: str, carrot: Callable[..., Any], tmp_path: Path) -> None:
-    solved = carrot("solve", name, "--target", "0.6")
-    assert 0 <= solved["lam"] <= 1
-    point = tmp_path / "point.json"
-    carrot("export", name, "--lam", solved["lam"], "--out", point)
-    for source in (name, point):
-        assert carrot("route", QUESTION, "--bench", source)["model"] in cells(name, "score")
-
-
-@built_in
-def test_a_router_answers_a_typed_prompt_with_expectations_of_every_model(store: Store, name: str) -> None:
+def test_a_public_server_answers_a_typed_prompt_with_what_setup_has_fitted(
+    store: Store, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the router that serves was fitted again at each start, as a public server may not store it."""
+    monkeypatch.setenv("CARROT_MODE", "public")
+    monkeypatch.setattr(Setting, "fits", lambda *_: pytest.fail("a router was fitted"))
+    monkeypatch.setattr(Setting, "fit", lambda *_: pytest.fail("a router was fitted"))
+    loading._load_fitted.cache_clear()
     explained = CarrotRouter.load(name, router="carrot-knn", store=store).explain(QUESTION)
     table = explained.table
     assert explained.winner in set(table["model"]) <= set(cells(name, "score").columns)
@@ -264,14 +261,14 @@ def test_a_router_answers_a_typed_prompt_with_expectations_of_every_model(store:
     assert (table["est_cost_usd"] > 0).all()
 
 
-def test_a_public_server_serves_what_setup_has_fitted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Regression: the router that serves was fitted again at each start, as a public server may not store it."""
-    monkeypatch.setenv("CARROT_MODE", "public")
-    monkeypatch.setattr(Setting, "fits", lambda *_: pytest.fail("a router was fitted"))
-    monkeypatch.setattr(Setting, "fit", lambda *_: pytest.fail("a router was fitted"))
-    loading._load_fitted.cache_clear()
-    for name in names_to_set_up(store):
-        assert CarrotRouter.load(name, router="carrot-knn", store=store).router == "carrot-knn"
+@built_in
+def test_it_is_solved_exported_and_asked_like_any(name: str, carrot: Callable[..., Any], tmp_path: Path) -> None:
+    solved = carrot("solve", name, "--target", "0.6")
+    assert 0 <= solved["lam"] <= 1
+    point = tmp_path / "point.json"
+    carrot("export", name, "--lam", solved["lam"], "--out", point)
+    for source in (name, point):
+        assert carrot("route", QUESTION, "--bench", source)["model"] in cells(name, "score")
 
 
 @pytest.fixture
@@ -287,7 +284,7 @@ def open_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ap
     return opened
 
 
-@pytest.mark.parametrize("page", ["overview", "frontier", "live", "whatif", "compare", "data"])
+@pytest.mark.parametrize("page", ["overview", "frontier", "whatif", "compare"])
 def test_the_app_opens_on_the_first_benchmark_that_ships(page: str, open_page: Callable[..., AppTest]) -> None:
     assert open_page(page).session_state["bench"] == BUILT_IN[0]
 
@@ -296,7 +293,9 @@ def test_the_live_page_answers_with_models_of_the_pool(
     open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "prompt_box", lambda examples: QUESTION)
-    parts = [part.proto for part in open_page("live").get("bidi_component")]
+    page = open_page("live")
+    assert page.session_state["bench"] == BUILT_IN[0]
+    parts = [part.proto for part in page.get("bidi_component")]
     (answer,) = [json.loads(part.json) for part in parts if part.component_name == "carrot-core.decision"]
     names = [entry["name"] for entry in answer["models"]]
     assert names[answer["stretches"][0]["winner"]] in set(cells(BUILT_IN[0], "score").columns)
@@ -310,6 +309,7 @@ def test_the_chart_says_which_models_are_left_out_for_want_of_a_cost(open_page: 
 
 def test_the_data_page_shows_the_card(open_page: Callable[..., AppTest]) -> None:
     page = open_page("data")
+    assert page.session_state["bench"] == BUILT_IN[0]
     page_words = "\n".join(element.value for element in page.markdown).replace("\\", "")
     for name in BUILT_IN:
         card = card_of(folder_of(name))

@@ -102,20 +102,8 @@ def test_the_slope_of_a_known_power_is_found() -> None:
     assert all(np.isnan(RateCurve(World(), sizes, np.zeros((3, 5))).slope()))
 
 
-LAW = [
-    (1, 1.0, 1.0),
-    (1, 0.5, 1.0),
-    (1, 0.5, 2.0),
-    (1, 2.0, 1.0),
-    (2, 1.0, 1.0),
-    (2, 0.5, 2.0),
-    (2, 1.0, 0.5),
-    (2, 0.5, 0.5),
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("controls", LAW, ids=str)
+@pytest.mark.parametrize("controls", [(1, 0.5, 2.0), (1, 2.0, 1.0), (2, 1.0, 1.0), (2, 0.5, 0.5)], ids=str)
 def test_the_measured_slope_is_near_the_law(controls: tuple[int, float, float]) -> None:
     world = World(*controls)
     # Planes need more prompts before the law shows; the rest shows it soon.
