@@ -39,6 +39,7 @@ pytestmark = [
 SMALL, MIDDLE, LARGE = "small-8b", "middle-27b", "large-70b"
 SECRET = "the launch code is 8265"
 FAILURES = {"timeout": (200, 2), "429": (429, 0), "500": (500, 0), "401": (401, 0), "400": (400, 0)}
+BACKUP = [{"carrot": ["backup"]}]
 
 
 ON_ONE_LOOP = asyncio.Runner()  # connections belong to the loop they were opened on
@@ -96,7 +97,7 @@ def server() -> Iterator[Upstream]:
 
 
 def deployment(server: Upstream, model: str, group: str = "carrot", **extra: Any) -> dict[str, Any]:
-    timeout_s = 0.5 if server.delay_s.get(model) else 20  # a busy machine is no failure
+    timeout_s = 0.1 if server.delay_s.get(model) else 20  # a busy machine is no failure
     params = {"model": f"openai/{model}", "api_base": server.url, "api_key": "none", "timeout": timeout_s}
     return {"model_name": group, "litellm_params": params, **extra}
 
@@ -174,9 +175,10 @@ def test_other_groups_are_left_alone(ask: Ask, server: Upstream) -> None:
 
 @both
 @pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("num_retries", [0, 2])
-@pytest.mark.parametrize("models", [(LARGE,), StandIn.models])
-@pytest.mark.parametrize("fallbacks", [[], [{"carrot": ["backup"]}]])
+@pytest.mark.parametrize(
+    ("num_retries", "models", "fallbacks"),
+    [(0, (LARGE,), []), (2, StandIn.models, []), (2, (LARGE,), BACKUP), (0, StandIn.models, BACKUP)],  # every pair
+)
 def test_an_upstream_that_fails_fails_as_without_carrot(
     ask: Ask, failure: str, num_retries: int, models: tuple[str, ...], fallbacks: list[Any], server: Upstream
 ) -> None:
