@@ -1,6 +1,6 @@
 """Write ``requirements.lock``, every version of an image with the hash of its file: ``python3.11 deploy/lock.py``.
 
-It asks pip, with pip's own settings, for the newest versions that requirements.txt admits. To be run where the image's
+It asks pip, with pip's own settings, for the newest versions that requirements.txt and the extra ``team`` admit. To be run where the image's
 Python and platform are, since another has other files.
 """
 
@@ -8,6 +8,7 @@ import json
 import platform
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,18 @@ HEAD = (
 )
 
 
+def requirements() -> list[str]:
+    """What an image needs: requirements.txt, and what a team logs in with."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    team: list[str] = project["optional-dependencies"]["team"]
+    return [line for line in lines if line and not line.startswith(("#", "-"))] + team
+
+
 def entries() -> list[dict[str, Any]]:
     """What pip would install into an empty environment, an entry a package, as its report tells."""
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    packages = [line for line in lines if line and not line.startswith(("#", "-"))]
     how = ["--dry-run", "--quiet", "--ignore-installed", "--only-binary=:all:", "--report", "-"]
-    command = [sys.executable, "-m", "pip", "install", *how, *packages]
+    command = [sys.executable, "-m", "pip", "install", *how, *requirements()]
     report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     installed: list[dict[str, Any]] = report["install"]
     return installed

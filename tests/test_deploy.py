@@ -19,7 +19,7 @@ from huggingface_hub import HfApi
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from deploy import sbom, space
+from deploy import lock, sbom, space
 from tests.hub_server import listening
 from tests.model_hub import ModelHub, model_hub
 
@@ -184,10 +184,9 @@ def test_the_lock_has_a_version_and_a_hash_of_every_requirement_in_its_bounds() 
         match = re.fullmatch(r"([a-z0-9._-]+)==(\S+) --hash=sha256:[0-9a-f]{64}", line)
         assert match is not None, line
         locked[canonicalize_name(match[1])] = match[2]
-    for line in (ROOT / "requirements.txt").read_text().splitlines():
-        if line and not line.startswith(("#", "-")):
-            requirement = Requirement(line)
-            assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), line
+    for line in lock.requirements():
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), line
 
 
 def test_the_bill_of_materials_lists_what_is_installed_once_and_what_needs_what() -> None:
