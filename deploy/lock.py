@@ -1,6 +1,6 @@
 """Write ``requirements.lock``, every version of an image with the hash of its file: ``python3.11 deploy/lock.py``.
 
-It asks pip, with pip's own settings, for the newest versions that requirements.txt and the extra ``team`` admit. To be run where the image's
+It asks pip, with pip's own settings, for the newest versions that `requirements` admit. To be run where the image's
 Python and platform are, since another has other files.
 """
 
