@@ -34,7 +34,7 @@ SHEET_BYTES = 512 << 20  # of a workbook, unpacked
 SHEET_CELLS = 10_000_000  # of a sheet; a spreadsheet has at most 17 billion, most of them empty
 ZIP_FILES = 2_000  # in one zip, or in one import
 HEADER_BYTES = 1 << 20  # 2,000 columns with names of 500 letters
-TABLE_MEMORY = "1GiB"  # of DuckDB as it reads a table; beyond it goes to the disk. A CSV may not load below 512MiB
+TABLE_MEMORY = "1GiB"  # of DuckDB with a table or a benchmark; more goes to the disk. A CSV may not load below 512MiB
 TABLE_SPILL = "16GiB"  # on that disk
 PROMPTS_MEMORY = "512MiB"  # as `TABLE_MEMORY`, for a file of prompts, beside a router at work
 

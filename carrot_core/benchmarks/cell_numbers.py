@@ -27,6 +27,7 @@ _RIGHT = (
 # What tools and languages write for nothing; "nan" also with a sign.
 _NOTHING = ("nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 _SPLITS = {"train": ("training",), "validation": ("val", "valid", "dev", "development"), "test": ("testing",)}
+_NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
 PERCENT = "percent"
 
 
@@ -78,6 +79,11 @@ def score_rule(text: str | None, names: Collection[str] = ()) -> ScoreRule | Non
     if words and not any(_is_number(word) or word in names for word in words.groups()):
         return ScoreRule(text.strip(), words=(words[1].casefold(), words[2].casefold()))
     return ScoreRule(text.strip())
+
+
+def holds_numbers(kind: str) -> bool:
+    """Whether DuckDB's type of a column is one of numbers, or of true and false."""
+    return kind.removeprefix("U").startswith(_NUMERIC) and not kind.endswith("]")
 
 
 def _is_number(text: str) -> bool:

@@ -11,6 +11,7 @@ from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import (
     PLAIN,
     Numbers,
+    holds_numbers,
     is_nothing,
     numbers_of,
     score_remedy,
@@ -46,7 +47,8 @@ USER_TEXT_REMEDY = (
     "The last text of a message with the role 'user' is what is embedded: add it, or leave the prompt out."
 )
 _AT_A_TIME = 512  # prompts held in memory
-_NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
+# Whether cells may be repeated: no two that are the same differ in it, and most tables need no look at their texts.
+_ALIKE = "select 1 from cells where score is not null group by hash(prompt_id, model, sample) having count(*) > 1"
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,7 @@ def typed_as(name: str, column: str, kind: str | None, numbers: Numbers = PLAIN)
         text = f"nullif({as_text(column, kind)}, '')"
         text = split_word(text) if name == "split" else text
         return f"if(isnan({column}), null, {text})" if kind in ("FLOAT", "DOUBLE") else text
-    numeric = kind.removeprefix("U").startswith(_NUMERIC) and not kind.endswith("]")
-    text = f"{column}::varchar"
+    numeric, text = holds_numbers(kind), f"{column}::varchar"
     number = f"{column}::double" if numeric else numbers.plain(text)
     if name == "cost_usd" and not numeric:  # a currency's sign says what the column's name says
         number = f"coalesce({number}, {numbers.plain(_DOLLARS.format(text=text))})"
@@ -215,14 +216,14 @@ def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[R
         yield Rule(name, empty, "is empty", "Every row names its prompt and its model.")
         yield Rule(name, f"contains({name}, chr(0))", "has a NUL character in it", "Remove it.")
     for name in [name for name in NUMBERS if name in types]:
-        text = f"{name} is null and raw_{name} <> '' and not {is_nothing(f'raw_{name}')}"
         scale = numbers.score if name == "score" else None
-        what = "is not a number" if scale is None or scale.words is None else f"is neither {' nor '.join(scale.words)}"
-        yield Rule(name, text, what, "Write a plain number, or nothing where none was recorded.")
+        if scale is not None or not holds_numbers(types[name]):  # a number is one, and is not written as text to see it
+            text = f"{name} is null and raw_{name} <> '' and not {is_nothing(f'raw_{name}')}"
+            what = "is neither " + " nor ".join(scale.words) if scale and scale.words else "is not a number"
+            yield Rule(name, text, what, "Write a plain number, or nothing where none was recorded.")
         low, high = bounds_of(name)
         ends = f"{scale.low:g} to {scale.high:g}" if scale and not scale.is_expression else f"{low:.0f} to {high:,.0f}"
         yield Rule(name, f"not {name} between {low} and {high}", f"must be from {ends}", "Correct it or leave it out.")
-
     if "time" in types:
         text = f"time is null and raw_time <> '' and not {is_nothing('raw_time')}"
         remedy = "Write 2026-01-31T12:00:00Z or seconds since 1970; seconds that an answer took are latency_s."
@@ -244,7 +245,7 @@ def _rules_across(table: TableFile) -> Iterator[Rule]:
         yield Rule("split", rule, "must be train, validation or test", remedy)
         partly = "split is null and (select count(split) from cells) > 0"
         yield Rule("split", partly, "is empty here and given elsewhere", f"Give every row its split. {OTHER_SPLIT}")
-    if types.keys() >= set(REQUIRED):
+    if types.keys() >= set(REQUIRED) and table.connection.execute(f"{_ALIKE} limit 1").fetchall():
         twice = (
             "cell in (select cell from cells where score is not null "
             "qualify row_number() over (partition by prompt_id, model, sample order by cell) > 1)"

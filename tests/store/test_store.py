@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import shutil
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -28,7 +29,7 @@ from carrot_core.store.browse import one_prompt
 from carrot_core.store.console import query
 from carrot_core.store.content import content_of
 from carrot_core.store.maintenance import copy_benchmark, verify
-from tests.tables import frames, main_file
+from tests.tables import frames, long_table, main_file, write
 
 
 @pytest.fixture
@@ -220,6 +221,25 @@ def test_rules_of_the_schema_hold_against_a_careless_reader(store: Store) -> Non
 def test_outcome_of_an_unknown_model_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match="breaks a rule"):
         store.save_benchmark("made", dataclasses.replace(frames(), models=frames().models[:2]))
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_a_file_is_stored_without_a_frame_of_its_outcomes_and_as_one_would_be(
+    store: Store, tmp_path: Path, samples: int
+) -> None:
+    runs = [long_table(5).assign(sample=f"s{number}", score=number / 2) for number in range(samples)]
+    table = pd.concat(runs, ignore_index=True).sample(frac=1, random_state=1)
+    table.loc[table["model"] == "small", "cost_usd"] = None  # its price makes them
+    table.loc[table["prompt_id"] == "p3", ["input_tokens", "output_tokens"]] = None
+    path = write(table, tmp_path / "t.csv")
+    read = partial(read_long_table, path, prices={"small": Price(1.0, 2.0)})
+    held, whole = read(), read()
+    by_file = store.save_benchmark("made", held).data_hash
+    assert held.relation("prompts") is not None
+    assert held.relation("outcomes") is not None
+    assert len(whole.outcomes) == len(table)
+    assert whole.relation("outcomes") is None
+    assert content_of(dataclasses.replace(whole, prompts=whole.prompts[::-1]), 0).data_hash == by_file
 
 
 def test_an_outcome_that_stands_twice_is_refused(store: Store) -> None:
