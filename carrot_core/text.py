@@ -24,10 +24,10 @@ _SPEAKERS = ("human", "user", "ai", "gpt", "assistant", "system", "tool", "funct
 _LISTS = ("messages", "conversations", "contents", "input")  # what lists of messages stand under
 _BESIDE_INPUT = ("instruction", "output")  # of a task in Alpaca's form, whose input alone is not the prompt
 _TEXT_PARTS = ("text", "input_text")
-# Strings, numbers, constants and brackets: all that a list of messages has as Python writes it.
-_PYTHON = re.compile(
-    r"""(?>'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|[\[\]{}:,\s]|None|True|False|-?\d++(?:\.\d++)?)*+"""
-)
+# Strings, numbers, constants and brackets: all that lists and objects of plain values have as Python writes them.
+_STRING = r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+\""""
+_PYTHON = re.compile(rf"(?>{_STRING}|[\[\](){{}}:,\s]|None|True|False|-?\d++(?:\.\d*+)?(?:[eE][+-]?\d++)?)*+")
+_NUMPY = re.compile(rf"({_STRING})|\bnan\b|np\.u?(?:float|int)\d+\(([-+.\deE]+|nan)\)|np\.(True|False)_\b")
 _WINDOW_BYTES = 1_000  # about what 256 tokens hold, the window of the encoder; letters beyond ASCII are a token each
 
 # Categories that are invisible or reorder the text around them: controls, formats (bidi, zero width),
@@ -163,10 +163,20 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         pass
-    if not any(key in text for key in ("'role'", "'from'", "'type'")) or not _PYTHON.fullmatch(text):
+    written = json_of_python(text) if any(key in text for key in ("'role'", "'from'", "'type'")) else None
+    return None if written is None else json.loads(written)
+
+
+def json_of_python(text: str) -> str | None:
+    """JSON of a list or an object as Python writes it, which a table of such becomes in a CSV; of any other text None.
+
+    Nothing is run: there are plain values alone, nan counts as nothing and numpy's numbers as Python's.
+    """
+    plain = _NUMPY.sub(lambda token: token[1] or token[3] or (token[2] or "nan").replace("nan", "None"), text.strip())
+    if not plain.startswith(("{", "[", "(")) or not _PYTHON.fullmatch(plain):
         return None
     try:
-        return json.loads(json.dumps(ast.literal_eval(text)))
+        return json.dumps(ast.literal_eval(plain), allow_nan=False)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # a set, a list as a key, too many levels
         return None
 

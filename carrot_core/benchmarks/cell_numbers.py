@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import duckdb
 
-from carrot_core.benchmarks.columns import literal, quote
+from carrot_core.benchmarks.columns import OF_PYTHON, literal, quote
 from carrot_core.errors import DataError, Problem
+from carrot_core.text import json_of_python
 
 _EXPONENT = "([eE][+-]?\\d+)?"
 # A number with a decimal comma, points between its thousands; one with commas between its thousands; and one with a
@@ -29,6 +30,7 @@ _NOTHING = ("nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 _SPLITS = {"train": ("training",), "validation": ("val", "valid", "dev", "development"), "test": ("testing",)}
 _NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
 PERCENT = "percent"
+_SHOWN = 80  # characters of a cell in a note
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,38 @@ class Numbers:
 
 
 PLAIN = Numbers()
+
+
+@dataclass
+class Unread:
+    """Cells that a path leads into and that hold no object: how many, and the first."""
+
+    count: int = 0
+    first: str = ""
+
+    @property
+    def notes(self) -> list[str]:
+        """What is said of them."""
+        if not self.count:
+            return []
+        several = f" (first of {self.count:,} such cells)" if self.count > 1 else ""
+        what = "is neither JSON nor an object as Python writes it, so no path leads into it"
+        return [f"The cell {self.first!r}{several} {what}; it counts as empty."]
+
+
+def read_python_objects(connection: duckdb.DuckDBPyConnection) -> Unread:
+    """Let a connection read what Python writes as JSON; returns what counts the cells it cannot read."""
+    unread = Unread()
+
+    def json_text(text: str | None) -> str | None:
+        written = json_of_python(text) if text else None
+        if text and text.strip() and written is None:
+            unread.count, unread.first = unread.count + 1, unread.first or text[:_SHOWN]
+        return written
+
+    text = duckdb.sqltype("varchar")
+    connection.create_function(OF_PYTHON, json_text, [text], text, null_handling="special")  # type: ignore[call-overload]
+    return unread
 
 
 def numbers_of(

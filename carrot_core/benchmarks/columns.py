@@ -135,6 +135,7 @@ _Kind = Any  # the stubs of DuckDB's types do not say what the children of one a
 
 NEEDED = ("prompt_id", "model", "score")  # in every row of results
 _PATHS_SHOWN = 12
+OF_PYTHON = "json_of_python"  # the function of the connection that makes JSON of what Python writes
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,7 @@ def _own_names(names: Sequence[str], described: Sequence[str]) -> Iterator[str]:
     """The file's names of columns; DuckDB appends a number to one that differs from an earlier one in case only."""
     for place, duck in enumerate(described):
         name = names[place] if place < len(names) else ""
+        duck = f"column{place}" if names and not name else duck  # DuckDB pads the number
         stem, _, number = duck.rpartition("_")
         same = name == duck or (number.isdecimal() and name.casefold() == stem.casefold())
         yield name if name and same else duck
@@ -311,10 +313,14 @@ def _follow(sql: str, kind: _Kind, steps: Sequence[str]) -> tuple[str, str] | No
 
 
 def json_path(sql: str, steps: Sequence[str]) -> str:
-    """Expression for the text at a path of a JSON text; NULL where the text is no JSON or has no such path."""
+    """Expression for the text at a path of JSON, or of an object as Python writes it; NULL where there is no such path.
+
+    `carrot_core.benchmarks.table_file` has what `OF_PYTHON` calls.
+    """
     path = "".join(f"[{step}]" if step.isdecimal() else '."' + step.replace('"', '\\"') + '"' for step in steps)
     text = f"{sql}::varchar"
-    return f"if(json_valid({text}), json_extract_string({text}, {literal('$' + path)}), null)"
+    document = f"if(json_valid({text}), {text}, {OF_PYTHON}({text}))"
+    return f"json_extract_string({document}, {literal('$' + path)})"
 
 
 def _objects(column: Column) -> Problem | None:

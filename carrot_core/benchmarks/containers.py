@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.file_checks import check_columns, chunks, text_stream
-from carrot_core.benchmarks.reading import ENDINGS, LEVELS, PACKED, stream_values
+from carrot_core.benchmarks.json_stream import LEVELS, stream_values
+from carrot_core.benchmarks.reading import ENDINGS, HEADER_ROWS, PACKED, header_row
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
 from carrot_core.text import names_listed
@@ -33,7 +34,6 @@ UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError,
 _CHUNK = 1 << 20
 _LISTS = 100  # of one document, that may be the table
 _NAMED = 100  # records whose names tell what a list is
-_HEADER_ROWS = 20  # of a sheet, in which the names of the columns are looked for
 _NO_WORKBOOK = Problem("cannot be read as a workbook", "Save it as XLSX again, or as CSV.")
 _UNSAFE = re.compile(r"[^\w.\- =]")
 Record = dict[str, Any]
@@ -215,16 +215,14 @@ def _check_workbook(path: Path) -> None:
 
 
 def _header(sheet: Any) -> tuple[int, list[str]]:
-    """Row and names of a sheet's columns: the first row with cells or, of more cells, the row with most meaning."""
-    rows: list[tuple[int, list[str]]] = [(1, [])]
-    for number, row in enumerate(sheet.iter_rows(max_row=_HEADER_ROWS, values_only=True), 1):
+    """Row and names of a sheet's columns, as `header_row` finds them; no names in an empty sheet."""
+    rows = []
+    for number, row in enumerate(sheet.iter_rows(max_row=HEADER_ROWS, values_only=True), 1):
         names = [_cell(value) for value in row]
         while names and not names[-1]:
             names.pop()
         rows += [(number, names)] if names else []
-    first = max(len(names) - names.count("") for number, names in rows if number == 1)
-    rows = [row for row in rows if row[0] == 1 or first < 2 or len(row[1]) - row[1].count("") > first]
-    return max(rows, key=lambda row: (len(guess_columns(row[1])), bool(row[1]), -row[0]))
+    return header_row(rows) if rows else (1, [])
 
 
 def _write_sheet(path: Path, sheet: Any, first: int, width: int, out: Path) -> None:

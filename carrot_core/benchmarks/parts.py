@@ -214,7 +214,12 @@ def _utf8(
         dialect, usual = text_dialect(path, head, reading)
         if not reading.separator and dialect.separator != usual:
             notes = [*notes, f"The values are separated by {dialect.name}; --separator names another character."]
+        if dialect.has_title:
+            line = dialect.skip + 1
+            notes = [*notes, f"The names of the columns are in line {line:,}; what is above is not read."]
     names = check_text(path, kind, dialect)
+    if names and not names[0]:
+        notes = [*notes, "The first column has no name, as an index that pandas writes; it is called 'column0' here."]
     return Part(source, path, kind, tuple(names), dialect, model, 0, tuple(notes))
 
 

@@ -1,7 +1,4 @@
-"""How a text file of a table is written: packing, kind, encoding and separator, as stated or found in its beginning.
-
-And JSON documents that are too large to be held, read an item of a list at a time.
-"""
+"""How a text file of a table is written: packing, kind, encoding and separator, as stated or found in its beginning."""
 
 from __future__ import annotations
 
@@ -11,16 +8,15 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
 
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns
-from carrot_core.errors import DataError, NotFoundError, Problem
-from carrot_core.number_formats import size_text
+from carrot_core.errors import DataError, NotFoundError
 
 ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather", ".xlsx", ".zip")
 PACKED = (".gz", ".zst")  # endings of a packed file; what packs it is read from its first bytes
@@ -31,11 +27,8 @@ _NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|", 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SAMPLE_ROWS = 200
+HEADER_ROWS = 20  # in which the names of the columns are looked for
 _SEP_LINE = re.compile(r"\A\ufeff?sep=(.)\r?\n", re.IGNORECASE)  # the first line of a spreadsheet's own CSV
-_CHUNK = 1 << 20
-LEVELS = 4  # of objects around a list
-_DECODER = json.JSONDecoder()
-Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -175,10 +168,12 @@ def text_encoding(head: bytes) -> str | None:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the rows of a CSV are written: the separator, and lines before the header that are no row."""
+    """How the rows of a CSV are written: the separator; lines, and rows, above the header; whether a title is there."""
 
     separator: str
     skip: int = 0
+    skip_rows: int = 0
+    has_title: bool = False
 
     @property
     def name(self) -> str:
@@ -196,23 +191,62 @@ def dialect_of(head: str, ending: str, stated: str | None) -> Dialect:
     stated : the separator if the user names it.
     """
     sep_line = _SEP_LINE.match(head)
-    skip = 1 if sep_line else 0
-    if stated or sep_line:
-        return Dialect(stated or (sep_line.group(1) if sep_line else ","), skip)
+    start = 1 if sep_line else 0
     usual = "\t" if ending == ".tsv" else ","
-    ranks = {separator: _rank(head, separator) for separator in dict.fromkeys((usual, *SEPARATORS))}
-    best = max(ranks, key=lambda separator: ranks[separator])
-    return Dialect(best if ranks[best] > ranks[usual] else usual)
+    if separator := stated or (sep_line and sep_line.group(1)):
+        candidates = {separator: _look(head, separator, start)}
+    else:
+        candidates = {separator: _look(head, separator, start) for separator in dict.fromkeys((usual, *SEPARATORS))}
+    best = max(candidates, key=lambda separator: candidates[separator][0])
+    return candidates[best][1]
 
 
-def _rank(head: str, separator: str) -> tuple[bool, int, float, int]:
-    """How well a separator explains the first rows: the larger, the better."""
-    rows = list(first_rows(head, separator, _SAMPLE_ROWS))
-    names = rows[0] if rows else []
-    if len(names) < 2:
-        return (False, 0, 0.0, 0)
-    equal = sum(len(row) == len(names) for row in rows[1:]) / max(1, len(rows) - 1)
-    return (equal > 0.5 or len(rows) == 1, len(guess_columns(names)), equal, len(names))
+def _look(head: str, separator: str, start: int) -> tuple[tuple[bool, int, float, int], Dialect]:
+    """How well a separator explains the first rows (the larger, the better), and the dialect with it."""
+    every = list(_numbered_rows(head, separator, start))
+    rows = [(line, row) for line, row in every if any(cell.strip() for cell in row)]
+    if not rows:
+        return (False, 0, 0.0, 0), Dialect(separator, start, start)
+    line, names = header_row(rows[:HEADER_ROWS])
+    others = [row for number, row in rows if number > line]
+    equal = sum(len(row) == len(names) for row in others) / max(1, len(others))
+    is_table = len(names) > 1 and (equal > 0.5 or not others)
+    rank = (True, len(guess_columns(names)), equal, len(names)) if is_table else (False, 0, 0.0, 0)
+    above = start + sum(number < line for number, _ in every)
+    return rank, Dialect(separator, line - 1, above, has_title=line > rows[0][0])
+
+
+def header_row(rows: Sequence[tuple[int, list[str]]]) -> tuple[int, list[str]]:
+    """Number and names of the row with the names of the columns, of the first rows that are not blank.
+
+    It is the first one, or one with more cells of which more have a meaning. Below a title, which has one cell, it is
+    the first row as wide as most where no name has a meaning.
+    """
+
+    def cells(row: tuple[int, list[str]]) -> int:
+        return len(row[1]) - row[1].count("")
+
+    width = Counter(len(names) for _, names in rows).most_common(1)[0][0]
+    is_title = cells(rows[0]) < 2
+    below = [row for row in rows[1:] if is_title or cells(row) > cells(rows[0])]
+
+    def rank(row: tuple[int, list[str]]) -> tuple[int, bool, int]:
+        return len(guess_columns(row[1])), is_title and cells(row) > 1 and len(row[1]) == width, -row[0]
+
+    return max([rows[0], *below], key=rank)
+
+
+def _numbered_rows(head: str, separator: str, skip: int) -> Iterator[tuple[int, list[str]]]:
+    """The first rows of a CSV, each with the line it begins in."""
+    csv.field_size_limit(limits.ROW_BYTES)
+    reader = csv.reader(islice(io.StringIO(head.removeprefix("\ufeff"), newline=""), skip, None), delimiter=separator)
+    line = skip + 1
+    try:
+        for row in islice(reader, _SAMPLE_ROWS):
+            yield line, row
+            line = skip + reader.line_num + 1
+    except csv.Error:
+        return  # the pass over all rows says what is wrong
 
 
 def first_rows(head: str, separator: str, count: int, skip: int = 0) -> Iterator[list[str]]:
@@ -223,113 +257,3 @@ def first_rows(head: str, separator: str, count: int, skip: int = 0) -> Iterator
         yield from islice(filter(None, csv.reader(lines, delimiter=separator)), count + 1)
     except csv.Error:
         return  # the pass over all rows says what is wrong
-
-
-def stream_values(name: str, text: IO[str]) -> Iterator[tuple[Keys, int | None, Any]]:
-    """Every value in a document: its keys, its place in the list it is an item of (else None), and the value itself.
-
-    Lists are cut into their items, and objects outside lists into what they hold, down to `LEVELS`.
-
-    Parameters
-    ----------
-    name : of the file, for messages.
-
-    Raises
-    ------
-    DataError
-        It is no JSON or cut off; or one item is larger than a row may be.
-    """
-    characters = _Characters(name, text)
-    yield from _walk(characters, ())
-    if characters.peek():
-        raise characters.error("there is more behind its end")
-
-
-def _walk(characters: _Characters, keys: Keys) -> Iterator[tuple[Keys, int | None, Any]]:
-    mark = characters.peek()
-    if mark == "[":
-        for index, _ in enumerate(characters.parts("[", "]")):
-            yield keys, index, characters.value()
-    elif mark == "{" and len(keys) < LEVELS:
-        for _ in characters.parts("{", "}"):
-            key = characters.value()
-            if not isinstance(key, str):
-                raise characters.error("a key is no text")
-            characters.take(":")
-            yield from _walk(characters, (*keys, key))
-    else:
-        yield keys, None, characters.value()
-
-
-class _Characters:
-    """Characters of a document, of which only some are in memory."""
-
-    def __init__(self, name: str, text: IO[str]) -> None:
-        self._name, self._text, self._buffer, self._at, self._before = name, text, "", 0, 0
-
-    def error(self, what: str) -> DataError:
-        where = f"cannot be read as JSON: {what}, character {self._before + self._at + 1:,}"
-        return DataError(self._name, [Problem(where, "Write one array of objects, or one object a line.")])
-
-    def _read(self, count: int = _CHUNK) -> bool:
-        """Take more characters into memory, and those that are read out of it; whether there are more."""
-        more = self._text.read(count)
-        self._before += self._at
-        self._buffer, self._at = self._buffer[self._at :] + more, 0
-        return bool(more)
-
-    def peek(self) -> str:
-        """The next character that is no white space; "" at the end."""
-        while True:
-            while self._at < len(self._buffer):
-                if self._buffer[self._at] not in " \t\r\n":
-                    return self._buffer[self._at]
-                self._at += 1
-            if not self._read():
-                return ""
-
-    def take(self, mark: str) -> None:
-        """Go past a mark."""
-        there = self.peek()
-        if there != mark:
-            raise self.error(f"{mark} is missing" if there else "its end is missing")
-        self._at += 1
-
-    def parts(self, first: str, last: str) -> Iterator[None]:
-        """Between its marks, stand before each part of a list or an object."""
-        self.take(first)
-        while self.peek() != last:
-            yield
-            if self.peek() != last:
-                self.take(",")
-                if self.peek() == last:
-                    raise self.error("nothing is behind a comma")
-        self.take(last)
-
-    def value(self) -> Any:
-        """The next value, whole."""
-        self.peek()
-        while True:
-            try:
-                value, end = _DECODER.raw_decode(self._buffer, self._at)
-            except (ValueError, RecursionError) as error:
-                if isinstance(error, RecursionError) or not self._grow():
-                    raise self.error("no value is here, or its end is missing") from error
-                continue
-            # A number at the end of what is in memory may go on behind it.
-            if end < len(self._buffer) or not self._grow():
-                self._at = end
-                return value
-
-    def _grow(self) -> bool:
-        """Read as much again as there is; whether there was more.
-
-        Raises
-        ------
-        DataError
-            The value that begins here is longer than a row may be.
-        """
-        length = len(self._buffer) - self._at
-        if length > limits.ROW_BYTES:
-            raise self.error(f"a value of more than {size_text(limits.ROW_BYTES)}, or no value, begins here")
-        return self._read(max(_CHUNK, length))

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from carrot_core import limits
-from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers
+from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers, read_python_objects
 from carrot_core.benchmarks.columns import Column, columns_of, literal, quote, unified
 from carrot_core.benchmarks.file_checks import check_columns, check_rows, lock_down, private_connection, reason
 from carrot_core.benchmarks.parts import Part, Paths, packed_by, parts_of, plain_part, source_of
@@ -128,8 +128,9 @@ def open_table(
             parts = parts_of(paths, Path(folder), reading)
             connection = stack.enter_context(private_connection())
             connection.execute(f"set memory_limit = '{memory}'")
-            table = None
+            unread, table = read_python_objects(connection), None
             while table is None:
+                unread.count = 0
                 try:
                     table = _load(connection, source_of(paths), parts, text_columns, others, columns or {})
                 except RefusedError as refusal:
@@ -138,7 +139,7 @@ def open_table(
                         raise DataError(refusal.part.source, [unreadable(refusal)]) from refusal
                     parts[parts.index(refusal.part)] = plain
         lock_down(connection)
-        yield replace(table, stack=stack)
+        yield replace(table, notes=(*table.notes, *unread.notes), stack=stack)
 
 
 @contextmanager
@@ -316,7 +317,7 @@ def _reader(part: Part, types: Mapping[str, str] | None = None) -> str:
     )
     most = most if part.row_bytes > 1 << 20 else ""
     delimiter = literal(part.dialect.separator)
-    return f"read_csv($path, delim = {delimiter}, skip = {part.dialect.skip}, {_CSV}, {packing}{types_text}{most})"
+    return f"read_csv($path, delim = {delimiter}, skip = {part.dialect.skip_rows}, {_CSV}, {packing}{types_text}{most})"
 
 
 def _parquet_names(connection: duckdb.DuckDBPyConnection, part: Part) -> list[str]:

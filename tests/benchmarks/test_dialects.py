@@ -394,7 +394,8 @@ def nested(name: str, tmp_path: Path) -> Path:
     if name.endswith(".parquet"):
         pd.DataFrame(rows).to_parquet(path)
     elif name.endswith(".csv"):
-        path.write_text(text_of(pd.DataFrame(rows).map(lambda v: json.dumps(v) if isinstance(v, dict) else v)))
+        text = repr if name == "python.csv" else json.dumps
+        path.write_text(text_of(pd.DataFrame(rows).map(lambda v: text(v) if isinstance(v, dict) else v)))
     else:
         path.write_text("\n".join(map(json.dumps, rows)))
     return path
@@ -403,7 +404,7 @@ def nested(name: str, tmp_path: Path) -> Path:
 PATHS = {"model": "by.id", "score": "result.score", "input_tokens": "result.usage.in", "cost_usd": "result.usage.usd"}
 
 
-@pytest.mark.parametrize("name", ["t.parquet", "t.jsonl", "t.csv"])
+@pytest.mark.parametrize("name", ["t.parquet", "t.jsonl", "t.csv", "python.csv"])
 def test_a_path_leads_to_a_value_inside_objects(tmp_path: Path, name: str) -> None:
     result = read_any(nested(name, tmp_path), columns=PATHS)
     expected = read_any(
@@ -411,6 +412,23 @@ def test_a_path_leads_to_a_value_inside_objects(tmp_path: Path, name: str) -> No
     )
     same(result, expected)
     assert read_any(tmp_path / name, columns=PATHS | {"task": "by.tags.1"}).prompts["task"].unique().tolist() == ["y"]
+
+
+def test_a_cell_that_is_no_object_is_told_and_nothing_in_it_is_run(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    cells = [
+        "{'in': 12}",
+        "{'in': np.float64(2.5), 'x': nan}",
+        f"open({str(tmp_path / 'made')!r}, 'w')",
+        "",
+        "{'x': 1}",
+    ]
+    rows = [f'p{number},{"mn"[number % 2]},1,1,"{cell}"' for number, cell in enumerate(cells)]
+    path.write_text("\n".join(["prompt_id,model,score,cost_usd,usage", *rows]))
+    frames = read_any(path, columns={"input_tokens": "usage.in"})
+    assert frames.outcomes["input_tokens"].fillna(-1).tolist() == [12, 2.5, -1, -1, -1]
+    assert any("open(" in note and "empty" in note for note in frames.warnings)
+    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.jsonl"])
@@ -446,12 +464,41 @@ def test_one_column_asks_for_the_separator(tmp_path: Path) -> None:
     assert "--separator" in refused(path).remedy
 
 
-def test_words_above_the_header_are_to_be_removed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "above", ["# a report\n", "Results, all models\n\n\n", "Report;;;\nof March;;;\n", '"a\nb"\n', "\n\n"]
+)
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_the_header_is_looked_for_below_a_title(tmp_path: Path, above: str, separator: str) -> None:
     path = tmp_path / "t.csv"
-    path.write_text(f"# a report\n{text_of(long_table())}")
+    text = text_of(long_table(), sep=separator)
+    path.write_text(above + text)
+    frames = read_any(path)
+    same(frames, read_any(write(long_table(), tmp_path / "w.csv")))
+    line = above.count("\n") + 1
+    assert any(f"line {line};" in note for note in frames.warnings) == bool(above.strip())
+    assert preview(path, 1).columns.tolist() == long_table().columns.tolist()
+    lines = text.split("\n")
+    path.write_text(above + "\n".join([*lines[:3], f"a{separator}b", *lines[3:]]))
     problem = refused(path)
-    assert problem.row == 1
-    assert "above" in problem.remedy
+    assert problem.row == 3
+    assert f"line {line + 3}" in problem.message
+
+
+def test_a_header_of_own_names_stands_below_a_title_too(tmp_path: Path) -> None:
+    path, own = tmp_path / "t.csv", {"prompt_id": "Frage", "model": "Modell", "score": "Punkte", "cost_usd": "Kosten"}
+    path.write_text("Bericht\n" + text_of(long_table().rename(columns=own)))
+    assert len(read_any(path, columns=own).outcomes) == len(long_table())
+
+
+def test_an_index_without_a_name_is_left_out_and_can_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    long_table().to_csv(path)
+    frames = read_any(path)
+    same(frames, read_any(write(long_table(), tmp_path / "w.csv")))
+    assert any("column0" in note and "no name" in note for note in frames.warnings)
+    rows = long_table().drop(columns="prompt_id").set_index(long_table()["prompt_id"].rename(None))
+    rows.to_csv(path)
+    same(read_any(path, columns={"prompt_id": "column0"}), frames)
 
 
 def test_no_message_names_a_folder_or_quotes_the_database(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from carrot_core.benchmarks.reading import FOUND, Reading, check_file, first_row
 from carrot_core.benchmarks.table_file import PARQUET, RefusedError, unreadable
 from carrot_core.errors import DataError, NotFoundError, Problem
 from carrot_core.number_formats import size_text
+from carrot_core.text import json_of_python
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _BOM = b"\xef\xbb\xbf"
@@ -311,7 +312,7 @@ def paths_in(first: pd.DataFrame) -> list[str]:
         for cell in first[name]:
             if isinstance(cell, str) and cell.lstrip().startswith("{"):
                 try:
-                    paths |= dict.fromkeys(_keys(str(name), json.loads(cell), COLUMN_LEVELS))
+                    paths |= dict.fromkeys(_keys(str(name), json.loads(json_of_python(cell) or cell), COLUMN_LEVELS))
                 except (ValueError, RecursionError):
                     continue  # a text that only begins like an object
     return list(paths)
