@@ -163,7 +163,7 @@ class Frontier:
         """
         if self.n_prompts < 2:
             return np.full(self.n_points, np.inf)
-        squares, score, cost = self._squares, self.outcomes.score, self.paid_usd + self.call_usd
+        squares, score, cost = self.squares, self.outcomes.score, self.paid_usd + self.call_usd
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = self.cost_usd / self.score
             by_cost, by_both, by_score = (
@@ -273,13 +273,13 @@ class Frontier:
         mean = self._mean_of(table)
         if self.n_prompts < 2:
             return np.full(len(mean), np.inf)
-        scaled = table * (squares := self._squares)[:, None]
+        scaled = table * (squares := self.squares)[:, None]
         spread = self.sweep.mean_of(scaled * table) - 2 * mean * self.sweep.mean_of(scaled) + mean**2 * squares.mean()
         error: FloatArray = np.sqrt(np.maximum(spread, 0.0) / (self.n_prompts - 1))
         return error
 
     @property
-    def _squares(self) -> FloatArray:
+    def squares(self) -> FloatArray:
         """(n,) what a squared deviation counts in a variance: its weight squared, times the prompts of its donor."""
         squares = np.ones(self.n_prompts) if self.weights is None else self.weights**2
         return squares if self.donors is None else squares * np.bincount(self.donors)[self.donors]

@@ -106,14 +106,17 @@ def least_of(mean: FloatArray, error: FloatArray | None, n_prompts: int, confide
         return mean
     if error is None:
         raise CarrotError("This curve was saved without the errors of its means, so no point of it can promise more.")
-    from scipy.special import stdtrit  # only where something is promised
-
-    at_default, least = (
-        mean - np.sqrt(2.0) * stdtrit(max(n_prompts - 1, 1), level) * error for level in (CONFIDENCE, confidence)
-    )
+    at_default, least = (mean - _margin(n_prompts, level) * error for level in (CONFIDENCE, confidence))
     surest = int(at_default.argmax())  # the same for every confidence, so that a higher one promises less everywhere
     before, after = np.minimum.accumulate(least[surest::-1])[::-1], np.minimum.accumulate(least[surest:])
     return np.concatenate([before, after[1:]])
+
+
+def _margin(n_prompts: int, confidence: float) -> float:
+    """Standard errors between a mean and what is promised of it over as many new prompts."""
+    from scipy.special import stdtrit  # only where something is promised
+
+    return float(np.sqrt(2.0) * stdtrit(max(n_prompts - 1, 1), confidence))
 
 
 def score_bounds(curve: ReadableCurve, confidence: float, error: FloatArray | None = None) -> Bounds:
@@ -144,6 +147,40 @@ def solved_bounds(curve: ReadableCurve, confidence: float, error: FloatArray | N
     if error is None and isinstance(curve, Frontier) and confidence > EVEN:
         error = curve.cost_per_solved_error_usd
     return Bounds("cost_per_solved", confidence, ratio, -least_of(-ratio, error, n, confidence), n)
+
+
+def least_solved_usd(curve: Frontier, confidence: float) -> float:
+    """The most US dollars per solved task that the point which promises the least of them keeps to.
+
+    The point is chosen by the very figure it promises, so luck chooses too, and its own bound is too low. Each half
+    of the prompts is judged at the point that the other half chooses, which no luck of its own helps. Its margin is on
+    the logarithm, since few dear calls skew the ratio upwards. Of two ways to halve, the larger bound counts.
+
+    Returns
+    -------
+    The bound, infinite where a half has no prompt or nothing is solved.
+    """
+    n = curve.n_prompts
+    # Prompts that share a donor are one prompt.
+    place = np.arange(n) if curve.donors is None else np.unique(curve.donors, return_inverse=True)[1]
+    weights = np.ones(n) if curve.weights is None else curve.weights
+    bounds = []
+    for half in (place % 2 == 0, place // 2 % 2 == 0):
+        if half.all() or not half.any():
+            return float("inf")
+        rates = np.empty(n)
+        for one in (half, ~half):
+            others = curve.rows(~one)
+            rates[one] = others.exchange_rate_per_usd[solved_bounds(others, confidence).bound.argmin()]
+        at = np.arange(n), curve.choices(rates)
+        cost, score = curve.paid_usd[at] + curve.call_usd, curve.outcomes.score[at]
+        solved = float(np.mean(weights * score))
+        if not solved:
+            return float("inf")
+        ratio = float(np.mean(weights * cost)) / solved
+        error = np.sqrt(np.mean(curve.squares * (cost - ratio * score) ** 2) / (n - 1)) / solved
+        bounds.append(ratio if not ratio else ratio * np.exp(_margin(n, confidence) * error / ratio))
+    return float(max(bounds))
 
 
 def lead_bounds(curve: Frontier, model: str, confidence: float, error: FloatArray | None = None) -> Bounds:

@@ -203,6 +203,15 @@ def test_new_prompts_keep_what_is_promised_per_solved_task() -> None:
     assert promise.saving > even.saving
 
 
+def test_the_least_per_solved_task_is_promised_without_the_luck_of_the_choice() -> None:
+    """Every point of the curve is as good as any other, so the one that looks best is the luckiest."""
+    rng, shape = np.random.default_rng(6), (1600, 8)
+    ids, models = tuple(map(str, range(shape[0]))), tuple("abcdefgh")
+    outcomes = Outcomes(ids, models, (rng.random(shape) < 0.5).astype(float), rng.lognormal(-5, 1, shape))
+    estimates = Estimates(ids, models, rng.random(shape), rng.lognormal(-5, 0.5, shape))
+    assert splits(estimates, outcomes, "least per solved", CONFIDENCE, count=100, share=0.15).broken <= 0.14
+
+
 @dataclass(frozen=True)
 class Kept:
     """Shares of random splits in which a promise was kept, was broken, and in which none was made; and the mean saving
