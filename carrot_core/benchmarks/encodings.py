@@ -119,7 +119,7 @@ def guess_encoding(path: Path) -> Encoding | None:
         return None
     rivals = [other for other, fit in fits.items() if fit > fits[name] - margin and sample.decode(other) != text]
     if not rivals:
-        example = next(word for word in re.findall(r"\w+|\S+", text) if not word.isascii())
+        example = next(word for word in re.findall(r"\w+|[^\w\s]+", text) if not word.isascii())
         note = f"it is read as {_title(name)}, as in {example[:40]!r}. If letters come out wrong, name another with"
         return Encoding(name, f"The text is not UTF-8; {note} --encoding.")
     lines_of_both = zip(text.split("\n"), sample.decode(rivals[0]).split("\n"), strict=False)

@@ -93,7 +93,7 @@ def route(
     carrot route "What is 2 + 2?" --bench mmlu-pro-cot --budget 0.2 --explain
     carrot route --file prompts.jsonl --out decisions.parquet --bench mmlu-pro-cot
     carrot route "What is 2 + 2?" --bench mmlu-pro-cot --task mmlu_pro_math
-    carrot route "What is 2 + 2?" --bench ./folder --task math    of `carrot router save … --param use_task=true`
+    carrot route "What is 2 + 2?" --bench mine --task math    fits carrot-linear with the labels of your benchmark
 
     A PROMPT may be JSON of chat messages, of which the last text of the user is read; so may those of --file.
     Nothing is called or sent: it says which model to call. Prompts are not kept. A task label is one of the
@@ -106,7 +106,7 @@ def route(
         raise click.UsageError("--task-column is of --file.")
     if out is not None and explain:
         raise click.UsageError("--explain is for the terminal: it does not go with --out.")
-    fitted = load_router(bench, point, router)
+    fitted = load_router(bench, point, router, use_task=task is not None or task_column is not None)
     if out is not None:
         columns = {"column": column, "task_column": task_column}
         click.echo(_into_file(fitted, source, prompts, out, columns, options, as_json))
@@ -117,14 +117,14 @@ def route(
         click.echo(_answer(fitted, prompt, options, explain, as_json))
 
 
-def load_router(bench: str | None, point: Path | None, router: str | None) -> CarrotRouter:
-    """The router that `router_options` name."""
-    from carrot_core.serving import CarrotRouter
+def load_router(bench: str | None, point: Path | None, router: str | None, *, use_task: bool = False) -> CarrotRouter:
+    """The router that `router_options` name; ``use_task`` as for `carrot_core.serving.loading.load`."""
+    from carrot_core.serving.loading import load
 
     source = point if bench is None else bench
     if source is None or None not in (bench, point):
         raise click.UsageError("Say which router: --bench NAME or --point FILE.")
-    return CarrotRouter.load(source, router=router, store=open_store())
+    return load(source, router=router, store=open_store(), use_task=use_task)
 
 
 def _lines() -> Iterator[str]:

@@ -30,7 +30,7 @@ from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.results import DOCUMENT, FOLDER
-from carrot_core.results.page import READS_TASK, WITH_TASK, best_carrot, report
+from carrot_core.results.page import WITH_TASK, best_carrot, report
 from carrot_core.results.recipes import (
     BUILT_IN_RECIPES,
     RECIPES,
@@ -55,7 +55,7 @@ from carrot_core.results.snapshot import (
     read,
     read_comparison,
 )
-from carrot_core.routers import Router
+from carrot_core.routers import READS_TASK, Router
 from carrot_core.routers.saving import save_router
 from carrot_core.serving.loading import HEADS, LABELLED_HEAD, SHIPPED_ROUTER, shipped_params
 from carrot_core.serving.profile import profile_of

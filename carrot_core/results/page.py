@@ -269,7 +269,6 @@ def _against_baselines(document: Mapping[str, Any]) -> str:
     return f"Against what needs no router of its own, {label(router)} is {', '.join(clauses)}."
 
 
-READS_TASK = ("carrot-blend", "carrot-linear", "carrot-mlp")  # with the parameter use_task
 WITH_TASK = "+task"  # after the name of one that is given the task label of every prompt
 
 

@@ -137,6 +137,7 @@ SERVABLE = (
     "routerbench-mlp",
     "zero",
 )
+READS_TASK = ("carrot-blend", "carrot-linear", "carrot-mlp")  # with the parameter use_task
 SLOW_TO_FIT = ("carrot-encoder", "carrot-released")  # a graphics card or hours: no page fits them
 
 

@@ -20,6 +20,7 @@ from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import Trial, fitted_router
 from carrot_core.modes import action
 from carrot_core.outcomes import Benchmark
+from carrot_core.routers import READS_TASK
 from carrot_core.routers.neighbours import Vectors as UnitVectors
 from carrot_core.routers.neighbours import unit_vectors
 from carrot_core.routers.saving import load_saved
@@ -32,7 +33,7 @@ from carrot_core.store import Store
 HEADS = "heads"
 SHIPPED_ROUTER = "carrot-mlp"  # small enough to ship, as quick as a few matrix products, needs no torch to answer
 LABELLED_HEAD = f"{SHIPPED_ROUTER} (shipped)"  # one that reads task labels, among results: on prompts without a label
-_FITTED_HERE = "carrot-knn"
+_FITTED_HERE, _FITTED_WITH_TASK = "carrot-knn", "carrot-linear"
 
 
 def measured_name(router: str, names: Collection[str]) -> str:
@@ -68,9 +69,15 @@ def shipped_kinds() -> dict[str, PromptKind]:
     }
 
 
-def load(source: str | Path, *, router: str | None = None, store: Store | None = None) -> CarrotRouter:
-    """See `CarrotRouter.load`."""
-    carrot = _load_source(source, router, store or Store())
+def load(
+    source: str | Path, *, router: str | None = None, store: Store | None = None, use_task: bool = False
+) -> CarrotRouter:
+    """See `CarrotRouter.load`.
+
+    ``use_task`` : whether a router that is fitted on a benchmark reads its task labels, as those of `READS_TASK` can
+    where there are any; it is then by default "carrot-linear". What is fitted already reads them or not.
+    """
+    carrot = _load_source(source, router, store or Store(), use_task)
     if router not in (None, carrot.router):
         raise CarrotError(
             f"{str(source)!r} is {carrot.router}, not {router}: only a benchmark in the store can be either."
@@ -117,7 +124,7 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _load_source(source: str | Path, router: str | None, store: Store) -> CarrotRouter:
+def _load_source(source: str | Path, router: str | None, store: Store, use_task: bool = False) -> CarrotRouter:
     """The router of a source; ``router`` names one if the source offers several."""
     name, hashes = str(source), {info.name: info.data_hash for info in store.benchmarks()}
     kind = kind_of(source, hashes)
@@ -126,7 +133,7 @@ def _load_source(source: str | Path, router: str | None, store: Store) -> Carrot
     if kind == "folder":
         return from_folder(Path(source), name, store)
     if kind == "benchmark":
-        return _of_benchmark(name, hashes.get(name), router, store)
+        return _of_benchmark(name, hashes.get(name), router, store, use_task)
     if kind == "hub":
         return _from_hub(name, store)
     if name in (damaged := store.damaged()):
@@ -137,7 +144,7 @@ def _load_source(source: str | Path, router: str | None, store: Store) -> Carrot
     )
 
 
-def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: Store) -> CarrotRouter:
+def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: Store, use_task: bool) -> CarrotRouter:
     """The shipped head, unless the name means other data of the store (``data_hash``) or another router is named."""
     if name in shipped_heads() and router in (None, SHIPPED_ROUTER) and not store.shadows(name):
         return shipped_head(name, store)
@@ -146,7 +153,8 @@ def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: S
             f"To fit {router} on {name!r} the benchmark must be in the store, where it is not; the head that ships is "
             f"{SHIPPED_ROUTER}."
         )
-    return _load_fitted(store.path, store.version(name), name, router or _FITTED_HERE)
+    default = _FITTED_WITH_TASK if use_task else _FITTED_HERE
+    return _load_fitted(store.path, store.version(name), name, router or default, use_task)
 
 
 def shipped_head(name: str, store: Store | None = None) -> CarrotRouter:
@@ -193,15 +201,18 @@ def _nearest_of(profile: RouterProfile, store: Store) -> Callable[[Vectors], pd.
 
 
 @lru_cache(maxsize=4)
-def _load_fitted(path: Path, _version: str, name: str, router: str) -> CarrotRouter:
+def _load_fitted(path: Path, _version: str, name: str, router: str, use_task: bool) -> CarrotRouter:
     """A router fitted on a benchmark of a store; ``_version`` makes the cache notice changes."""
     from carrot_core.embedding import load_embedded
 
     store = Store(path)
-    fitted, estimates, setting = fitted_router(store, Trial(load_embedded(store, name), router))
+    bench = load_embedded(store, name)
+    params = shipped_params(bench) if use_task and router in READS_TASK else {}
+    fitted, estimates, setting = fitted_router(store, Trial(bench, router, params=params))
     profile = profile_of(setting, fitted, estimates)
     # Not a hash of the numbers: the same fit differs in the last bits from machine to machine.
-    artefact = hashlib.sha256(f"{router} {setting.train.data_hash} {version('carrot-core')}".encode()).hexdigest()
+    made_of = " ".join([router, *params])
+    artefact = hashlib.sha256(f"{made_of} {setting.train.data_hash} {version('carrot-core')}".encode()).hexdigest()
     return CarrotRouter(name, fitted, profile, artefact, _nearest_of(profile, store))
 
 

@@ -21,6 +21,7 @@ from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import Benchmark
 from carrot_core.points.formats import format_for
 from carrot_core.routers.saving import save_router
+from carrot_core.serving import loading
 from carrot_core.serving.loading import shipped_head, shipped_heads
 from carrot_core.serving.point import PointFile, differences, write_point
 from carrot_core.serving.profile import profile_of
@@ -93,6 +94,15 @@ def test_a_benchmark_in_the_store_is_fitted_and_shows_neighbours(store: Store) -
         assert row["task"] == train.tasks[at]
         np.testing.assert_array_equal(row[list(train.models)].to_numpy(dtype=float), train.outcomes.score[at])
     assert CarrotRouter.load("made", router="carrot-linear", store=store).router == "carrot-linear"
+
+
+def test_a_router_fitted_here_reads_task_labels_where_that_is_wanted_and_it_can(store: Store) -> None:
+    labelled, plain = (loading.load("made", store=store, use_task=True, router=name) for name in (None, "carrot-knn"))
+    assert labelled.router == "carrot-linear"
+    assert set(labelled.task_labels) == set(store.load("made").tasks)
+    assert plain.task_labels == CarrotRouter.load("made", router="carrot-linear", store=store).task_labels == ()
+    one, other = (labelled.decide(TEXTS[:1], task=label).estimates for label in labelled.task_labels[:2])
+    assert (one.score != other.score).any()
 
 
 def test_a_saved_router_finds_its_training_prompts_in_the_store(folder: Path, store: Store, nothing: Store) -> None:
