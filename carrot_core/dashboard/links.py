@@ -179,16 +179,18 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-=.!|~$:&])")
 # What Streamlit turns into a link even where it is escaped, and the character without width that keeps it from that.
 _LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=\w@)(?=[\w-]+\.)", re.IGNORECASE)
 _JOINER = "\u2060"
+_UNIT = re.compile(r"(?<=\d) (?=%|(?:s|points?)\b)")  # after a number, on whose line it stays
 
 
 def plain(text: str) -> str:
     """Markdown that shows exactly this text, with no link in it.
 
     Names and messages come from files. Unescaped, an image in one would make the browser ask another host for it.
-    Invisible characters are shown by their codes. Places of a server that others use go by other names.
+    Invisible characters are shown by their codes. Places of a server that others use go by other names. A number and
+    its unit stay on one line.
     """
     words = visible(paths.without_places(text) if modes.is_shared() else text, SENTENCE)
-    return _MARKUP.sub(r"\\\1", _LINK.sub(_JOINER, words)).replace("\n", "  \n")
+    return _MARKUP.sub(r"\\\1", _UNIT.sub("\u00a0", _LINK.sub(_JOINER, words))).replace("\n", "  \n")
 
 
 def lam_in_address(name: str) -> float | None:

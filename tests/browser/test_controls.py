@@ -165,7 +165,7 @@ FALLBACK: Control = (
     "Fallback model", lambda shown: {"the fallback takes"} if shown else set(),
     lambda page: page_texts(page, "the fallback takes"),
 )  # fmt: skip
-CANDIDATE: Control = ("Model", short, lambda page: page_texts(page, r"(\S+) answers [\d.]+ % of the queries"))
+CANDIDATE: Control = ("Model", short, lambda page: page_texts(page, r"(\S+) answers [\d.]+\s% of the queries"))
 COMPARED: Control = ("Routers", same, lambda page: texts(page, ".js-plotly-plot >> nth=0 >> .ytick text"))
 SEEDS: Control = ("Seeds", same, lambda page: page_texts(page, r", ((?:seed|mean over seeds) [\d, ]+), best on top"))
 SHARES: Control = ("Shares of", same, lambda page: texts(page, "[data-testid=stMarkdown] strong") & ROUTERS)

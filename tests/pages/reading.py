@@ -11,7 +11,8 @@ MESSAGES = ("info", "success", "warning", "error", "caption")
 
 def page_text(app: AppTest, *kinds: str) -> str:
     """All texts of these kinds of element, by default of all messages, a line each and without Markdown's escapes."""
-    return "\n".join(element.value for kind in kinds or MESSAGES for element in app.get(kind)).replace("\\", "")
+    text = "\n".join(element.value for kind in kinds or MESSAGES for element in app.get(kind))
+    return text.replace("\\", "").replace("\u00a0", " ")
 
 
 def table(app: AppTest, column: str) -> pd.DataFrame:

@@ -70,9 +70,8 @@ def payload(app: AppTest) -> dict[str, Any]:
 def page_text(app: AppTest) -> str:
     elements = [element.value for element in (*app.caption, *app.info, *app.warning, *app.error)]
     parts = [part.proto for part in app.get("bidi_component") if part.proto.component_name == "carrot-core.decision"]
-    return "\n".join([*elements, *(line for part in parts for line in json.loads(part.json)["about"])]).replace(
-        "\\", ""
-    )
+    text = "\n".join([*elements, *(line for part in parts for line in json.loads(part.json)["about"])])
+    return text.replace("\\", "").replace("\u00a0", " ")
 
 
 def at(data: dict[str, Any], lam: float) -> dict[str, Any]:

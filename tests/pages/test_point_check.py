@@ -80,7 +80,7 @@ def message_text(app: AppTest) -> str:
 
 
 def page_text(app: AppTest) -> str:
-    return message_text(app).replace("\\", "")
+    return message_text(app).replace("\\", "").replace("\u00a0", " ")
 
 
 def test_logs_as_promised_agree(head: PointFile) -> None:

@@ -18,6 +18,7 @@ from carrot_core.outcomes import SPLITS
 from carrot_core.store import Store
 from tests import wording
 from tests.made import MODELS
+from tests.pages.reading import page_text
 
 pytestmark = pytest.mark.slow
 
@@ -52,10 +53,6 @@ def set_goal(app: AppTest, wish: str, **values: object) -> AppTest:
     return app
 
 
-def captions(app: AppTest) -> str:
-    return "\n".join(caption.value for caption in app.caption).replace("\\", "")
-
-
 def stored_view() -> views.View:
     return views.view(Store().info("made"))
 
@@ -73,9 +70,9 @@ def test_a_wish_sets_lam_as_the_library_solves_it(wish: str, values: dict[str, o
     app = set_goal(page(), wish, **values)
     made_here, curve = stored_view().narrowed(), stored_view().exact_curve("carrot-knn", "validation")
     assert curve.at(app.session_state["rate"]) == curve.at(solve_on(curve, goal).exchange_rate_per_usd)
-    assert words in captions(app)
+    assert words in page_text(app, "caption")
     app.session_state["rate"] = rate_of_lam(0.987, made_here.cost_unit_usd)
-    assert words not in captions(app.run())
+    assert words not in page_text(app.run(), "caption")
 
 
 def test_a_mixture_that_uses_a_budget_better_is_told_with_its_lams_and_share() -> None:
@@ -89,14 +86,14 @@ def test_a_mixture_that_uses_a_budget_better_is_told_with_its_lams_and_share() -
     else:
         pytest.fail("no budget of this curve is better used by a mixture")
     app = set_goal(page(), solve_panel.MONTH, dollars=round(1e6 * float(budget), 2), queries=1_000_000)
-    assert "mixed at random" in captions(app)
-    assert f"{100 * mix.score:.1f} %" in captions(app)
+    assert "mixed at random" in page_text(app, "caption")
+    assert f"{100 * mix.score:.1f} %" in page_text(app, "caption")
     assert unit > 0
 
 
 def test_a_wish_out_of_reach_takes_the_nearest_and_says_so() -> None:
     app = set_goal(page(), solve_panel.CAP, cap=0.0)
-    assert wording.MORE_WITH_EVERY_MODEL in captions(app)
+    assert wording.MORE_WITH_EVERY_MODEL in page_text(app, "caption")
     assert app.session_state["rate"] == math.inf
 
 
@@ -110,9 +107,9 @@ def test_a_slice_is_solved_on_the_slice() -> None:
 def test_a_snapshot_solves_what_it_can_and_says_what_it_cannot() -> None:
     app = page(bench=SNAPSHOT, lam="0.9")
     app = set_goal(app, solve_panel.MONTH, dollars=10.0, queries=100_000)
-    assert "100,000 queries cost" in captions(app)
+    assert "100,000 queries cost" in page_text(app, "caption")
     app = set_goal(app, solve_panel.SOLVED)
-    assert wording.LEAST_COST_PER_SOLVED in captions(app)
+    assert wording.LEAST_COST_PER_SOLVED in page_text(app, "caption")
     app.segmented_control(key="solve:wish").set_value(solve_panel.CAP).run()
     assert app.button(key="solve:set").disabled
     assert any("prompt by prompt" in info.value for info in app.info)
@@ -124,7 +121,7 @@ def test_a_snapshot_solves_what_it_can_and_says_what_it_cannot() -> None:
 
 def test_how_sure_the_point_is() -> None:
     app = page(SURE, lam="0.2")
-    text = "\n".join(element.value for element in app.markdown).replace("\\", "")
+    text = page_text(app, "markdown")
     assert "holds on test in" in text
     assert wording.IN_MOST_REPLICATES in text
     assert wording.IN_EACH_ROUND in text

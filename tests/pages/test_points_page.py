@@ -66,7 +66,7 @@ def box(app: AppTest, label: str, at: int = 0) -> Any:
 
 def page_text(app: AppTest) -> str:
     elements = [*app.success, *app.info, *app.warning, *app.error, *app.caption, *app.markdown]
-    return "\n".join(element.value for element in elements).replace("\\", "")
+    return "\n".join(element.value for element in elements).replace("\\", "").replace("\u00a0", " ")
 
 
 def records() -> tuple[ShelfPoint, ...]:

@@ -1,5 +1,5 @@
 // The numbers beside the chart, and who answers.
-import { against, money, percent, perSolved, seconds } from "./words.js";
+import { against, money, percent, perSolved, seconds, unbroken } from "./words.js";
 
 const OWN_ROWS = 14; // models with a row of their own: those that answer most at some λ; the rest share one
 const SMALL = 0.01; // rows below this share are counted in a line, not listed, where there are several
@@ -131,11 +131,11 @@ export class Panel {
   #range(name, ends) {
     const box = this.reads[name].parentElement.nextElementSibling;
     box.classList.toggle("unknown", !ends);
-    if (ends) box.lastElementChild.textContent = ends.join(" to ");
+    if (ends) box.lastElementChild.textContent = unbroken(ends.join(" to "));
   }
 
   #write(name, value, text) {
     this.reads[name].value = value;
-    this.reads[name].textContent = text;
+    this.reads[name].textContent = unbroken(text);
   }
 }

@@ -1,5 +1,5 @@
 // The table of the models, a row each, the best utility first.
-import { money, percent } from "./words.js";
+import { money, percent, unbroken } from "./words.js";
 
 export const element = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
 
@@ -8,7 +8,7 @@ const count = (tokens) => (tokens === null ? "–" : whole.format(tokens));
 const share = (score) => Math.min(1, Math.max(0, score)); // an estimate may leave the scale
 
 function between(low, high, words) {
-  return low === null || words(low) === words(high) ? "" : `${words(low)} to ${words(high)}`;
+  return low === null || words(low) === words(high) ? "" : unbroken(`${words(low)} to ${words(high)}`);
 }
 
 // The colour of a model, hatched as in the bar.

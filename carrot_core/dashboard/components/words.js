@@ -10,6 +10,9 @@ function fixed(value, decimals) {
   return formats.get(decimals).format(value);
 }
 
+// Keeps a number and its unit on one line; the page does the same to its Markdown.
+export const unbroken = (text) => text.replace(/(\d) (?=%|(?:s|points?)\b)/g, "$1\u00a0");
+
 // Dollars to three significant digits, never in scientific notation.
 export function money(usd) {
   if (usd === null || Number.isNaN(usd)) return "not known";
