@@ -43,16 +43,18 @@ with for_routers:
 if not choice:
     st.info("Choose at least one router.")
     st.stop()
-with st.expander("Pool and tasks") if whole.can_filter else st.container():
+for_pool, for_rest = st.columns(2)
+with for_pool, st.expander("Pool and tasks") if whole.can_filter else st.container():
     pool, tasks = controls.pool_and_tasks(whole.models, whole.tasks, info.facts_by_model, whole=not whole.can_filter)
 view = whole.within(pool, tasks)
 names = compare.usable(choice, (*view.fitted, *view.baselines))
 all_seeds = view.seeds(names)
 with for_seeds:
     seeds = compare.seeds(all_seeds, whole=not stored)
-shell.kind_note(info)
-if stored:
-    results.fit_panel(info, whole.fitted)
+with for_rest:
+    shell.kind_note(info)
+    if stored:
+        results.fit_panel(info, whole.fitted)
 section = compare.section()
 about = compare.part_words(info.name, pool, tasks, view.models)
 over = compare.about(about, seeds, all_seeds)
@@ -71,7 +73,8 @@ if section == "Metrics":
     table = standing(figures, pairs, names, list(dict.fromkeys([metric, *metrics])), seed)
     exhibit = table_exhibit(table, metrics, over)
     show(exhibit, key="c-metrics-of", table=lambda: results.metric_table(exhibit, metrics, metric))
-    show(metric_exhibit(table, metric, over), key="c-metric")
+    with st.expander("Drawn with its intervals"):
+        show(metric_exhibit(table, metric, over), key="c-metric")
     if pairs.empty:
         st.caption("This snapshot keeps no paired differences of all routers, so there are no ranks.")
     elif not stored and len(seeds) == 1 and len(all_seeds) > 1:

@@ -129,9 +129,12 @@ def section() -> str:
         section = GROUPS.get(linked, (linked if linked in SECTIONS else SECTIONS[0],))[0]
         state[_GROUP] = next(group for group, sections in GROUPS.items() if section in sections)
         state[_SECTION] = section
-    group = st.segmented_control("Show", list(GROUPS), on_change=_open_group, key=_GROUP, **_ONE_OF)
-    sections = GROUPS[group]
-    choice = sections[0] if len(sections) == 1 else str(st.pills(f"Of {group}", sections, key=_SECTION, **_ONE_OF))
+    with st.container(horizontal=True):
+        group = st.segmented_control("Show", list(GROUPS), on_change=_open_group, key=_GROUP, **_ONE_OF)
+        sections = GROUPS[group]
+        choice = sections[0]
+        if len(sections) > 1:
+            choice = str(st.pills(f"Of {group}", sections, key=_SECTION, **_ONE_OF))
     links.check_parameter("show", links.among([*GROUPS, *SECTIONS]), choice)
     # Not bound to the address: Streamlit drops what a widget cannot show, and the sections change with the group.
     if choice == SECTIONS[0]:
