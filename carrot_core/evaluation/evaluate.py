@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -27,6 +28,7 @@ from carrot_core.store import Run
 from carrot_core.switches import sweep_tables
 
 TIMED_PROMPTS = 50
+_version = cache(version)  # to find and parse it takes milliseconds, at every look for a stored run
 
 
 def timed_prompts(bench: Benchmark, n: int = TIMED_PROMPTS) -> Benchmark:
@@ -246,4 +248,4 @@ def data_hash(bench: Benchmark, fit_on: Benchmark | None = None) -> str:
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on, stored with every run."""
     packages = ("carrot-core", "numpy", "numba", "scikit-learn", "scipy", "torch")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}

@@ -180,11 +180,11 @@ def _columns(estimates: Estimates) -> dict[str, list[int]]:
 
 def _bins(truth: Values, guess: Values, bins: int = BINS) -> pd.DataFrame:
     cut = np.clip(guess, 0.0, 1.0)
-    cells = pd.DataFrame({"bin": np.minimum((cut * bins).astype(int), bins - 1), "estimate": cut, "score": truth})
-    bins_table = cells.groupby("bin").agg(
-        n=("score", "size"), mean_estimate=("estimate", "mean"), mean_score=("score", "mean")
-    )
-    return bins_table.reset_index()
+    cells = pd.DataFrame({"mean_estimate": cut, "mean_score": truth})
+    groups = cells.groupby(np.minimum((cut * bins).astype(int), bins - 1))
+    table = groups.mean()
+    table.insert(0, "n", groups.size())
+    return table.rename_axis("bin").reset_index()
 
 
 def _ece(bins: pd.DataFrame) -> float:
