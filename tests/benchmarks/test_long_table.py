@@ -565,15 +565,6 @@ def test_any_json_lines_are_accepted_or_refused(tmp_path: Path, rows: list[dict[
     accepted_or_refused(path)
 
 
-@pytest.mark.slow
-@FUZZ
-@given(rows=st.lists(ROWS, min_size=1, max_size=8))
-def test_any_csv_is_accepted_or_refused(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
-    path = tmp_path / "t.csv"
-    pd.DataFrame(rows).astype(object).to_csv(path, index=False, encoding="utf-8", errors="replace")
-    accepted_or_refused(path)
-
-
 @FUZZ
 @given(
     content=st.one_of(st.binary(max_size=200), st.text('prompt_idmodelscore,\n"{}:01.', max_size=200).map(str.encode))

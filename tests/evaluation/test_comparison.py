@@ -60,14 +60,14 @@ def test_another_seed_is_another_split_of_the_same_prompts():
     assert [int((first.split == name).sum()) for name in ("train", "validation", "test")] == [140, 30, 30]
 
 
-def test_figures_of_a_seed_are_those_of_judging_it_alone(settings, result):
-    for seed, one in settings.items():
-        for name in ROUTERS:
-            alone = judge(one, one.estimates(name, seed), "test", replicates=60)
-            for metric in ("routing_accuracy", "aiq", "audc", "peak", "arena", "cost_per_solved", "gain_random"):
-                figure = result.figure(name, metric, seed)
-                assert figure.value == alone[metric]
-                assert [figure.low, figure.high] == alone["intervals"][metric]
+@pytest.mark.parametrize(("seed", "name"), list(zip(SEEDS, ROUTERS, strict=True)))
+def test_figures_of_a_seed_are_those_of_judging_it_alone(settings, result, seed, name):
+    one = settings[seed]
+    alone = judge(one, one.estimates(name, seed), "test", replicates=60)
+    for metric in ("routing_accuracy", "aiq", "audc", "peak", "arena", "cost_per_solved", "gain_random"):
+        figure = result.figure(name, metric, seed)
+        assert figure.value == alone[metric]
+        assert [figure.low, figure.high] == alone["intervals"][metric]
 
 
 def test_the_mean_over_seeds_and_its_difference_are_those_of_the_seeds(result):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import subprocess
-import sys
 import time
 import weakref
 from dataclasses import replace
@@ -30,6 +28,8 @@ from carrot_core.evaluation.runs import (
 )
 from carrot_core.routers import BY_NAME_ONLY, ROUTERS, ZeroRouter
 from carrot_core.routers.saving import router_from_bytes
+from carrot_core.store import Store
+from tests.forks import KILLED
 from tests.made import MODELS, fill, long_frame, made
 
 pytestmark = pytest.mark.slow
@@ -80,62 +80,54 @@ def test_a_router_evaluated_alone_is_the_same_run_as_one_that_is_compared(store)
 
 
 def test_what_is_stored_is_not_fitted_again_unless_asked(store, monkeypatch):
-    first = compared(store)
+    first = compared(store, seeds=(0,))
     with monkeypatch.context() as patch:
         patch.setattr(runs, "evaluate", lambda *a, **k: pytest.fail("fitted twice"))
-        second = compared(store)
+        second = compared(store, seeds=(0,))
     assert first.figures.equals(second.figures)
     assert first.differences.equals(second.differences)
     fits = []
     monkeypatch.setattr(runs, "evaluate", lambda bench, name, **k: fits.append(name) or evaluate(bench, name, **k))
-    compared(store, again=True)
-    assert fits == [*FAST, *FAST]
+    compared(store, seeds=(0,), again=True)
+    assert fits == [*FAST]
 
 
 def test_other_data_are_fitted_again(store):
-    before = compared(store)
+    before = compared(store, ("zero",), (0,))
     fill(store, made(seed=5))
-    after = compared(store)
+    after = compared(store, ("zero",), (0,))
     assert after.data_hash != before.data_hash
     assert not after.figures.equals(before.figures)
 
 
 def test_an_interrupted_comparison_goes_on_where_it_stopped(store, monkeypatch):
     def stop_at(done, total):
-        if done == 3:
+        if done == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compared(store, progress=stop_at)
-    assert len(store.runs("made")) == 3
+        compared(store, ("zero",), progress=stop_at)
+    assert len(store.runs("made")) == 1
     fits = []
     monkeypatch.setattr(runs, "evaluate", lambda bench, name, **k: fits.append(name) or evaluate(bench, name, **k))
-    compared(store)
+    compared(store, ("zero",))
     assert fits == ["zero"]
 
 
+def compare_many_seeds():
+    compared(Store(), ("carrot-knn",), range(60))
+
+
 @pytest.mark.slow
-def test_a_killed_comparison_goes_on_where_it_stopped(store, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "carrot_core.cli",
-        "evaluate",
-        "made",
-        "--routers",
-        "carrot-knn",
-        "--seeds",
-        "0-60",
-    ]
-    code = "import sys; from carrot_core.cli import main; main(sys.argv[1:])"
-    worker = subprocess.Popen([command[0], "-c", code, *command[3:]], stderr=subprocess.DEVNULL, start_new_session=True)
+def test_a_killed_comparison_goes_on_where_it_stopped(store, carrot_home, forks):
+    (process,) = forks.start((compare_many_seeds, ()), environment={"CARROT_HOME": str(carrot_home)})
     deadline = time.monotonic() + 120
     while len(store.runs("made")) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(worker.pid, signal.SIGKILL)
-    assert worker.wait() == -signal.SIGKILL
+    os.kill(process, signal.SIGKILL)
+    assert forks.ends() == [KILLED]
     before = {run.run_id: run.created_at for run in store.runs("made")}
-    assert 3 <= len(before) < 61
+    assert 3 <= len(before) < 60
     compared(store, ("carrot-knn",), range(4))
     after = {run.run_id: run.created_at for run in store.runs("made")}
     assert before.items() <= after.items()
@@ -166,21 +158,21 @@ def test_the_sources_own_split_stays_and_only_the_routers_seed_varies(store, tmp
     frame = long_frame(bench).assign(split=np.repeat(bench.split, 3))
     frame.to_parquet(tmp_path / "own.parquet")
     store.save_benchmark("own", read_any(tmp_path / "own.parquet"))
-    result = compare_routers(store, store.load("own"), FAST, (0, 3), replicates=10)
+    result = compare_routers(store, store.load("own"), ("zero",), (0, 3), replicates=10)
     assert (result.report_on, result.protocol["n_folds"].tolist()) == ("test", [0, 0])
     first = store.load_run(store.runs("own")[0].run_id)
     assert first.estimates["test"].prompt_ids == store.load("own").part("test").prompt_ids
-    beside = compare_routers(store, store.load("own"), FAST, n_folds=4, replicates=10)
+    beside = compare_routers(store, store.load("own"), ("zero",), n_folds=4, replicates=10)
     assert beside.protocol["n_judged"].item() == len(bench.prompt_ids)
 
 
 def test_learning_elsewhere_and_judging_every_prompt(store):
     fill(store, replace(made(120, seed=8), name="held"))
     other = store.load("held", encoder="all-MiniLM-L6-v2")
-    first = compare_routers(store, other, ("carrot-knn", "zero"), (0, 1), fit_on=load(store), replicates=20)
+    first = compare_routers(store, other, ("carrot-knn",), (0,), fit_on=load(store), replicates=20)
     assert (first.report_on, first.fit_on) == ("all", "made")
     assert (first.protocol["n_judged"] == 120).all()
-    again = compare_routers(store, other, ("carrot-knn", "zero"), (0, 1), fit_on=load(store), replicates=20)
+    again = compare_routers(store, other, ("carrot-knn",), (0,), fit_on=load(store), replicates=20)
     assert first.figures.equals(again.figures)
 
 
@@ -259,19 +251,15 @@ def test_a_router_that_cannot_be_stored_is_there_all_the_same(store, monkeypatch
     assert "may only be read" in caplog.text
 
 
-@pytest.mark.parametrize(
-    "other",
-    [{"seed": 1}, {"params": {"k": 1}}, {"pool": MODELS[:2]}, {"n_folds": 4}, {"router": "task-lookup"}],
-    ids=lambda other: next(iter(other)),
-)
-def test_a_stored_run_stands_for_exactly_itself(store, other):
+def test_a_stored_run_stands_for_exactly_itself(store):
     bench = load(store)
     store.save_run(evaluate(bench, "zero", replicates=5))
     trial = Trial(bench, "zero")
     assert stored_run(store, trial) is not None
-    assert stored_run(store, replace(trial, **other)) is None
-    assert stored_run(store, replace(trial, bench=replace(bench, data_hash="other"))) is None
-    assert stored_run(store, replace(trial, fit_on=bench)) is None
+    others = ({"seed": 1}, {"params": {"k": 1}}, {"pool": MODELS[:2]}, {"n_folds": 4}, {"router": "task-lookup"},
+              {"bench": replace(bench, data_hash="other")}, {"fit_on": bench})  # fmt: skip
+    for other in others:
+        assert stored_run(store, replace(trial, **other)) is None, other
 
 
 def test_what_is_known_of_a_setting_goes_with_it(store):

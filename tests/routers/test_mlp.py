@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from carrot_core.routers import mlp
@@ -127,9 +126,3 @@ def test_parameters_out_of_range_are_refused(params, message):
     X, score, _ = data(n=30)
     with pytest.raises(ValueError, match=message):
         CarrotMLP(**params).fit(X, score)
-
-
-def test_usage_that_was_not_fitted_cannot_be_asked_for():
-    X, score, _ = data(n=30)
-    with pytest.raises(NotFittedError, match="without usage"):
-        CarrotMLP(max_epochs=1).fit(X, score).predict_usage(X)
