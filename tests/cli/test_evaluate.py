@@ -83,7 +83,7 @@ def test_a_task_left_out(carrot, tmp_path):
 
 
 def test_a_learning_curve(carrot, tmp_path):
-    arguments = ("learning-curve", "made", "--router", "task-lookup", "--seeds", "0-1", "--sizes", "20,100")
+    arguments = ("learning-curve", "made", "--router", "task-lookup", "--seeds", "0", "--sizes", "20,100")
     document = carrot(*arguments, "--csv", tmp_path / "curve.csv", "--json")
     assert document["sizes"] == [20, 100]
     assert {row["size"] for row in document["figures"]} == {20, 100}

@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import secrets
-import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -34,6 +33,7 @@ from carrot_core.scale.work import EDGES, FRONTIER
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.summary import route_file
 from carrot_core.store.vectors import ENCODER, read_file
+from tests.forks import KILLED, Forks
 from tests.scale import dying
 from tests.serving.test_batch import text_vectors
 
@@ -106,12 +106,12 @@ def test_vectors_are_taken_into_a_store_by_the_name_of_their_encoder(
         read_file(tmp_path / "out", BUNDLED, ids)
 
 
-def test_who_is_killed_leaves_whole_files_and_another_run_goes_on(quick: Embed, prompts: Path, tmp_path: Path) -> None:
+def test_who_is_killed_leaves_whole_files_and_another_run_goes_on(
+    quick: Embed, prompts: Path, tmp_path: Path, forks: Forks
+) -> None:
     out, flags = tmp_path / "out", tmp_path / "flags"
     flags.mkdir()
-    command = [sys.executable, "-m", "tests.scale.dying", prompts, out, flags]
-    first = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert first.returncode == -signal.SIGKILL, first.stderr
+    assert forks.run(dying.main, str(prompts), str(out), str(flags)) == KILLED
     (out / ".part-000003.parquet.0123.part").write_bytes(b"half a fi")
     left = {path: path.stat().st_mtime_ns for path in out.glob("*.parquet")}
     assert 0 < len(left) < 6

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
+import resource
 import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -30,6 +29,7 @@ from carrot_core.serving.files import open_prompts, prompt_columns, prompts_from
 from carrot_core.serving.intervals import Calibration
 from carrot_core.serving.profile import profile_of
 from carrot_core.serving.summary import Summary, route_all, route_file, route_lines
+from tests.forks import FINISHED, Forks
 from tests.made import MODELS, made
 
 TOO_LONG = "x" * (limits.PROMPT_CHARACTERS + 1)
@@ -109,8 +109,14 @@ def _whole() -> pd.DataFrame:
 
 
 class TestFiles:
-    @pytest.mark.parametrize("out", ["d.csv", "d.parquet", "d.jsonl"])
-    @pytest.mark.parametrize("source", ["p.csv", "p.tsv", "p.jsonl", "p.parquet", "p.txt", "p.txt.gz", "p.csv.gz"])
+    @pytest.mark.parametrize(
+        ("source", "out"),
+        [
+            *((f"p.{kind}", "d.csv") for kind in ("csv", "tsv", "jsonl", "parquet", "txt", "txt.gz", "csv.gz")),
+            ("p.csv", "d.parquet"),
+            ("p.txt", "d.jsonl"),
+        ],
+    )
     def test_rows_stay_in_order_with_their_ids(
         self, router: CarrotRouter, tmp_path: Path, source: str, out: str
     ) -> None:
@@ -365,7 +371,7 @@ class TestCalibration:
     def test_new_draws_fall_inside_as_often_as_said(self) -> None:
         """Prompts whose scores have the chance that was expected, and a spread of costs around what was expected."""
         rng, inside = np.random.default_rng(1), []
-        for _ in range(200):
+        for _ in range(80):
             chance, cost = rng.uniform(0.2, 0.9, (600, 2)), rng.uniform(1.0, 2.0, (600, 2))
             score = (rng.random((600, 2)) < chance).astype(float)
             paid = cost * rng.lognormal(-0.125, 0.5, (600, 2))
@@ -385,24 +391,23 @@ def _calibrated(chance: np.ndarray, cost: np.ndarray, score: np.ndarray, paid: n
     return Calibration().fit(estimates, outcomes, sweep(estimates, outcomes, models))
 
 
+def route_long_prompts(folder: str) -> None:
+    """Decide on the prompts of a folder with the memory of a few chunks."""
+    serving.embed = text_vectors  # type: ignore[assignment]
+    router, path = _fitted()[1], Path(folder)
+    route_lines(router, ["a"], path / "warm.parquet", lam=0.3)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert route_file(router, path / "p.txt", path / "d.parquet", lam=0.3).n_prompts == 800
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60 << 10  # KiB
+
+
 @pytest.mark.slow
-def test_long_prompts_in_bounded_memory(tmp_path: Path) -> None:
-    """120 MB of text; the process may use that of a few chunks."""
+def test_long_prompts_in_bounded_memory(tmp_path: Path, forks: Forks) -> None:
+    """80 MB of text."""
     with (tmp_path / "p.txt").open("w") as file:
-        for number in range(1_200):
+        for number in range(800):
             file.write(f"{number} {'word and ' * 11_111}\n")
-    script = (
-        "import resource, sys; from pathlib import Path; from tests.serving import test_batch as t\n"
-        "t.serving.embed = t.text_vectors; router = t._fitted()[1]; path = Path(sys.argv[1])\n"
-        "t.route_lines(router, ['a'], path / 'warm.parquet', lam=.3)\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "print(t.route_file(router, path / 'p.txt', path / 'd.parquet', lam=.3).n_prompts)\n"
-        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)\n"
-    )
-    run = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
-    prompts, mebibytes = run.stdout.split()
-    assert int(prompts) == 1_200
-    assert float(mebibytes) < 60
+    assert forks.run(route_long_prompts, str(tmp_path)) == FINISHED
 
 
 def write_prompts(path: Path, frame: pd.DataFrame) -> None:
