@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -107,10 +108,17 @@ def test_nearness_follows_meaning() -> None:
 
 @pytest.mark.slow
 def test_matches_vectors_made_elsewhere(shared_data: Path) -> None:
-    prompts = pd.read_parquet(shared_data / "mmlu-pro-cot" / "mmlu_pro_cot.parquet", columns=["prompt_id", "prompt"])
-    sample = prompts.drop_duplicates("prompt_id").sample(20, random_state=0)
-    known = pd.read_parquet(shared_data / "embeddings" / "mmlu_pro_cot.parquet").set_index("prompt_id")["embedding"]
-    expected = np.stack(list(known.loc[sample["prompt_id"]]))
+    with duckdb.connect() as connection:
+        sample = connection.execute(
+            "select prompt, embedding from (select prompt_id, any_value(prompt) as prompt from read_parquet(?) "
+            "group by prompt_id order by hash(prompt_id) limit 20) join read_parquet(?) using (prompt_id)",
+            [
+                str(shared_data / name)
+                for name in ("mmlu-pro-cot/mmlu_pro_cot.parquet", "embeddings/mmlu_pro_cot.parquet")
+            ],
+        ).df()
+    assert len(sample) == 20
+    expected = np.stack(list(sample["embedding"]))
     cosine = (embed(list(sample["prompt"])) * expected).sum(axis=1) / np.linalg.norm(expected, axis=1)
     assert cosine.min() > 0.999
 

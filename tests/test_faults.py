@@ -187,7 +187,7 @@ def test_a_broken_benchmark_is_named_and_the_others_are_listed(two: Store, fault
 
 @pytest.mark.parametrize("fault", ["cut", "noise", "unreadable"])
 def test_a_broken_run_is_named_and_the_others_stay(store_of: Callable[..., Store], fault: str) -> None:
-    store = store_of("carrot-knn", "zero")
+    store = store_of("carrot-knn", "carrot-linear")
     runs = store.runs("made")
     assert len(runs) == 2
     file = next(main_file(store, "made").parent.glob(f"run-{runs[0].run_id}*"))

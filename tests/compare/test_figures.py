@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carrot_core.compare import ANALYSES
@@ -90,6 +90,7 @@ def test_the_answer_claims_no_more_than_the_pairs_bear_out() -> None:
     assert answer(alone, ("carrot-knn",), "aiq") == ""
 
 
+@settings(max_examples=30)
 @given(ends)
 def test_two_routers_tie_exactly_where_the_interval_covers_zero(interval: list[float]) -> None:
     pairs = pairs_of([interval] * 6, "aiq")
@@ -116,6 +117,7 @@ def test_those_that_see_outcomes_have_no_rank_and_move_none(compared: Comparison
     assert result == ranks(compared.pairs, [name for name in NAMES if name != "oracle"], "aiq")
 
 
+@settings(max_examples=30)
 @given(st.lists(ends, min_size=6, max_size=6))
 def test_the_square_is_antisymmetric(intervals: list[list[float]]) -> None:
     table = square(pairs_of(intervals, "aiq"), FAIR, "aiq").set_index(["router", "other"])
@@ -128,7 +130,7 @@ def test_the_square_is_antisymmetric(intervals: list[list[float]]) -> None:
 
 @pytest.fixture(scope="module")
 def bench() -> Setting:
-    return setting(made(300))
+    return setting(made(150))
 
 
 @pytest.fixture(scope="module")

@@ -77,13 +77,6 @@ def test_seeds_that_are_kept_can_be_chosen(fitted: Path, monkeypatch: pytest.Mon
     assert table(app, "AIQ")["AIQ"].tolist() != alone
 
 
-def test_without_several_seeds_there_is_nothing_to_choose(store_of: Callable[..., Store]) -> None:
-    store_of("carrot-knn")
-    app = page(bench="made")
-    assert not app.exception
-    assert "seed" not in {box.key for box in app.selectbox}
-
-
 def test_the_table_is_that_of_the_comparison(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARROT_HOME", str(fitted))
     store = Store(fitted / "carrot.duckdb")
@@ -163,6 +156,7 @@ def test_a_press_fits_all_routers_and_the_page_goes_on_with_them(
     store_of("carrot-knn")
     app = page(bench="made")
     assert "CARROT-Linear" not in app.multiselect(key="compared").options
+    assert "seed" not in {box.key for box in app.selectbox}  # there is one alone
     app = app.button(key="fit_all").click().run()
     assert not app.exception
     assert "CARROT-Linear" in app.multiselect(key="compared").options
@@ -222,7 +216,7 @@ def test_own_results_under_a_shipped_name_take_its_place(
     fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CARROT_HOME", str(tmp_path))
-    results, _ = write_files(made(), tmp_path)
+    results, _ = write_files(made(30), tmp_path)
     Store().save_benchmark("frugalgpt-overruling", read_long_table(results), shadow=True)
     app = page(bench="frugalgpt-overruling")
     assert not app.exception
@@ -326,7 +320,7 @@ def test_a_link_to_a_section_opens_it_in_its_group(show: str, group: str, sectio
 
 
 def test_efforts_of_one_model_stand_together_with_what_each_answers(carrot_home: Path) -> None:
-    path, vectors = write_files(made(), carrot_home)
+    path, vectors = write_files(made(60), carrot_home)
     low, high, other = MODELS
     facts = {
         low: ModelFacts("acme", effort="low", base_model="m"),

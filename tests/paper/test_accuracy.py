@@ -98,12 +98,13 @@ def test_dollars_alone_have_an_error_in_dollars() -> None:
 
 @pytest.mark.slow
 def test_real_benchmark_figures_lie_where_they_can(shared_data: Path, tmp_path: Path) -> None:
-    """MMLU-Pro with chain of thought: what no bug in units, order of models or split would leave standing."""
+    """A third of MMLU-Pro with chain of thought: what no bug in units, order of models or split leaves standing."""
     recipe = RECIPES[0]
+    where = f"({recipe.where}) and hash(prompt_id) % 3 = 0"
     store = Store(tmp_path / "carrot.duckdb")
-    store.save_benchmark(recipe.name, read_any(shared_data / recipe.file, where=recipe.where))
-    store.import_vectors(recipe.name, shared_data / str(recipe.embeddings), BUNDLED)
-    real = setting(store.load(recipe.name, encoder=BUNDLED))
+    store.save_benchmark("third", read_any(shared_data / recipe.file, where=where))
+    store.import_vectors("third", shared_data / str(recipe.embeddings), BUNDLED)
+    real = setting(store.load("third", encoder=BUNDLED))
     both = accuracy(real, {name: real.estimates(name) for name in ("carrot-knn", "zero")})
     knn, zero = (rows.set_index("metric")["value"] for _, rows in both.groupby("router", sort=False))
     assert knn["r2"] > zero["r2"] > 0
