@@ -103,8 +103,7 @@ export function placeLabels(plotly, plot, data, font, at) {
   });
   const text = data.texts.map((name, model) => (sides[model] ? name : ""));
   const textposition = sides.map((side) => side ?? "top center");
-  const now = JSON.stringify([text, textposition]);
-  if (plot.labels === now) return;
-  plot.labels = now;
+  const trace = plot.data[place]; // drawn anew, as for another theme, it has the names of the scene again
+  if (JSON.stringify([trace.text, trace.textposition]) === JSON.stringify([text, textposition])) return;
   plotly.restyle(plot, { text: [text], textposition: [textposition] }, [place]);
 }
