@@ -18,11 +18,11 @@ from carrot_core.benchmarks.table_file import TableFile
 # Places stand for ids: a text for each of millions of rows would take most of the room.
 _TABLES = """
 create table prompts as
-select row_number() over (order by prompt_id) - 1 as prompt, prompt_id, any_value(prompt) as text,
+select (row_number() over (order by prompt_id) - 1)::integer as prompt, prompt_id, any_value(prompt) as text,
        coalesce(any_value(task), '') as task, coalesce(any_value(benchmark), '') as family, any_value(split) as split
 from cells where score is not null group by prompt_id order by prompt_id;
 create table models as
-select row_number() over (order by model) - 1 as model, model as name
+select (row_number() over (order by model) - 1)::integer as model, model as name
 from cells where score is not null group by model order by model;
 create table runs as
 select cell, row, prompts.prompt, models.model, {columns} from cells
