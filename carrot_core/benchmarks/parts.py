@@ -29,7 +29,8 @@ from carrot_core.benchmarks.repair import plain_csv, plain_json_lines
 from carrot_core.errors import DataError, NotFoundError, Problem
 
 _TEXTS = {".csv": "A table of text", ".jsonl": "JSON lines", ".json": "A JSON document"}
-_LOOKED_AT = 100  # rows in which a decimal comma is noticed
+_LOOKED_AT = 100  # rows in which a decimal comma, or a quote behind a backslash, is noticed
+_CELL = 80  # characters of a value in a note
 _BINARIES = {".parquet": "Parquet", ".arrow": "Arrow", ".xlsx": "An XLSX workbook", ".zip": "A zip of tables"}
 Paths = Path | Sequence[Path]
 _NAMES_SHOWN = 3  # of several files, in the name of their source
@@ -214,6 +215,11 @@ def _utf8(
         dialect, usual = text_dialect(path, head, reading)
         if not reading.separator and dialect.separator != usual:
             notes = [*notes, f"The values are separated by {dialect.name}; --separator names another character."]
+        text = head.decode(errors="ignore")
+        cells = chain.from_iterable(first_rows(text, dialect.separator, _LOOKED_AT, dialect.skip))
+        # A value in quotes has every quote twice, so it does not stand in the text as it is.
+        if escaped := next((cell for cell in cells if '\\"' in cell and cell in text), ""):
+            notes = [*notes, f"Backslashes before quotes are kept, as in {escaped[:_CELL]!r}: put quotes around it."]
         if dialect.has_title:
             line = dialect.skip + 1
             notes = [*notes, f"The names of the columns are in line {line:,}; what is above is not read."]

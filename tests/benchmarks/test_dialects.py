@@ -307,6 +307,16 @@ def test_an_open_quote_and_a_quote_inside_a_value_are_named(tmp_path: Path) -> N
     assert "twice" in problem.remedy
 
 
+def test_a_backslash_before_a_quote_outside_quotes_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('prompt_id,model,score,cost_usd,prompt\np,a,1,1,say \\"it\\"\np,b,1,1,say \\"it\\"\n')
+    assert any("ackslash" in note for note in read_any(path).warnings)
+    path.write_text('prompt_id,model,score,cost_usd,prompt\np,a,1,1,"say \\""it\\"""\np,b,1,1,"say \\""it\\"""\n')
+    frames = read_any(path)
+    assert frames.prompts["text"].tolist() == ['say \\"it\\"']
+    assert not any("ackslash" in note for note in frames.warnings)
+
+
 def test_a_separator_at_the_end_of_every_row_adds_no_column(tmp_path: Path) -> None:
     path, (header, *lines) = lines_of(tmp_path)
     path.write_text("\n".join([header, *(line + "," for line in lines if line)]))
