@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -148,14 +148,16 @@ class Unread:
     count: int = 0
     first: str = ""
 
-    @property
-    def notes(self) -> list[str]:
-        """What is said of them."""
-        if not self.count:
-            return []
-        several = f" (first of {self.count:,} such cells)" if self.count > 1 else ""
-        what = "is neither JSON nor an object as Python writes it, so no path leads into it"
-        return [f"The cell {self.first!r}{several} {what}; it counts as empty."]
+    def notes(self, connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str]) -> list[str]:
+        """What is said of them, and of paths without a value in any row of ``file``: of ``columns`` by their names."""
+        notes = []
+        if self.count:
+            several = f" (first of {self.count:,} such cells)" if self.count > 1 else ""
+            what = "is neither JSON nor an object as Python writes it, so no path leads into it"
+            notes.append(f"The cell {self.first!r}{several} {what}; it counts as empty.")
+        counts = {own: f"select count({quote(name)}) from file" for name, own in columns.items()}  # noqa: S608
+        empty = [own for own, count in counts.items() if connection.execute(count).fetchall() == [(0,)]]
+        return notes + [f"No row has a value at {own!r}: is that where it stands?" for own in empty]
 
 
 def read_python_objects(connection: duckdb.DuckDBPyConnection) -> Unread:

@@ -127,7 +127,7 @@ def guess_encoding(path: Path) -> Encoding | None:
     start = max(0, next(at for at, (one, other) in enumerate(zip(*pair, strict=False)) if one != other) - 15)
     ours, other_reading = (line[start : start + 30] for line in pair)
     note = (
-        f"The text is not UTF-8, and its few letters do not tell for certain what it is. It is read as {_title(name)}: "
+        f"The text is not UTF-8, and its letters do not tell for certain what it is. It is read as {_title(name)}: "
         f"{ours!r}; --encoding {rivals[0]} would read {other_reading!r}. State the encoding with --encoding."
     )
     return Encoding(name, note)

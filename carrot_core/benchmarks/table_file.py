@@ -139,7 +139,7 @@ def open_table(
                         raise DataError(refusal.part.source, [unreadable(refusal)]) from refusal
                     parts[parts.index(refusal.part)] = plain
         lock_down(connection)
-        yield replace(table, notes=(*table.notes, *unread.notes), stack=stack)
+        yield replace(table, notes=(*table.notes, *unread.notes(connection, table.columns)), stack=stack)
 
 
 @contextmanager

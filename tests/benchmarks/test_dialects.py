@@ -439,6 +439,7 @@ def test_a_cell_that_is_no_object_is_told_and_nothing_in_it_is_run(tmp_path: Pat
     assert frames.outcomes["input_tokens"].fillna(-1).tolist() == [12, 2.5, -1, -1, -1]
     assert any("open(" in note and "empty" in note for note in frames.warnings)
     assert not (tmp_path / "made").exists()
+    assert any("'usage.out'" in note for note in read_any(path, columns={"output_tokens": "usage.out"}).warnings)
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.jsonl"])
