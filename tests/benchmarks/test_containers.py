@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from carrot_core import limits
-from carrot_core.benchmarks import Frames, reading
+from carrot_core.benchmarks import Frames, json_stream
 from carrot_core.benchmarks.containers import json_lines
 from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.reading import Reading
@@ -118,7 +118,7 @@ def test_a_document_too_large_to_be_held_is_read_in_a_stream(
     path.write_text(json.dumps(document, indent=1))
     notes = json_lines(path, whole)
     monkeypatch.setattr(limits, "JSON_BYTES", 10)
-    monkeypatch.setattr(reading, "_CHUNK", chunk)
+    monkeypatch.setattr(json_stream, "_CHUNK", chunk)
     assert json_lines(path, streamed) == notes
     assert streamed.read_text() == whole.read_text()
 
