@@ -138,7 +138,7 @@ def test_names_right_to_left_or_with_unseen_characters_are_compared_exactly(tmp_
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read as on Linux")
 def test_fuzzed_uploads_are_accepted_or_refused_in_bounded_time_and_memory() -> None:
-    count = os.environ.get("CARROT_FUZZ", "30")
+    count = os.environ.get("CARROT_FUZZ", "100")
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz_uploads", count], cwd=ROOT, capture_output=True, text=True, timeout=3600
     )
