@@ -42,7 +42,8 @@ live_frontier(
 )
 models_note(info)
 st.subheader("Every router on every benchmark", anchor=False)
-overview.leaderboard(shell.readable_benchmarks())
+with st.container(key="leaderboard"):
+    overview.leaderboard(shell.readable_benchmarks())
 terms = glossary.see("verdict", "frontier", "lambda", "zero-router", "task-lookup", "cost-only", "oracle")
 st.caption(f"{shell.plain(caption(scene))} {terms}")
 st.caption(shell.plain(f"Where the data come from: {shell.origin(info)}"))

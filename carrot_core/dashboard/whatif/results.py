@@ -126,9 +126,8 @@ def drift_table(view: views.View, router: str, what_if: WhatIf, rate: float) -> 
     )
     st.caption(
         "The first row is the point as it is. Below it, what it does after the scenario: at the same λ, and solved "
-        "again on validation for the same cost, the same accuracy, or the best single model's. "
-        "Accuracy and cost are of prompts that the router had not seen, with 95 % intervals. Those of a change are "
-        "paired: after and before on the same prompts, so one across 0 shows no difference."
+        "again on validation for the same cost, accuracy, or the best single model's. All with 95 % intervals on "
+        "prompts that the router had not seen; those of a change are paired, so one across 0 shows no difference."
     )
     everywhere = view.verdict(router, rate)
     here, there = (f"{percent(at.score.value)} at {basis.text(at.cost_usd.value)}" for at in (base, everywhere))
