@@ -79,7 +79,16 @@ def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str) -> None
     )
     dollars = [metric_name(metric) for metric in metrics if METRICS[metric].in_usd]
     written = priced(display, *dollars) if dollars else display
-    st.dataframe(written, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="metric-table")
+    room = min(38 + 35 * len(exhibit.table), 420)  # from the start, so that what stands below does not move
+    st.dataframe(
+        written,
+        hide_index=True,
+        column_config=config,
+        alt=exhibit.alt,
+        placeholder="–",
+        key="metric-table",
+        height=room,
+    )
     st.caption("  \n".join(f"**{metric_name(metric)}**: {metric_meaning(metric)}" for metric in metrics))
 
 
