@@ -122,6 +122,7 @@ def test_what_cannot_be_used_is_named_once_in_one_notice_and_no_longer_than_a_li
         assert "Shown: " in line
         assert len(line) < 600
         assert not re.search(r"(?<!\\)[<\[$]", line)  # no markup of the value's own
+    assert page != "frontier" or 0 <= lam_in_address(app) <= 1
     app.run()
     assert not app.exception
     assert notices(app) == []
