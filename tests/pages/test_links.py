@@ -123,9 +123,10 @@ def test_what_cannot_be_used_is_named_once_in_one_notice_and_no_longer_than_a_li
         assert len(line) < 600
         assert not re.search(r"(?<!\\)[<\[$]", line)  # no markup of the value's own
     assert page != "frontier" or 0 <= lam_in_address(app) <= 1
-    app.run()
-    assert not app.exception
-    assert notices(app) == []
+    if all(value == TABLE[page][name][0] for name, value in query.items()):  # once a page
+        app.run()
+        assert not app.exception
+        assert notices(app) == []
 
 
 def test_a_link_that_holds_says_nothing() -> None:

@@ -122,9 +122,11 @@ def test_what_drifted_is_said_and_models_outside_the_pool_are_named(head: PointF
 
 def test_a_file_that_is_no_log_is_refused_in_words(head: PointFile) -> None:
     shared_points().keep(head)
-    app = compare_logs(page(), f"model,score\n{HOSTILE},x\n".encode())
-    assert "is not a number" in "".join(error.value for error in app.error).replace("\\", "")
-    assert not MARKUP.search(message_text(app))
+    app = page()
+    for content, words in ((b"", "empty"), (f"model,score\n{HOSTILE},x\n".encode(), "is not a number")):
+        compare_logs(app, content)
+        assert words in "".join(error.value for error in app.error).replace("\\", "")
+        assert not MARKUP.search(message_text(app))
 
 
 def test_the_column_of_the_model_is_asked_for_where_it_cannot_be_told(head: PointFile) -> None:
