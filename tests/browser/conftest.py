@@ -30,14 +30,12 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from carrot_core import CarrotRouter
-from carrot_core.points import PointShelf
-from carrot_core.store import Store
-from tests.made import fill, made
+from tests.browser.homes import odd_home, plain_home
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 LAUNCHER = ROOT / "carrot_core" / "dashboard" / "launcher" / "with_api.py"  # what `carrot app` runs
+OF_ALL = {"PYTHONPATH": str(ROOT), "STREAMLIT_THEME_FONT": "sans-serif"}  # Streamlit's own font, everywhere the same
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -56,6 +54,7 @@ SCRIPT_ENDED = """(() => {
   const EARLY_FOR_RERUN = 2;
   const PATIENCE = 5000; // milliseconds
   let [state, asked] = ["asked for", Infinity];
+  globalThis.scriptRuns = 0;
   globalThis.scriptEnded = () => state === "ended" || performance.now() - asked > PATIENCE;
   const message = (bytes) => {
     let at = 0;
@@ -75,7 +74,10 @@ SCRIPT_ENDED = """(() => {
       super(...address);
       this.addEventListener("message", ({ data }) => {
         const [kind, value] = message(new Uint8Array(data));
-        if (kind === NEW_SESSION) [state, asked] = ["running", Infinity];
+        if (kind === NEW_SESSION) {
+          [state, asked] = ["running", Infinity];
+          scriptRuns += 1;
+        }
         if (kind === SCRIPT_FINISHED && state === "running" && value !== EARLY_FOR_RERUN) state = "ended";
       });
     }
@@ -88,6 +90,15 @@ SCRIPT_ENDED = """(() => {
     }
   };
 })()"""
+# Each shift of what is drawn with the places it moved: what an element is, its left and upper edge before and after.
+SHIFTS = """globalThis.shifts = [];
+const edges = ({ node, previousRect: before, currentRect: after }) =>
+  [node?.dataset?.testid ?? node?.className ?? "", before.x, before.y, after.x, after.y];
+new PerformanceObserver((list) => {
+  for (const { value, hadRecentInput, sources } of list.getEntries()) {
+    if (!hadRecentInput) shifts.push([value, ...sources.map(edges)]);
+  }
+}).observe({ type: "layout-shift", buffered: true });"""
 DRAWN = """() => {
   const moving = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime < Infinity);
   const still = Promise.allSettled(moving.map((one) => one.finished))
@@ -138,7 +149,7 @@ class _Servers:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=os.environ | {"PYTHONPATH": str(ROOT), "CARROT_HOME": str(self.folder)} | environment,
+                env=os.environ | OF_ALL | {"CARROT_HOME": str(self.folder)} | environment,
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
@@ -172,17 +183,31 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
     servers.stop()
 
 
+Filled = Callable[[str, Callable[[Path], object]], Path]
+
+
+def _app(serve: Callable[..., str], filled_once: Filled, name: str, content: Callable[[Path], None], own: Path) -> str:
+    """Address of the app, as ``carrot app`` serves it, on a copy of a home that is filled once for all workers."""
+    shutil.copytree(filled_once(name, content), own, dirs_exist_ok=True)
+    return serve(LAUNCHER, CARROT_HOME=str(own))
+
+
 @pytest.fixture(scope="session")
-def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with made-up results and two kept points, beside what ships."""
-    home = tmp_path_factory.mktemp("home")
-    fill(Store(home / "carrot.duckdb"), made(400), "carrot-knn")
-    router, place = CarrotRouter.load("mmlu-pro-cot"), PointShelf(home / "points")
-    with pytest.MonkeyPatch.context() as patch:  # they are listed by the time they were made
-        for day, lam, name in ((2, 0.1, "Accurate"), (1, 0.6, "Cheap")):
-            patch.setattr("carrot_core.serving.now", lambda day=day: f"2026-01-0{day}T00:00:00+00:00")
-            place.keep(router.point_file(lam=lam, note=name))
-    return home
+def plain_app(serve: Callable[..., str], filled_once: Filled, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Address of the app on results of one's own, two kept points and what ships."""
+    return _app(serve, filled_once, "plain-home", plain_home, tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="session")
+def odd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Home of ``odd_app``, for tests that change it; they leave its benchmarks as they were."""
+    return tmp_path_factory.mktemp("odd")
+
+
+@pytest.fixture(scope="session")
+def odd_app(serve: Callable[..., str], filled_once: Filled, odd_folder: Path) -> str:
+    """Address of the app on `homes.odd_home`."""
+    return _app(serve, filled_once, "odd-home", odd_home, odd_folder)
 
 
 @dataclass
@@ -215,16 +240,16 @@ Windows = Callable[..., BrowserContext]
 
 @pytest.fixture(scope="session")
 def window(chromium: Browser) -> Windows:
-    """``window(width, scheme)``: the same one for every test, so that a browser reads Streamlit's scripts once."""
+    """``window(width)``: the same one for every test, so that a browser reads Streamlit's scripts once."""
 
     @cache
-    def opened(width: int, scheme: Scheme, height: int = 1000) -> BrowserContext:
+    def opened(width: int) -> BrowserContext:
         phone = width < 600
         context = chromium.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=phone, is_mobile=phone,
+            viewport={"width": width, "height": 1000}, has_touch=phone, is_mobile=phone,
             locale="en-GB", timezone_id="UTC",
         )  # fmt: skip
-        context.add_init_script(SCRIPT_ENDED)
+        context.add_init_script(f"{SCRIPT_ENDED};\n{SHIFTS}")
         return context
 
     return opened
@@ -232,13 +257,13 @@ def window(chromium: Browser) -> Windows:
 
 @dataclass
 class _Pages:
-    """Tabs that tests open. One of each kind is used by one test after another: in a new one the browser compiles
+    """Tabs that tests open. One of each width is used by one test after another: in a new one the browser compiles
     Streamlit's scripts again, which is most of the work of opening a page."""
 
     window: Windows
-    idle: dict[tuple[int, Scheme], _Tab] = field(default_factory=dict)
+    idle: dict[int, _Tab] = field(default_factory=dict)
     opened: list[_Tab] = field(default_factory=list)
-    _own: dict[tuple[int, Scheme], _Tab] = field(default_factory=dict)
+    _own: dict[int, _Tab] = field(default_factory=dict)
 
     def __call__(
         self,
@@ -250,14 +275,14 @@ class _Pages:
         before: Callable[[Page], None] | None = None,
     ) -> Page:
         """A page at rest; ``before`` sees it empty and new."""
-        kind = (width, scheme)
-        tab = None if before is not None else self.idle.pop(kind, None)
+        tab = None if before is not None else self.idle.pop(width, None)
         if tab is None:
-            tab = _Tab(self.window(width, scheme).new_page())
+            tab = _Tab(self.window(width).new_page())
         if before is None:
-            self._own.setdefault(kind, tab)
+            self._own.setdefault(width, tab)
         else:
             before(tab.page)
+        tab.page.emulate_media(color_scheme=scheme)
         tab.host = urlsplit(url).hostname or ""
         tab.wrong.clear()
         self.opened.append(tab)
@@ -278,19 +303,19 @@ class _Pages:
             faults += tab.wrong
             if not tab.page.is_closed():
                 faults += tab.page.locator("[data-testid=stException]").all_inner_texts()
-        kept = {kind: tab for kind, tab in own.items() if not tab.page.is_closed()}
+        kept = {width: tab for width, tab in own.items() if not tab.page.is_closed()}
         for context in {tab.page.context for tab in opened}:
             context.clear_cookies()  # a server refuses an upload with another one's
             for page in context.pages:
                 if all(page is not tab.page for tab in (*kept.values(), *self.idle.values())):
                     page.close()
-        for (width, scheme), tab in kept.items():
-            _empty(tab.page, width, scheme)
+        for width, tab in kept.items():
+            _empty(tab.page, width)
         self.idle |= kept
         assert not faults, "\n".join(faults)
 
 
-def _empty(page: Page, width: int, scheme: Scheme) -> None:
+def _empty(page: Page, width: int) -> None:
     """Leave nothing of a test in a page."""
     page.unroute_all()
     if page.url.startswith("http"):  # an empty page has no store
@@ -298,7 +323,7 @@ def _empty(page: Page, width: int, scheme: Scheme) -> None:
     page.goto("about:blank")
     page.mouse.move(0, 0)
     page.set_viewport_size({"width": width, "height": 1000})
-    page.emulate_media(color_scheme=scheme, reduced_motion="no-preference")
+    page.emulate_media(color_scheme="light", reduced_motion="no-preference")
 
 
 @pytest.fixture(scope="session")
@@ -311,6 +336,18 @@ def open_page(_tabs: _Pages) -> Iterator[Callable[..., Page]]:
     """``open_page(url, width=, scheme=)``; the test fails on a request to another host or any error shown."""
     yield _tabs
     _tabs.check()
+
+
+@pytest.fixture
+def open_plain(plain_app: str, open_page: Callable[..., Page]) -> Callable[..., Page]:
+    """``open_plain("/frontier?...")``: a page of the app on results of one's own, two kept points and what ships."""
+    return lambda path, **how: open_page(plain_app + path, **how)
+
+
+@pytest.fixture
+def open_odd(odd_app: str, open_page: Callable[..., Page]) -> Callable[..., Page]:
+    """``open_odd("/frontier?...")``: a page of the app on `homes.odd_home`."""
+    return lambda path, **how: open_page(odd_app + path, **how)
 
 
 def at_rest(page: Page) -> None:
@@ -333,8 +370,9 @@ def click(place: Locator) -> None:
 
 
 def check_texts_and_widths(page: Page) -> None:
-    """Texts that are markup did nothing, and nothing is wider than the screen, first a desktop's, then a phone's."""
-    for width in (1440, 390):
+    """Texts that are markup did nothing, and nothing is wider than the screen, a desktop's or a phone's."""
+    size = page.viewport_size
+    for width in (390, 1440) if size and size["width"] == 390 else (1440, 390):
         page.set_viewport_size({"width": width, "height": 1000})
         at_rest(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -5,60 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 from playwright.sync_api import Error, Page
 
-from carrot_core.benchmarks.long_wide_tables import read_long_table
-from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.evaluation.runs import compare_routers, run_router
-from carrot_core.outcomes import Benchmark, Outcomes
-from carrot_core.store import Store
-from tests.browser.conftest import ROOT, at_rest, choose, click
-from tests.made import PRICES, made, write_files
+from tests.browser.conftest import at_rest, choose, click
+from tests.browser.homes import BENCHMARKS
 
-APP = ROOT / "app.py"
 SNAPSHOT = "mmlu-pro-cot (snapshot)"
 BOX = "[data-testid=stSelectbox]:visible"
 PATIENCE = 60_000  # milliseconds: a router is made ready on some of these pages
 
 Texts = set[str]
-
-
-def two_benchmarks() -> dict[str, Benchmark]:
-    """Two benchmarks that share one model and no task."""
-    second, names = made(300, seed=5), ("other/huge", "acme/small", "other/tiny")
-    old = second.outcomes
-    second = replace(
-        second,
-        outcomes=Outcomes(old.prompt_ids, names, old.score, old.cost_usd),
-        tasks=tuple(task.replace("kind", "sort") for task in second.tasks),
-        prices=dict(zip(names, PRICES.values(), strict=True)),
-    )
-    return {"one": made(300), "two": second}
-
-
-BENCHMARKS = two_benchmarks()
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two benchmarks that share one model and one router, the first with a router and a seed more of both."""
-    folder = tmp_path_factory.mktemp("home")
-    store = Store(folder / "carrot.duckdb")
-    for name, bench in BENCHMARKS.items():
-        results, vectors = write_files(bench, folder, name)
-        splits = np.repeat(bench.split, len(bench.models))
-        pd.read_parquet(results).assign(split=splits).to_parquet(results)
-        store.save_benchmark(name, read_long_table(results))
-        store.import_vectors(name, vectors, BUNDLED)
-    compare_routers(store, load_embedded(store, "one"), ("carrot-knn", "carrot-linear"), range(2), replicates=20)
-    run_router(store, load_embedded(store, "two"))
-    return folder
 
 
 SHOWN = """(label) => {
@@ -176,42 +134,42 @@ PREDICTED: Control = ("Router", same, lambda page: labels_of(page, r"Observed ag
 # controls whose options depend on it
 TABLE: list[tuple[str, tuple[str, ...], list[tuple[str, str | None]], list[Control]]] = [
     (
-        "/frontier?bench=one&routers=CARROT-Linear&routers=Oracle&along=Oracle&reference=acme/small"
+        "/frontier?bench=1st&routers=CARROT-Linear&routers=Oracle&along=Oracle&reference=acme/small"
         "&pool=acme/large&pool=acme/small&tasks=kind 0",
-        ("Pool, tasks and curve",), [("Benchmark", "two"), ("Tasks", "sort 1")],
+        ("Pool, tasks and curve",), [("Benchmark", "2nd"), ("Tasks", "sort 1")],
         [ROUTERS_DRAWN, ALONG, REFERENCE, POOL, TASKS],
     ),
     (
-        "/frontier?bench=one&along=Oracle&reference=acme/small", ("Pool, tasks and curve",),
+        "/frontier?bench=1st&along=Oracle&reference=acme/small", ("Pool, tasks and curve",),
         [("Routers", None), ("Pool", "acme/large"), ("Pool", "zeta/mid")], [ROUTERS_DRAWN, ALONG, REFERENCE, POOL],
     ),
     (
         f"/points?bench={SNAPSHOT}&fallback=google/gemini-1.5-flash-002", (),
-        [("Benchmark", "two"), ("Benchmark", SNAPSHOT)], [ANSWERS, POOL_SIZE, FALLBACK],
+        [("Benchmark", "2nd"), ("Benchmark", SNAPSHOT)], [ANSWERS, POOL_SIZE, FALLBACK],
     ),
     (
-        "/whatif?bench=one&router=CARROT-Linear&candidate=acme/large&pool=acme/large&pool=acme/small",
-        ("Pool and hypothetical models", "What would make a model worth using"), [("Benchmark", "two")],
+        "/whatif?bench=1st&router=CARROT-Linear&candidate=acme/large&pool=acme/large&pool=acme/small",
+        ("Pool and hypothetical models", "What would make a model worth using"), [("Benchmark", "2nd")],
         [POOL, CANDIDATE],
     ),
     (
-        "/compare?bench=one&compared=CARROT-KNN&compared=Zero router&seed=seed 1&beside=two", (),
+        "/compare?bench=1st&compared=CARROT-KNN&compared=Zero router&seed=seed 1&beside=2nd", (),
         [("Routers", "CARROT-Linear")], [COMPARED, SEEDS, BESIDE],
     ),
     (
-        "/compare?bench=one&compared=CARROT-KNN&compared=Zero router&beside=two", (),
-        [("Benchmark", "two")], [COMPARED, BESIDE],  # of one seed only, so there is none to choose
+        "/compare?bench=1st&compared=CARROT-KNN&compared=Zero router&beside=2nd", (),
+        [("Benchmark", "2nd")], [COMPARED, BESIDE],  # of one seed only, so there is none to choose
     ),
     (
-        "/compare?bench=one&compared=CARROT-KNN&compared=CARROT-Linear&areas=CARROT-Linear&show=Who answers", (),
-        [("Routers", None), ("Benchmark", "two")], [SHARES],
+        "/compare?bench=1st&compared=CARROT-KNN&compared=CARROT-Linear&areas=CARROT-Linear&show=Who answers", (),
+        [("Routers", None), ("Benchmark", "2nd")], [SHARES],
     ),
     (
-        "/compare?bench=one&compared=CARROT-KNN&compared=CARROT-Linear&of=CARROT-Linear&model_of=acme/large"
+        "/compare?bench=1st&compared=CARROT-KNN&compared=CARROT-Linear&of=CARROT-Linear&model_of=acme/large"
         "&show=Predictions",
-        (), [("Benchmark", "two")], [ESTIMATED, PREDICTED],
+        (), [("Benchmark", "2nd")], [ESTIMATED, PREDICTED],
     ),
-    ("/data?bench=one&task=kind 0", (), [("Task", "kind 1"), ("Benchmark", "two"), ("Task", "sort 0")], [TASK]),
+    ("/data?bench=1st&task=kind 0", (), [("Task", "kind 1"), ("Benchmark", "2nd"), ("Task", "sort 0")], [TASK]),
 ]  # fmt: skip
 
 
@@ -244,15 +202,13 @@ def agree(page: Page, controls: list[Control]) -> dict[str, Texts]:
 
 @pytest.mark.parametrize(("address", "closed", "changes", "controls"), TABLE)
 def test_a_control_shows_what_the_page_uses(
-    serve: Callable[..., str],
-    open_page: Callable[..., Page],
-    home: Path,
+    open_odd: Callable[..., Page],
     address: str,
     closed: tuple[str, ...],
     changes: list[tuple[str, str | None]],
     controls: list[Control],
 ) -> None:
-    page = open_page(serve(APP, CARROT_HOME=str(home)) + address, ready=BOX)
+    page = open_odd(address, ready=BOX)
 
     def look() -> dict[str, Texts]:
         for name in closed:

@@ -6,45 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.store import Store
 from tests import wording
-from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, click
-from tests.tables import frames
-
-HOSTILE = "<img src=x onerror=window.__xss=1> ![x](https://example.org/x.png) <script>window.__xss=1</script>"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store where every text that comes from a file tries to be markup."""
-    folder = tmp_path_factory.mktemp("data-page")
-    made = frames(n_prompts=120, n_models=3)
-    Store(folder / "carrot.duckdb").save_benchmark(
-        "hostile",
-        Frames(
-            made.prompts.assign(
-                text=[f"{HOSTILE} number {number}" for number in range(120)],
-                task=pd.Series([f"{HOSTILE} {number % 2}" for number in range(120)], dtype=object),
-            ),
-            made.models.replace("model-a", HOSTILE),
-            made.outcomes.replace("model-a", HOSTILE),
-            Provenance(f"{HOSTILE}.csv", note=HOSTILE),
-            (HOSTILE,),
-        ),
-    )
-    return folder
+from tests.browser.conftest import at_rest, check_texts_and_widths, click
+from tests.browser.homes import MARKUP
 
 
 @pytest.fixture
-def open_data(serve: Callable[..., str], open_page: Callable[..., Page], home: Path) -> Callable[..., Page]:
-    """Open the Data page on that store, with a query; a request to another host fails the test."""
-    address = serve(ROOT / "app.py", CARROT_HOME=str(home))
-    return lambda query="", **how: open_page(f"{address}/data?{query}", ready="[data-testid=stDataFrame] canvas", **how)
+def open_data(open_odd: Callable[..., Page]) -> Callable[..., Page]:
+    """Open the Data page on a benchmark whose every text is markup, with a query."""
+    return lambda query="": open_odd(f"/data?bench=hostile&{query}", ready="[data-testid=stDataFrame] canvas")
 
 
 def query(page: Page) -> dict[str, list[str]]:
@@ -53,7 +27,7 @@ def query(page: Page) -> dict[str, list[str]]:
 
 def test_hostile_texts_are_shown_as_they_are_and_fit(open_data: Callable[..., Page]) -> None:
     page = open_data("prompt=id+00007")
-    expect(page.locator("[data-testid=stCode]", has_text=f"{HOSTILE} number 7")).to_be_visible()
+    expect(page.locator("[data-testid=stCode]", has_text=f"{MARKUP} number 7")).to_be_visible()
     check_texts_and_widths(page)
 
 
@@ -80,7 +54,7 @@ def test_pages_are_turned_and_a_row_opens_its_prompt(open_data: Callable[..., Pa
     box = table.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 18, box["y"] + 55)
-    expect(page.locator("[data-testid=stCode]", has_text=f"{HOSTILE} number 50")).to_be_visible()
+    expect(page.locator("[data-testid=stCode]", has_text=f"{MARKUP} number 50")).to_be_visible()
     at_rest(page)
     assert query(page)["prompt"] == ["id 00050"]
     # On another page no row is chosen: the prompt stays open, and the same place opens the prompt that is there now.
@@ -92,34 +66,28 @@ def test_pages_are_turned_and_a_row_opens_its_prompt(open_data: Callable[..., Pa
     box = table.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 18, box["y"] + 55)
-    expect(page.locator("[data-testid=stCode]", has_text=f"{HOSTILE} number 0")).to_be_visible()
+    expect(page.locator("[data-testid=stCode]", has_text=f"{MARKUP} number 0")).to_be_visible()
 
 
-@pytest.mark.parametrize("view", ["Prompts", "Models"])
-def test_no_table_has_a_download_of_its_own(open_data: Callable[..., Page], view: str) -> None:
-    page = open_data(f"view={view}&sql=select+1")
+def test_sql_is_answered_and_no_table_has_a_download_of_its_own(open_data: Callable[..., Page]) -> None:
+    page = open_data("sql=select+count(*)+as+n+from+prompts")
+    expect(page.get_by_role("textbox", name="Query")).to_have_value("select count(*) as n from prompts")
     click(page.get_by_role("button", name="Run"))
     expect(page.get_by_role("button", name="Download the answer (CSV)")).to_be_visible()
+    expect(page.get_by_text("1 row.")).to_be_visible()
     at_rest(page)
     tables = page.locator("[data-testid=stDataFrame]")
+    assert tables.count() > 1
     for number in range(tables.count()):
         tables.nth(number).hover()
         expect(tables.nth(number).get_by_role("button", name="Fullscreen")).to_be_visible()
         expect(tables.nth(number).get_by_role("button", name="Download as CSV")).to_have_count(0)
 
 
-def test_sql_is_asked_and_answered(open_data: Callable[..., Page]) -> None:
-    page = open_data("sql=select+count(*)+as+n+from+prompts")
-    expect(page.get_by_role("textbox", name="Query")).to_have_value("select count(*) as n from prompts")
-    click(page.get_by_role("button", name="Run"))
-    expect(page.get_by_role("button", name="Download the answer (CSV)")).to_be_visible()
-    expect(page.get_by_text("1 row.")).to_be_visible()
-
-
-def test_removing_takes_two_steps(open_data: Callable[..., Page], home: Path) -> None:
+def test_removing_takes_two_steps(open_data: Callable[..., Page], odd_folder: Path) -> None:
     page = open_data()
     expect(page.get_by_role("button", name="Remove it")).to_have_count(0)
-    click(page.get_by_role("button", name="Remove"))
+    click(page.get_by_role("button", name="Remove").first)
     expect(page.get_by_role("button", name="Remove it")).to_be_visible()
     page.keyboard.press("Escape")
-    assert [info.name for info in Store(home / "carrot.duckdb").benchmarks()] == ["hostile"]
+    assert len(Store(odd_folder / "carrot.duckdb").benchmarks()) == 4

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from plotly.colors import hex_to_rgb
 
-from carrot_core.figures.theme import THEMES
 from tests import wording
-from tests.browser.conftest import ROOT, at_rest, click
+from tests.browser.conftest import at_rest, click
 
 OpenApp = Callable[..., Page]
-
-
-@pytest.fixture
-def open_app(serve: Callable[..., str], open_page: Callable[..., Page], filled_home: Path) -> OpenApp:
-    """Open a page of the app on results of one's own, two kept points and what ships."""
-    return lambda path, **how: open_page(serve(ROOT / "app.py", CARROT_HOME=str(filled_home)) + path, **how)
 
 
 def first_screen(page: Page) -> dict[str, Locator]:
@@ -42,8 +33,8 @@ def first_screen(page: Page) -> dict[str, Locator]:
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
 @pytest.mark.parametrize("bench", ["mmlu-pro-cot (snapshot)", "llmrouter-9-models (snapshot)"])
-def test_the_answer_fits_the_first_screen(open_app: OpenApp, width: int, height: int, bench: str) -> None:
-    page = open_app(f"/overview?bench={bench}", width=width)
+def test_the_answer_fits_the_first_screen(open_plain: OpenApp, width: int, height: int, bench: str) -> None:
+    page = open_plain(f"/overview?bench={bench}", width=width)
     page.set_viewport_size({"width": width, "height": height})
     at_rest(page)
     for what, place in first_screen(page).items():
@@ -62,8 +53,8 @@ def test_the_answer_fits_the_first_screen(open_app: OpenApp, width: int, height:
     assert f"for {saved}" in first_screen(page)["verdict"].inner_text()
 
 
-def test_the_ribbon_of_a_prompt_is_on_the_first_screen(open_app: OpenApp) -> None:
-    page = open_app("/live?bench=mmlu-pro-cot (snapshot)", ready=".prompt textarea")
+def test_the_ribbon_of_a_prompt_is_on_the_first_screen(open_plain: OpenApp) -> None:
+    page = open_plain("/live?bench=mmlu-pro-cot (snapshot)", ready=".prompt textarea")
     page.set_viewport_size({"width": 1440, "height": 900})
     click(page.locator(".prompt .examples button").first)
     ends = page.locator(".decision .ends")
@@ -97,15 +88,15 @@ def press_at(page: Page, names: list[str]) -> int:
     return stops
 
 
-def test_the_cheapest_point_as_good_as_the_best_model_by_keyboard(open_app: OpenApp) -> None:
-    page = open_app("/frontier?bench=mmlu-pro-cot (snapshot)&lam=0.9")
+def test_the_cheapest_point_as_good_as_the_best_model_by_keyboard(open_plain: OpenApp) -> None:
+    page = open_plain("/frontier?bench=mmlu-pro-cot (snapshot)&lam=0.9")
     press_at(page, ["Skip to main content", "Solve for", "Set λ"])
     page.keyboard.press("Enter")
     expect(page.get_by_text(wording.CHEAPEST_AS_ACCURATE)).to_be_visible()
 
 
-def test_a_point_is_exported_by_keyboard(open_app: OpenApp) -> None:
-    page = open_app("/points?bench=mmlu-pro-cot (snapshot)", ready="h1")
+def test_a_point_is_exported_by_keyboard(open_plain: OpenApp) -> None:
+    page = open_plain("/points?bench=mmlu-pro-cot (snapshot)", ready="h1")
     page.get_by_role("button", name="Export").first.wait_for(timeout=60_000)
     at_rest(page)
     press_at(page, ["Skip to main content", "Export", "The document itself"])
@@ -114,8 +105,8 @@ def test_a_point_is_exported_by_keyboard(open_app: OpenApp) -> None:
     assert download.value.suggested_filename.endswith(".json")
 
 
-def test_the_address_that_is_copied_opens_exactly_what_is_seen(open_app: OpenApp, open_page: OpenApp) -> None:
-    page = open_app("/frontier?bench=mmlu-pro-cot (snapshot)")
+def test_the_address_that_is_copied_opens_exactly_what_is_seen(open_plain: OpenApp, open_page: OpenApp) -> None:
+    page = open_plain("/frontier?bench=mmlu-pro-cot (snapshot)")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Linear").click()
     at_rest(page)
@@ -130,8 +121,8 @@ def test_the_address_that_is_copied_opens_exactly_what_is_seen(open_app: OpenApp
     assert spoken[0] == spoken[1]
 
 
-def test_a_term_is_told_beside_its_link(open_app: OpenApp) -> None:
-    page = open_app("/frontier?bench=mmlu-pro-cot (snapshot)")
+def test_a_term_is_told_beside_its_link(open_plain: OpenApp) -> None:
+    page = open_plain("/frontier?bench=mmlu-pro-cot (snapshot)")
     address, link = page.url, page.get_by_role("link", name="Exchange rate")
     link.click()
     card = page.get_by_role("dialog").filter(has_text="Exchange rate")
@@ -142,8 +133,8 @@ def test_a_term_is_told_beside_its_link(open_app: OpenApp) -> None:
     expect(link).to_be_focused()
 
 
-def test_points_kept_are_pins_on_their_curve_and_a_click_goes_there(open_app: OpenApp) -> None:
-    page = open_app("/frontier?bench=mmlu-pro-cot (snapshot)")
+def test_points_kept_are_pins_on_their_curve_and_a_click_goes_there(open_plain: OpenApp) -> None:
+    page = open_plain("/frontier?bench=mmlu-pro-cot (snapshot)")
     pins = page.get_by_role("toolbar", name="Points kept").get_by_role("button")
     expect(pins).to_have_text(["Accurate", "Cheap"])
     pins.last.focus()
@@ -155,13 +146,5 @@ def test_points_kept_are_pins_on_their_curve_and_a_click_goes_there(open_app: Op
     assert pin is not None
     assert pin["x"] + pin["width"] / 2 == pytest.approx(ring["x"] + ring["width"] / 2, abs=1)
     assert pin["y"] + pin["height"] == pytest.approx(ring["y"] + ring["height"] / 2, abs=1)
-    other = open_app("/frontier?bench=routellm (snapshot)")
+    other = open_plain("/frontier?bench=routellm (snapshot)")
     expect(other.get_by_role("toolbar", name="Points kept")).to_be_hidden()
-
-
-def test_charts_that_python_draws_follow_a_change_of_theme(open_app: OpenApp) -> None:
-    page = open_app("/frontier?bench=mmlu-pro-cot (snapshot)")
-    tick = page.get_by_test_id("stPlotlyChart").locator(".xtick text").first
-    for scheme in ("dark", "light"):
-        page.emulate_media(color_scheme=scheme)
-        expect(tick).to_have_css("fill", f"rgb{hex_to_rgb(THEMES[scheme].ink)}")

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths
+from tests.browser.conftest import at_rest, check_texts_and_widths
 
-APP = ROOT / "app.py"
 HOSTILE = "<img src=x onerror=window.__xss=1> ![x](//host/x.png)"
 
 
-def test_a_hostile_link_is_told_once_and_its_address_is_put_right(
-    serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path
-) -> None:
-    """The first link a fresh server is asked for, which goes round by the root of the app."""
+def test_a_hostile_link_is_told_once_and_its_address_is_put_right(open_plain: Callable[..., Page]) -> None:
     request = {
         "bench": HOSTILE,
         "lam": "1e400",
@@ -25,8 +20,7 @@ def test_a_hostile_link_is_told_once_and_its_address_is_put_right(
         "reference": "x" * 9000,
         "along": HOSTILE,
     }
-    address = serve(APP, CARROT_HOME=str(tmp_path))
-    page = open_page(f"{address}/frontier?{urlencode(request, doseq=True)}")
+    page = open_plain(f"/frontier?{urlencode(request, doseq=True)}")
     notice = page.get_by_test_id("stAlert").filter(has_text="Not all of this link could be followed")
     expect(notice).to_have_count(1)
     for name in request:
@@ -46,8 +40,8 @@ def test_a_hostile_link_is_told_once_and_its_address_is_put_right(
     expect(page.get_by_role("heading", level=1)).to_have_text("Frontier")
 
 
-def test_a_tip_leads_to_its_term(serve: Callable[..., str], open_page: Callable[..., Page]) -> None:
-    page = open_page(serve(APP) + "/frontier")
+def test_a_tip_leads_to_its_term(open_plain: Callable[..., Page]) -> None:
+    page = open_plain("/frontier")
     page.get_by_test_id("stSelectbox").first.get_by_test_id("stTooltipIcon").hover()
     tip = page.get_by_test_id("stTooltipContent")
     expect(tip).to_contain_text("Benchmark")

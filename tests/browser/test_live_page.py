@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from carrot_core.serving.loading import shipped_kinds
-from carrot_core.store import Store
 from tests import wording
-from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, click
-from tests.made import fill, made
+from tests.browser.conftest import at_rest, check_texts_and_widths, click
+from tests.browser.homes import MARKUP
 
-APP = ROOT / "app.py"
-HOSTILE = "<img src=x onerror=window.__xss=1> ![x](//host/x.png)"
 PROMPTS = [
     "Which planet is the largest?",
     "Prove that the square root of 2 is irrational.",
@@ -42,9 +37,10 @@ ANSWERED = """(root, text) => new Promise((done) => {
 
 
 @pytest.fixture
-def open_live(serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path) -> Callable[..., Page]:
-    """Open the page where nothing is loaded: the head that ships answers."""
-    return lambda query="", **how: open_page(serve(APP) + f"/live{query}", ready=".prompt textarea", **how)
+def open_live(open_plain: Callable[..., Page]) -> Callable[..., Page]:
+    """Open the page on a snapshot: the head that ships answers."""
+    query = {"bench": "mmlu-pro-cot (snapshot)"}
+    return lambda **more: open_plain(f"/live?{urlencode(query | more)}", ready=".prompt textarea")
 
 
 def box(page: Page) -> Locator:
@@ -99,7 +95,7 @@ def test_later_answers_are_quick(open_live: Callable[..., Page], capsys: pytest.
 
 
 def test_lam_moves_the_choice_in_the_browser_and_python_hears_of_the_release(open_live: Callable[..., Page]) -> None:
-    page = open_live("?lam=0.02")
+    page = open_live(lam=0.02)
     ask(page, PROMPTS[0])
     first, segments = winner(page), page.locator(".decision .segment")
     handle(page).scroll_into_view_if_needed()
@@ -122,7 +118,7 @@ def test_lam_moves_the_choice_in_the_browser_and_python_hears_of_the_release(ope
 
 
 def test_lam_answers_to_the_keyboard_and_to_the_other_slider(open_live: Callable[..., Page]) -> None:
-    page = open_live("?lam=0.5")
+    page = open_live(lam=0.5)
     ask(page, PROMPTS[0])
     handle(page).press("PageUp")
     page.wait_for_url(lambda url: float(parse_qs(urlsplit(url).query)["lam"][0]) < 0.5)  # more accurate
@@ -169,19 +165,9 @@ def test_the_text_is_still_there_after_another_page(open_live: Callable[..., Pag
     expect(sentence(page)).to_contain_text("is expected to score")
 
 
-@pytest.fixture(scope="module")
-def hostile_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with one benchmark whose name is markup, CARROT-KNN fitted on it."""
-    home = tmp_path_factory.mktemp("hostile")
-    fill(Store(home / "carrot.duckdb"), replace(made(200), name=HOSTILE), "carrot-knn")
-    return home
-
-
-def test_texts_that_are_markup_do_nothing(
-    serve: Callable[..., str], open_page: Callable[..., Page], hostile_home: Path
-) -> None:
-    page = open_page(serve(APP, CARROT_HOME=str(hostile_home)) + "/live", ready=".prompt textarea")
-    ask(page, HOSTILE)
+def test_texts_that_are_markup_do_nothing(open_odd: Callable[..., Page]) -> None:
+    page = open_odd(f"/live?{urlencode({'bench': MARKUP})}", ready=".prompt textarea")
+    ask(page, MARKUP)
     check_texts_and_widths(page)
     expect(page.locator(".nearest li")).to_have_count(5)
     expect(page.locator(".decision tbody tr").first.locator(".dot")).to_have_count(5)

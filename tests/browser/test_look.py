@@ -1,4 +1,4 @@
-"""Every page looks as it was approved: both widths, light and dark.
+"""Every page looks as it was approved, at both widths, light and dark; nothing of it moves, and all can read it.
 
 ``make approve`` takes what the pages look like now as approved, after somebody has looked at
 ``test-results/look``, where every picture that differs lies beside its approved one.
@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -17,13 +20,19 @@ from playwright.sync_api import Page
 
 from carrot_core.dashboard.shell import PAGES
 from tests import looks
-from tests.browser.conftest import ROOT, Scheme, Windows, at_rest, click
+from tests.browser.conftest import ROOT, Scheme, at_rest, click
 
 APPROVED = Path(__file__).resolve().parent / "approved"
 RESULTS = ROOT / "test-results" / "look"
 APPROVE = os.environ.get("CARROT_APPROVE") == "1"
 HEIGHTS = {1440: 2000, 390: 2400}  # what a picture shows of a page, from its top
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+# In the dark only colours are other ones.
+RULES: dict[Scheme, dict[str, Any]] = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
+FINDINGS = """options => axe.run(document, { resultTypes: ["violations"], ...options }).then(({ violations }) =>
+  violations.filter(({ id, impact }) => ["serious", "critical"].includes(impact) || id === "heading-order")
+    .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\\n${failureSummary}`)))"""
 SNAPSHOT = "mmlu-pro-cot (snapshot)"
 # What a page is opened with, where its plain address would not show what it is for.
 QUERIES = {"overview": {"bench": SNAPSHOT}, "frontier": {"bench": SNAPSHOT}, "live": {"bench": SNAPSHOT}}
@@ -50,26 +59,76 @@ STEADY = r"""() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def address(serve: Callable[..., str], filled_home: Path) -> str:
-    """A server on that home; Streamlit's own font, the same on every machine."""
-    return serve(ROOT / "app.py", CARROT_HOME=str(filled_home), STREAMLIT_THEME_FONT="sans-serif")
+@dataclass
+class Visit:
+    """What a visit of a page at one width shows: by theme what it looks like and, on a desktop, what axe-core finds.
+
+    ``shifts`` are those of its first drawing, each with its value first.
+    """
+
+    shifts: list[list[object]]
+    pictures: dict[Scheme, Image.Image]
+    findings: dict[Scheme, list[str]]
 
 
 @pytest.fixture(scope="module")
-def pages(window: Windows) -> Iterator[Callable[[int, Scheme], Page]]:
-    """``pages(width, scheme)``: the same page for all addresses."""
-    opened: dict[tuple[int, Scheme], Page] = {}
+def _visits() -> dict[tuple[str, int], Visit]:
+    return {}
 
-    def page(width: int, scheme: Scheme) -> Page:
-        if (width, scheme) not in opened:
-            opened[width, scheme] = window(width, scheme, HEIGHTS[width]).new_page()
-            opened[width, scheme].emulate_media(reduced_motion="reduce")
-        return opened[width, scheme]
 
-    yield page
-    for one in opened.values():
-        one.close()
+@pytest.fixture
+def visit(open_plain: Callable[..., Page], _visits: dict[tuple[str, int], Visit]) -> Callable[[str, int], Visit]:
+    """``visit(name, width)``: a page is opened once, for all that is told of it here."""
+
+    def visited(name: str, width: int) -> Visit:
+        if (name, width) not in _visits:
+            first = name == PAGES[0].name  # is the first on a cold browser
+            address = f"/{'' if first else name}?{urlencode(QUERIES.get(name, {}))}"
+            before = (lambda page: None) if first else None
+            _visits[name, width] = _look(open_plain(address, width=width, ready="h1", before=before), name, width)
+        return _visits[name, width]
+
+    return visited
+
+
+def _look(page: Page, name: str, width: int) -> Visit:
+    page.wait_for_timeout(500)  # charts arrive after the script has run
+    shifts = page.evaluate("shifts")
+    page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
+    page.emulate_media(reduced_motion="reduce")
+    page.add_style_tag(content=STILL)
+    settled(page)
+    if name == "live":
+        click(page.locator(".prompt .examples button").first)
+        page.get_by_text("Answered in").wait_for(timeout=60_000)
+    pictures = {"light": picture(page, name, width, "light")}
+    put_on(page, "dark")
+    pictures["dark"] = picture(page, name, width, "dark")
+    if width == min(HEIGHTS):
+        return Visit(shifts, pictures, {})
+    page.evaluate(AXE)
+    in_the_dark = findings(page, name, "dark")
+    put_on(page, "light")
+    return Visit(shifts, pictures, {"light": findings(page, name, "light"), "dark": in_the_dark})
+
+
+def put_on(page: Page, scheme: Scheme) -> None:
+    """Change the theme, for which the script runs again."""
+    runs = page.evaluate("scriptRuns")
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function("runs => scriptRuns > runs", arg=runs)
+    settled(page)
+
+
+def findings(page: Page, name: str, scheme: Scheme) -> list[str]:
+    """What axe-core calls serious or critical, and headings out of order; each with its element; a menu is open."""
+    if name == "live" and not page.get_by_test_id("stPopoverBody").is_visible():
+        click(page.get_by_text("Pool, λ by budget"))
+    elif name == "frontier" and not page.get_by_role("option").first.is_visible():
+        click(page.get_by_role("combobox", name="Benchmark"))
+        page.get_by_role("option").first.wait_for()
+    at_rest(page)
+    return list(page.evaluate(FINDINGS, RULES[scheme]))
 
 
 def settled(page: Page) -> None:
@@ -84,23 +143,21 @@ def settled(page: Page) -> None:
     page.evaluate("document.fonts.ready.then(() => null)")
 
 
-def picture(page: Page, address: str, name: str, width: int, approved: Image.Image | None) -> Image.Image:
+def approved(name: str, width: int, scheme: Scheme) -> Image.Image | None:
+    path = APPROVED / f"{name}-{width}-{scheme}{looks.ENDING}"
+    return Image.open(path).convert("RGB") if path.is_file() else None
+
+
+def picture(page: Page, name: str, width: int, scheme: Scheme) -> Image.Image:
     """What a page looks like, as pictures are compared: as approved, or what it comes to rest at."""
-    path = "" if name == PAGES[0].name else name
-    page.goto(f"{address}/{path}?{urlencode(QUERIES.get(name, {}))}")
-    page.locator("h1").first.wait_for(timeout=60_000)
-    page.add_style_tag(content=STILL)
-    settled(page)
-    if name == "live":
-        click(page.locator(".prompt .examples button").first)
-        page.get_by_text("Answered in").wait_for(timeout=60_000)
+    old = approved(name, width, scheme)
     before, new = b"", None
     for _ in range(24):  # charts arrive after the script has run
         settled(page)
         page.evaluate(STEADY)
         shot = page.screenshot(animations="disabled", caret="hide")
         new = looks.shrunk(shot, width)
-        if shot == before or (approved is not None and not looks.compare(new, approved).why):
+        if shot == before or (old is not None and not looks.compare(new, old).why):
             break
         before = shot
         page.wait_for_timeout(250)
@@ -114,28 +171,45 @@ def picture(page: Page, address: str, name: str, width: int, approved: Image.Ima
 @pytest.mark.parametrize("name", [entry.name for entry in PAGES])
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", list(HEIGHTS))
-def test_page_looks_as_approved(
-    address: str, pages: Callable[[int, Scheme], Page], name: str, width: int, scheme: Scheme
-) -> None:
+def test_page_looks_as_approved(visit: Callable[[str, int], Visit], name: str, width: int, scheme: Scheme) -> None:
     stem = f"{name}-{width}-{scheme}"
-    path = APPROVED / f"{stem}{looks.ENDING}"
-    for old in RESULTS.glob(f"{stem}*"):
-        old.unlink()
-    approved = Image.open(path).convert("RGB") if path.is_file() else None
-    new = picture(pages(width, scheme), address, name, width, approved)
-    result = None if approved is None else looks.compare(new, approved)
+    for path in RESULTS.glob(f"{stem}*"):
+        path.unlink()
+    old, new = approved(name, width, scheme), visit(name, width).pictures[scheme]
+    result = None if old is None else looks.compare(new, old)
     if result is not None and not result.why:
         return
     if APPROVE:
-        looks.save(new, path)
+        looks.save(new, APPROVED / f"{stem}{looks.ENDING}")
         return
     RESULTS.mkdir(parents=True, exist_ok=True)
     new.save(RESULTS / f"{stem}.png")
-    if approved is None or result is None:
+    if old is None or result is None:
         pytest.fail(f"{stem} has no approved picture. Look at {RESULTS / stem}.png; `make approve` takes it.")
     sheet = RESULTS / f"{stem}-difference.png"
-    looks.difference(new, approved, result).save(sheet)
+    looks.difference(new, old, result).save(sheet)
     pytest.fail(f"{stem}: {result.why}. Look at {sheet}; if it is meant, `make approve` takes it.")
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in PAGES])
+@pytest.mark.parametrize("width", list(HEIGHTS))
+def test_nothing_moves_when_the_rest_arrives(visit: Callable[[str, int], Visit], name: str, width: int) -> None:
+    shifts = visit(name, width).shifts
+    assert sum(value for value, *_ in shifts) <= 0.1, shifts
+
+
+@pytest.mark.parametrize("scheme", list(RULES))
+@pytest.mark.parametrize("name", [entry.name for entry in PAGES])
+def test_axe_has_no_serious_finding(visit: Callable[[str, int], Visit], name: str, scheme: Scheme) -> None:
+    assert not visit(name, max(HEIGHTS)).findings[scheme]
+
+
+def test_axe_sees_inside_the_chart(open_plain: Callable[..., Page]) -> None:
+    page = open_plain("/frontier")
+    page.locator(".live .goals").evaluate("box => { box.style.opacity = 0.3 }")
+    page.evaluate(AXE)
+    found = page.evaluate(FINDINGS, RULES["dark"])
+    assert any(finding.startswith("color-contrast") for finding in found)
 
 
 def test_pictures_are_of_pages_that_there_are_and_small() -> None:

@@ -13,35 +13,28 @@ from carrot_core import CarrotRouter
 from carrot_core.points import PointShelf
 from carrot_core.serving.point import read_point
 from tests import wording
-from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, click
+from tests.browser.conftest import at_rest, check_texts_and_widths, click
+from tests.browser.homes import LONG, MARKUP
 
-APP = ROOT / "app.py"
 HEAD = "mmlu-pro-cot"
-HOSTILE = "<img src=x onerror=window.__xss=1> ![x](//host/x.png)"
-LONG = "a-name-that-goes-on-for-ever-and-a-day-in-one-unbroken-word-and-then-some-more-of-it"
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> PointShelf:
-    """The shelf of this module's server."""
-    return PointShelf(tmp_path_factory.mktemp("home") / "points")
 
 
 @pytest.fixture
-def home(shelf: PointShelf) -> Path:
+def shelf(odd_app: str, odd_folder: Path) -> PointShelf:
     """Two kept points and no other, one of them with a name that is up to no good."""
+    shelf = PointShelf(odd_folder / "points")
     for entry in shelf.listing().points:
         shelf.delete(entry.id)
     head = CarrotRouter.load(HEAD)
-    shelf.keep(head.point_file(lam=0.1, note=f"{HOSTILE}\n{HOSTILE} {LONG}"))
+    shelf.keep(head.point_file(lam=0.1, note=f"{MARKUP}\n{MARKUP} {LONG}"))
     shelf.keep(head.point_file(lam=0.6, note=LONG))
-    return shelf.folder.parent
+    return shelf
 
 
 @pytest.fixture
-def open_points(serve: Callable[..., str], open_page: Callable[..., Page], home: Path) -> Callable[..., Page]:
+def open_points(open_odd: Callable[..., Page], shelf: PointShelf) -> Callable[..., Page]:
     """Open the page where these are kept."""
-    return lambda **how: open_page(serve(APP, CARROT_HOME=str(home)) + "/points", ready="h1", **how)
+    return lambda: open_odd(f"/points?bench={HEAD} (snapshot)", ready="h1")
 
 
 def at_work(page: Page) -> None:
@@ -62,7 +55,7 @@ def downloaded(page: Page, name: str) -> Download:
     return handed.value
 
 
-def test_keep_compare_rename_delete_and_undo(open_points: Callable[..., Page], home: Path) -> None:
+def test_keep_compare_rename_delete_and_undo(open_points: Callable[..., Page], shelf: PointShelf) -> None:
     page = open_points()
     at_work(page)
     page.get_by_role("textbox", name="Name").first.fill("Night shift")
@@ -87,23 +80,24 @@ def test_keep_compare_rename_delete_and_undo(open_points: Callable[..., Page], h
     expect(page.get_by_role("heading", name="Day shift")).to_have_count(0)
     click(page.get_by_role("button", name="Undo"))
     expect(page.get_by_role("heading", name="Day shift")).to_be_visible()
-    assert len(PointShelf(home / "points").listing().points) == 3
+    assert len(shelf.listing().points) == 3
 
 
-def test_a_download_is_the_point_and_comes_back(open_points: Callable[..., Page], home: Path, tmp_path: Path) -> None:
+def test_a_download_is_the_point_and_comes_back(
+    open_points: Callable[..., Page], shelf: PointShelf, tmp_path: Path
+) -> None:
     page = open_points()
     at_work(page)
     file = tmp_path / "down.json"
     downloaded(page, "The document itself").save_as(file)
-    points = PointShelf(home / "points")
-    assert read_point(file) in [entry.point for entry in points.listing().points]
+    assert read_point(file) in [entry.point for entry in shelf.listing().points]
     assert Path(downloaded(page, "Configuration of LiteLLM").path()).stat().st_size > 200
     click(page.get_by_role("tab", name="Describe it"))
     assert Path(downloaded(page, wording.PRINT_PAGE).path()).stat().st_size > 200
     click(page.get_by_role("dialog").get_by_role("button", name="Close"))
 
-    for entry in points.listing().points:
-        points.delete(entry.id)
+    for entry in shelf.listing().points:
+        shelf.delete(entry.id)
     click(page.get_by_text(wording.BRING_POINT))
     at_rest(page)
     page.locator("input[type=file]").first.set_input_files(file)

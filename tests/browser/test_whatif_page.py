@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from carrot_core.outcomes import Outcomes
-from carrot_core.store import Store
-from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, click
-from tests.made import MODELS, PRICES, fill, made
-
-APP = ROOT / "app.py"
-HOSTILE = "<img src=x onerror=window.__xss=1>"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with one benchmark, one of its models hostile, CARROT-KNN fitted on it."""
-    folder = tmp_path_factory.mktemp("home")
-    store, plain = Store(folder / "carrot.duckdb"), made(400)
-    names, old = (HOSTILE, *MODELS[1:]), plain.outcomes
-    bench = replace(
-        plain,
-        outcomes=Outcomes(old.prompt_ids, names, old.score, old.cost_usd),
-        prices=dict(zip(names, PRICES.values(), strict=True)),
-    )
-    fill(store, bench, "carrot-knn")
-    return folder
+from tests.browser.conftest import at_rest, check_texts_and_widths, click
+from tests.browser.homes import HOSTILE, MARKUP
 
 
 @pytest.fixture
-def open_whatif(serve: Callable[..., str], open_page: Callable[..., Page], home: Path) -> Callable[..., Page]:
-    """Open the page on that store."""
-    return lambda query="", **how: open_page(serve(APP, CARROT_HOME=str(home)) + f"/whatif{query}", **how)
+def open_whatif(open_odd: Callable[..., Page]) -> Callable[..., Page]:
+    """Open the page on a benchmark whose every name is markup."""
+    return lambda **query: open_odd(f"/whatif?{urlencode({'bench': MARKUP, **query})}")
 
 
 def scenario_in(url: str) -> dict[str, object]:
@@ -85,7 +64,7 @@ def test_a_price_typed_into_the_table_moves_the_curve_and_a_file_brings_it_back(
 
 def test_a_scenario_in_a_link_opens_at_every_width_and_markup_stays_text(open_whatif: Callable[..., Page]) -> None:
     scenario = {"hypothetical": [{"name": "<b onclick=window.__xss=1>new", "base": HOSTILE, "score_offset": 0.05}]}
-    page = open_whatif(f"?scenario={json.dumps(scenario)}")
+    page = open_whatif(scenario=json.dumps(scenario))
     expect(page.get_by_text("Changed: hypothetical models: 1.")).to_be_visible()
     click(page.get_by_role("tab", name="What would make"))
     expect(page.get_by_text("Exact, from the predictions")).to_be_visible()
