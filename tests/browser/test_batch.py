@@ -6,11 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import HERE, at_rest, click
 
-PANEL = HERE / "batch_app.py"
+
+@pytest.fixture(scope="module")
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server puts its temporary files."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture
+def open_panel(serve: Callable[..., str], open_page: Callable[..., Page], temporary: Path) -> Callable[..., Page]:
+    """Open the panel, where a prompt takes a while and one job runs at a time."""
+    slow = {"SECONDS_A_PROMPT": "0.01", "CARROT_LIMIT_WORK_AT_ONCE": "1"}
+    return lambda: open_page(serve(HERE / "batch_app.py", TMPDIR=str(temporary), **slow), ready="h1")
 
 
 def _paste(page: Page, count: int) -> None:
@@ -19,10 +31,10 @@ def _paste(page: Page, count: int) -> None:
 
 
 def test_a_run_is_ended_by_its_button_where_it_waits_and_where_it_runs_and_leaves_nothing(
-    serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path
+    open_panel: Callable[..., Page], temporary: Path
 ) -> None:
-    address = serve(PANEL, TMPDIR=str(tmp_path), SECONDS_A_PROMPT="0.01", CARROT_LIMIT_WORK_AT_ONCE="1")
-    page, other = (open_page(address, ready="h1") for _ in range(2))
+    before = set(temporary.rglob("decisions.parquet"))
+    page, other = open_panel(), open_panel()
     _paste(page, 2000)
     _paste(other, 10)
     expect(other.get_by_text("1 job runs first")).to_be_visible(timeout=5_000)
@@ -35,22 +47,22 @@ def test_a_run_is_ended_by_its_button_where_it_waits_and_where_it_runs_and_leave
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     expect(page.get_by_text("Decisions (CSV)")).to_have_count(0)
     for _ in range(50):  # the page says so first, then its files go
-        if not list(tmp_path.rglob("*.part")):
+        if not list(temporary.rglob("*.part")):
             break
         page.wait_for_timeout(100)
-    assert not list(tmp_path.rglob("*.part"))
-    assert not list(tmp_path.rglob("decisions.parquet"))
+    assert not list(temporary.rglob("*.part"))
+    assert set(temporary.rglob("decisions.parquet")) <= before
 
 
-def test_decisions_are_downloaded(serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path) -> None:
-    page = open_page(serve(PANEL), ready="h1")
-    _paste(page, 150)
-    expect(page.get_by_text("150 prompts: expected accuracy")).to_be_visible()
+def test_decisions_are_downloaded(open_panel: Callable[..., Page], tmp_path: Path) -> None:
+    page = open_panel()
+    _paste(page, 50)
+    expect(page.get_by_text("50 prompts: expected accuracy")).to_be_visible()
     at_rest(page)
     for kind in ("CSV", "Parquet"):
         with page.expect_download() as download:
             click(page.get_by_role("button", name=f"Decisions ({kind})"))
         download.value.save_as(tmp_path / kind)
     csv, parquet = pd.read_csv(tmp_path / "CSV"), pd.read_parquet(tmp_path / "Parquet")
-    assert len(csv) == len(parquet) == 150
+    assert len(csv) == len(parquet) == 50
     assert csv["model"].tolist() == parquet["model"].tolist()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from deploy.space import variables
 from tests import wording
@@ -32,22 +32,22 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: Browser) -> Iterator[Browser]:
-    """A browser for which these sites are on this machine, and any certificate will do."""
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser's window for which these sites are on this machine, and any certificate will do."""
     here = f"--host-resolver-rules=MAP {COMMUNITY_CLOUD} 127.0.0.1, MAP {SPACE} 127.0.0.1"
     flags = [*FLAGS, here, "--ignore-certificate-errors", "--disable-features=LocalNetworkAccessChecks"]
     browser = chromium.browser_type.launch(executable_path=shutil.which("chromium"), args=flags)
-    yield browser
+    yield browser.new_context()
     browser.close()
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(context: BrowserContext) -> Iterator[Page]:
     """A page on which no script may fail."""
-    page, faults = browser.new_page(), list[str]()
+    page, faults = context.new_page(), list[str]()
     page.on("pageerror", lambda error: faults.append(str(error)))
     yield page
-    page.context.close()
+    page.close()
     assert not faults
 
 

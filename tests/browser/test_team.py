@@ -14,11 +14,11 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from carrot_core import modes
 from carrot_core.store import Store
-from tests.browser.conftest import LAUNCHER
+from tests.browser.conftest import LAUNCHER, Windows
 from tests.tables import frames
 
 pytestmark = pytest.mark.skipif(
@@ -76,13 +76,12 @@ def address(home: Path, provider: str, serve: Callable[..., str]) -> str:
 
 
 @pytest.fixture
-def log_in(chromium: Browser, address: str) -> Iterator[Callable[[str], Page]]:
-    """``log_in(name)``: a page of a browser in which somebody has logged in."""
-    contexts = []
+def log_in(window: Windows, address: str) -> Iterator[Callable[[str], Page]]:
+    """``log_in(name)``: a page of a browser in which somebody has logged in, and nobody else."""
+    page = window(1440).new_page()
 
-    def opened(name: str) -> Page:
-        contexts.append(chromium.new_context(viewport={"width": 1440, "height": 1000}))
-        page = contexts[-1].new_page()
+    def logged_in(name: str) -> Page:
+        page.context.clear_cookies()
         page.goto(f"{address}/data")
         expect(page.get_by_text("This dashboard is a team's")).to_be_visible(timeout=60_000)
         expect(page.get_by_role("link", name="Overview")).to_have_count(0)
@@ -92,9 +91,9 @@ def log_in(chromium: Browser, address: str) -> Iterator[Callable[[str], Page]]:
         expect(page.get_by_role("button", name="Log out")).to_be_visible(timeout=60_000)
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
+    yield logged_in
+    page.context.clear_cookies()
+    page.close()
 
 
 def open_data(page: Page, address: str) -> None:

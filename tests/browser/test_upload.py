@@ -6,14 +6,31 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests import wording
 from tests.browser.conftest import HERE, at_rest, click
 from tests.made import long_frame, made
 
-PANEL = HERE / "upload_app.py"
 UNSEEN = "\u202egnp.exe"
+
+
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server keeps what its sessions upload."""
+    return tmp_path_factory.mktemp("sessions")
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[..., str], sessions: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Address of a server that forgets a session as soon as its page is closed, which others keep for a while."""
+    return serve(
+        HERE / "upload_app.py",
+        CARROT_HOME=str(tmp_path_factory.mktemp("uploads")),
+        TMPDIR=str(sessions),
+        STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL="1",
+    )
 
 
 def upload(page: Page, file: Path) -> None:
@@ -25,17 +42,13 @@ def upload(page: Page, file: Path) -> None:
 
 
 def test_what_is_uploaded_is_private_until_it_is_kept_and_goes_with_the_session(
-    serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path
+    address: str, open_page: Callable[..., Page], sessions: Path, tmp_path: Path
 ) -> None:
-    sessions = tmp_path / "sessions"
-    sessions.mkdir()
-    # A closed page's session is kept for a while in case it comes back; not here.
-    address = serve(
-        PANEL,
-        CARROT_HOME=str(tmp_path / "home"),
-        TMPDIR=str(sessions),
-        STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL="1",
-    )
+    before = set(sessions.iterdir())  # of a test before this one, which may go meanwhile
+
+    def folders() -> set[Path]:
+        return set(sessions.glob("carrot-session-*")) - before
+
     file = tmp_path / "results.csv"
     long_frame(made(60)).to_csv(file, index=False)
     mine, other = open_page(address, ready="h1"), open_page(address, ready="h1")
@@ -44,7 +57,7 @@ def test_what_is_uploaded_is_private_until_it_is_kept_and_goes_with_the_session(
     other.reload()
     at_rest(other)
     expect(other.get_by_text("only you")).to_have_count(0)
-    assert len(list(sessions.glob("carrot-session-*"))) == 1
+    assert len(folders()) == 1
     upload(other, file)
     expect(other.get_by_text("Loaded: results (only you)")).to_be_visible()
     click(mine.get_by_role("button", name="Keep it in the store"))
@@ -53,19 +66,19 @@ def test_what_is_uploaded_is_private_until_it_is_kept_and_goes_with_the_session(
     expect(other.get_by_text("Loaded: results", exact=True)).to_be_visible()
     mine.goto("about:blank")
     until = time.monotonic() + 60
-    while len(list(sessions.glob("carrot-session-*"))) > 1 and time.monotonic() < until:
+    while len(folders()) > 1 and time.monotonic() < until:
         mine.wait_for_timeout(100)
-    assert len(list(sessions.glob("carrot-session-*"))) == 1
+    assert len(folders()) == 1
 
 
 def test_a_name_that_turns_its_surroundings_around_is_shown_by_its_codes(
-    serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path
+    address: str, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
     table = long_frame(made(30))
     table = table.drop(columns="cost_usd").replace({"acme/large": UNSEEN})
     file = tmp_path / "turned.csv"
     table.to_csv(file, index=False)
-    page = open_page(serve(PANEL, CARROT_HOME=str(tmp_path / "home")), ready="h1", width=390)
+    page = open_page(address, ready="h1", width=390)
     upload(page, file)
     page.get_by_text(wording.PRICE_COLUMN).wait_for()
     text = page.evaluate("document.documentElement.innerHTML")
