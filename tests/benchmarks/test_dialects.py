@@ -350,7 +350,7 @@ def json_lines(tmp_path: Path, change: dict[int, str]) -> Path:
 
 @pytest.mark.parametrize(
     ("line", "text"),
-    [(1, '{"prompt_id": "p0", '), (1, "nonsense"), (2, "[1]"), (61, "nonsense"), (61, '{"a": 1}}'), (80, '{"a": 1, ')],
+    [(1, '{"prompt_id": "p0", '), (1, "[1]"), (2, "[1]"), (61, "nonsense"), (61, '{"a": 1}}'), (80, '{"a": 1, ')],
 )
 def test_a_broken_line_of_json_is_named_by_its_own_number(tmp_path: Path, line: int, text: str) -> None:
     problem = refused(json_lines(tmp_path, {line: text}), format="long")
