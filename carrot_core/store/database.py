@@ -87,7 +87,9 @@ def reading_each(paths: Sequence[Path]) -> Iterator[tuple[Path, duckdb.DuckDBPyC
 def writing(
     path: Path, schema: str, versions: Collection[int] = READABLE, **others: Path
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection inside a transaction on a new file; leaving without an error renames it to ``path``.
+    """A connection on a new file; leaving without an error renames it to ``path``.
+
+    There is no transaction: one would hold all that is inserted into it in memory until its end.
 
     The caller has the turn to write in the file's folder.
 
@@ -112,9 +114,7 @@ def writing(
                     _attach(connection, name, file, versions)
                 lock_down(connection)
                 create(connection, schema)
-                connection.begin()
                 yield connection
-                connection.commit()
                 connection.execute("checkpoint")
             sync(unfinished)
             os.replace(unfinished, path)
