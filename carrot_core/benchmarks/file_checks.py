@@ -252,11 +252,13 @@ def reason(error: Exception) -> str:
 
 
 @contextmanager
-def private_connection(path: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def private_connection(
+    path: Path | None = None, memory: str = limits.TABLE_MEMORY
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB instance of its own, in memory or on a file nobody else has open.
 
     Nothing is fetched from a network, no Python variable is visible to a query, and what does not fit
-    into `limits.TABLE_MEMORY` goes to a temporary folder that is gone afterwards.
+    into ``memory`` goes to a temporary folder that is gone afterwards.
     """
     with tempfile.TemporaryDirectory(prefix="carrot-", dir=path.parent if path else None) as spill:
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -264,7 +266,7 @@ def private_connection(path: Path | None = None) -> Iterator[duckdb.DuckDBPyConn
             "autoload_known_extensions": False,
             "python_enable_replacements": False,
             "temp_directory": spill,
-            "memory_limit": limits.TABLE_MEMORY,
+            "memory_limit": memory,
             "max_temp_directory_size": limits.TABLE_SPILL,
         }
         with duckdb.connect(str(path) if path else ":memory:", config=config) as connection:

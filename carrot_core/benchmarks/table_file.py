@@ -126,8 +126,7 @@ def open_table(
     with ExitStack() as stack:
         with tempfile.TemporaryDirectory(prefix="carrot-") as folder:
             parts = parts_of(paths, Path(folder), reading)
-            connection = stack.enter_context(private_connection())
-            connection.execute(f"set memory_limit = '{memory}'")
+            connection = stack.enter_context(private_connection(memory=memory))
             unread, table = read_python_objects(connection), None
             while table is None:
                 unread.count = 0

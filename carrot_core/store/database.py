@@ -27,6 +27,7 @@ SCHEMA_VERSION = 3
 READABLE = (2, SCHEMA_VERSION)  # versions of schemas that are read as they are: the older one lacks some columns
 _AT_A_TIME = 50  # files of one connection
 _ROWS_AT_A_TIME = 1 << 20  # copied on their way into a file
+_TO_READ = "80%"  # of the memory there is, as by default: what a quantile is of cannot go to the disk
 _SCHEMAS = Path(__file__).with_name("schema")
 
 
@@ -62,7 +63,7 @@ def reading(
     # DuckDB keeps one instance per path in a process: connecting to the path while an older
     # connection lives would return the content from before a replacement. A private in-memory instance
     # that attaches the file opens it anew, so it always gets what the path names now.
-    with translate_errors(path), private_connection() as connection:
+    with translate_errors(path), private_connection(memory=_TO_READ) as connection:
         _attach(connection, "carrot", path, versions)
         for number, other in enumerate(others):
             _attach(connection, f"file{number}", other, versions)
@@ -229,6 +230,8 @@ def _reason(error: duckdb.Error | OSError) -> str:
     first_line = str(error).splitlines()[0].rstrip(" .!")
     if isinstance(error, duckdb.ConstraintException):
         return f"the content breaks a rule of the database: {first_line}."
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return f"more memory is needed than there is: {first_line}."
     return (
         f"cannot be used as a database: {first_line}. If the file is damaged, `carrot data verify` says what can "
         "still be read and `carrot data rebuild` sets aside what cannot; then import the benchmark again "
