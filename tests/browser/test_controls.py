@@ -153,7 +153,8 @@ TABLE: list[tuple[str, tuple[str, ...], list[tuple[str, str | None]], list[Contr
         [POOL, CANDIDATE],
     ),
     (
-        "/compare?bench=1st&compared=CARROT-KNN&compared=Zero router&seed=seed 1&beside=2nd", (),
+        "/compare?bench=1st&compared=CARROT-KNN&compared=Zero router&seed=seed 1&beside=2nd",
+        ("Drawn with its intervals",),
         [("Routers", "CARROT-Linear")], [COMPARED, SEEDS, BESIDE],
     ),
     (
