@@ -194,6 +194,7 @@ def test_importing_is_light_and_loading_is_silent() -> None:
     code = (
         "import sys, carrot_core.cli\n"
         "assert not {'pandas', 'numba', 'duckdb'} & set(sys.modules), 'a slow command'\n"
+        "assert carrot_core.frontier.Frontier is carrot_core.Frontier\n"
         "import carrot_core.embedding as e\n"
         "assert not {'torch', 'transformers'} & set(sys.modules), 'heavy import'\n"
         "e.embed(['a text'])\n"

@@ -185,6 +185,8 @@ async def _drive(port: int, process: int, sessions: int, seconds: float, results
     if worker:
         worker.cancel()
     actions = [ms for of_page in log.ms.values() for ms in of_page]
+    if not actions:
+        raise CarrotError(f"No action came to its end: {next(iter(log.errors), 'there was too little time')}.")
     return {
         "sessions": sessions,
         "seconds": seconds,
@@ -303,6 +305,4 @@ def _cpu_s(process: int) -> float:
 
 
 def _quantiles(ms: list[float]) -> dict[str, float]:
-    if not ms:
-        raise CarrotError("No action came to its end.")
     return {f"p{q}": float(value) for q, value in zip(_QUANTILES, np.percentile(ms, _QUANTILES), strict=True)}
