@@ -44,8 +44,8 @@ def labels_of(task: Task, n_prompts: int, known: Sequence[str]) -> Labels:
     unknown = (
         f"The label is not among the {len(known):,} of the training prompts; estimated without it."
         if known
-        else "This router reads no task labels; estimated without it. On a benchmark of the store with labels "
-        "carrot-linear, carrot-mlp and carrot-blend do, and what `carrot router save … --param use_task=true` wrote."
+        else "This router reads no task labels; estimated without it. On a benchmark with labels of several tasks, "
+        "`carrot router save BENCH FOLDER --router carrot-linear --param use_task=true` writes one that does."
     )
     return Labels(
         tuple(label if label in known else "" for label in map(_text, tasks)),

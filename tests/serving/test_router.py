@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carrot_core import CarrotRouter
+from carrot_core.cli.fit import save
 from carrot_core.embedding import readable
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import setting
@@ -93,8 +94,11 @@ def test_a_label_that_cannot_be_used_is_said_to_be(router: CarrotRouter) -> None
         assert "not among the 2" in unknown.labels.notes[0]
         assert label not in unknown.labels.notes[0]
         assert without.labels.notes == ("",)
-        assert "reads no task labels" in router.decide(["a"], task=label).labels.notes[0]
+        note = router.decide(["a"], task=label).labels.notes[0]
+        assert "reads no task labels" in note
     assert router.task_labels == ()
+    _, *arguments = note.split("`")[1].partition("router save")[2].split(" ")
+    assert "use_task=true" in save.make_context("save", arguments).params["params"]  # a usage error if it cannot run
 
 
 @pytest.mark.slow
