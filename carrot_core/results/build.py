@@ -97,8 +97,8 @@ def make(
         # Pages draw the first ones: CARROT's own by their AIQ on validation, then the others.
         best_first = sorted(comparison.routers, key=lambda name: (not name.startswith("carrot"), -aiq_by_router[name]))
         with progress(f"Fitting the head of {recipe.name}", " steps") as advance:
-            run_router(store, bench, SHIPPED_ROUTER, params=shipped_params(bench), progress=advance)
-        head = fitted_router(store, Trial(bench, SHIPPED_ROUTER, params=shipped_params(bench)))
+            run_router(store, bench, SHIPPED_ROUTER, params=shipped_params(bench.tasks), progress=advance)
+        head = fitted_router(store, Trial(bench, SHIPPED_ROUTER, params=shipped_params(bench.tasks)))
         snapshot = make_snapshot(
             bench,
             store.info(recipe.name),
@@ -168,7 +168,7 @@ def _with_task(
 ) -> list[dict[str, Any]]:
     """Differences in the headline metric of routers given the task label of every prompt, to the same router without
     it and to ``others``; none where the benchmark has no tasks to tell apart."""
-    params = shipped_params(bench)
+    params = shipped_params(bench.tasks)
     if not params:
         return []
     plain = {name: run_router(store, bench, name, seed=seed) for name in dict.fromkeys([*others, *routers])}

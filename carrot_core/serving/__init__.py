@@ -16,15 +16,7 @@ from carrot_core.embedding import Vectors, embed, readable
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router
-from carrot_core.serving.decision import (
-    Decisions,
-    Explanation,
-    Options,
-    Terms,
-    make_explanation,
-    rate_at,
-    terms_of,
-)
+from carrot_core.serving.decision import Decisions, Explanation, Options, Terms, make_explanation, rate_at, terms_of
 from carrot_core.serving.expectation import (
     Expectation,
     Prices,
@@ -109,7 +101,9 @@ class CarrotRouter:
         return self.profile.default_lam if self.point is None else self.point.lam
 
     @classmethod
-    def load(cls, source: str | Path, *, router: str | None = None, store: Store | None = None) -> CarrotRouter:
+    def load(
+        cls, source: str | Path, *, router: str | None = None, store: Store | None = None, use_task: bool = False
+    ) -> CarrotRouter:
         """A router by the name of a benchmark, from a folder, the Hugging Face hub, or an operating point.
 
         Parameters
@@ -120,6 +114,9 @@ class CarrotRouter:
         router : the router to fit on a benchmark in the store; by default the head that ships, else
             "carrot-knn". Of any other source it must be the one that is there.
         store : where benchmarks are; by default that of ``CARROT_HOME``.
+        use_task : whether a router that is fitted on a benchmark with labels of several tasks reads them, as
+            "carrot-linear", "carrot-mlp" and "carrot-blend" can; by default it is then "carrot-linear". What is fitted
+            already, heads that ship too, reads labels or not.
 
         Raises
         ------
@@ -132,7 +129,7 @@ class CarrotRouter:
         """
         from carrot_core.serving.loading import load
 
-        return load(source, router=router, store=store)
+        return load(source, router=router, store=store, use_task=use_task)
 
     def rate(
         self,

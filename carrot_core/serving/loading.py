@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.metadata import version
@@ -29,6 +29,7 @@ from carrot_core.serving.decision import nearest_prompts
 from carrot_core.serving.point import PointFile, is_point_name, read_point
 from carrot_core.serving.profile import RouterProfile, profile_of
 from carrot_core.store import Store
+from carrot_core.store.browse import task_labels
 
 HEADS = "heads"
 SHIPPED_ROUTER = "carrot-mlp"  # small enough to ship, as quick as a few matrix products, needs no torch to answer
@@ -41,9 +42,12 @@ def measured_name(router: str, names: Collection[str]) -> str:
     return LABELLED_HEAD if router == SHIPPED_ROUTER and LABELLED_HEAD in names else router
 
 
-def shipped_params(bench: Benchmark) -> dict[str, bool]:
-    """Parameters of the head that ships for a benchmark: it reads the task label where there are labels to tell."""
-    return {"use_task": True} if len(set(bench.tasks) - {""}) > 1 else {}
+def shipped_params(tasks: Iterable[str]) -> dict[str, bool]:
+    """Parameters of the head that ships for a benchmark: it reads the task label where there are labels to tell.
+
+    ``tasks`` : labels of the prompts, "" where there is none.
+    """
+    return {"use_task": True} if len(set(tasks) - {""}) > 1 else {}
 
 
 def shipped_heads() -> list[str]:
@@ -72,11 +76,7 @@ def shipped_kinds() -> dict[str, PromptKind]:
 def load(
     source: str | Path, *, router: str | None = None, store: Store | None = None, use_task: bool = False
 ) -> CarrotRouter:
-    """See `CarrotRouter.load`.
-
-    ``use_task`` : whether a router that is fitted on a benchmark reads its task labels, as those of `READS_TASK` can
-    where there are any; it is then by default "carrot-linear". What is fitted already reads them or not.
-    """
+    """See `CarrotRouter.load`."""
     carrot = _load_source(source, router, store or Store(), use_task)
     if router not in (None, carrot.router):
         raise CarrotError(
@@ -153,8 +153,9 @@ def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: S
             f"To fit {router} on {name!r} the benchmark must be in the store, where it is not; the head that ships is "
             f"{SHIPPED_ROUTER}."
         )
-    default = _FITTED_WITH_TASK if use_task else _FITTED_HERE
-    return _load_fitted(store.path, store.version(name), name, router or default, use_task)
+    labelled = use_task and router in (None, *READS_TASK) and bool(shipped_params(task_labels(store, name)))
+    default = _FITTED_WITH_TASK if labelled else _FITTED_HERE
+    return _load_fitted(store.path, store.version(name), name, router or default, labelled)
 
 
 def shipped_head(name: str, store: Store | None = None) -> CarrotRouter:
@@ -202,12 +203,15 @@ def _nearest_of(profile: RouterProfile, store: Store) -> Callable[[Vectors], pd.
 
 @lru_cache(maxsize=4)
 def _load_fitted(path: Path, _version: str, name: str, router: str, use_task: bool) -> CarrotRouter:
-    """A router fitted on a benchmark of a store; ``_version`` makes the cache notice changes."""
+    """A router fitted on a benchmark of a store; ``_version`` makes the cache notice changes.
+
+    ``use_task`` is true only where the router can read labels and there are some, so that a fit is in the cache once.
+    """
     from carrot_core.embedding import load_embedded
 
     store = Store(path)
     bench = load_embedded(store, name)
-    params = shipped_params(bench) if use_task and router in READS_TASK else {}
+    params = {"use_task": True} if use_task else {}
     fitted, estimates, setting = fitted_router(store, Trial(bench, router, params=params))
     profile = profile_of(setting, fitted, estimates)
     # Not a hash of the numbers: the same fit differs in the last bits from machine to machine.
@@ -225,6 +229,8 @@ def at_point(point: PointFile, store: Store | None = None, name: str = "the oper
     if kind_of(point.source, [info.name for info in store.benchmarks()]) == "point":
         raise DataError(name, "names another operating point as its router")
     plain = _load_source(point.source, point.router, store)
+    if plain.artefact != point.artefact and point.router in READS_TASK:  # made with the same router, fitted with labels
+        plain = _load_source(point.source, point.router, store, use_task=True)
     for what, expected, actual in (
         ("router", point.router, plain.router),
         ("data", point.data_hash, plain.profile.data_hash),

@@ -152,6 +152,12 @@ def _frame(store: Store, name: str, query: str) -> pd.DataFrame:
         return connection.execute(query).df()
 
 
+def task_labels(store: Store, name: str) -> list[str]:
+    """Task labels of a benchmark's prompts, each once, in order; "" stands for prompts without one."""
+    with store.reading(name) as connection:
+        return [label for (label,) in rows(connection, "select distinct task from prompts order by task")]
+
+
 def split_sizes(store: Store, name: str) -> dict[str, int]:
     """Number of prompts on each side of the split, train first; 0 where a side is absent."""
     with store.reading(name) as connection:

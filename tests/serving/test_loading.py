@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -96,13 +97,30 @@ def test_a_benchmark_in_the_store_is_fitted_and_shows_neighbours(store: Store) -
     assert CarrotRouter.load("made", router="carrot-linear", store=store).router == "carrot-linear"
 
 
-def test_a_router_fitted_here_reads_task_labels_where_that_is_wanted_and_it_can(store: Store) -> None:
-    labelled, plain = (loading.load("made", store=store, use_task=True, router=name) for name in (None, "carrot-knn"))
+def test_a_label_changes_what_is_fitted_only_where_there_are_labels_that_the_router_can_read(
+    nothing: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_load_fitted", lambda _path, _version, *fit: fit)
+    small = made(20)
+    for name, tasks in (("labelled", small.tasks), ("one label", ("", "only") * 10), ("none", ("",) * 20)):
+        fill(nothing, replace(small, name=name, tasks=tasks))
+        for router, use_task in product((None, "carrot-knn", "carrot-linear"), (False, True)):
+            labelled = use_task and name == "labelled" and router != "carrot-knn"
+            expected = router or ("carrot-linear" if labelled else "carrot-knn")
+            assert loading._load_source(name, router, nothing, use_task) == (name, expected, labelled)
+
+
+def test_a_router_fitted_here_reads_task_labels_where_that_is_wanted_and_it_can(store: Store, tmp_path: Path) -> None:
+    labelled, plain = (
+        CarrotRouter.load("made", store=store, use_task=True, router=name) for name in (None, "carrot-knn")
+    )
     assert labelled.router == "carrot-linear"
     assert set(labelled.task_labels) == set(store.load("made").tasks)
     assert plain.task_labels == CarrotRouter.load("made", router="carrot-linear", store=store).task_labels == ()
     one, other = (labelled.decide(TEXTS[:1], task=label).estimates for label in labelled.task_labels[:2])
     assert (one.score != other.score).any()
+    labelled.save_point(tmp_path / "point.json", lam=0.1)
+    assert CarrotRouter.load(tmp_path / "point.json", store=store).task_labels == labelled.task_labels
 
 
 def test_a_saved_router_finds_its_training_prompts_in_the_store(folder: Path, store: Store, nothing: Store) -> None:
