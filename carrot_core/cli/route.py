@@ -93,11 +93,12 @@ def route(
     carrot route "What is 2 + 2?" --bench mmlu-pro-cot --budget 0.2 --explain
     carrot route --file prompts.jsonl --out decisions.parquet --bench mmlu-pro-cot
     carrot route "What is 2 + 2?" --bench mmlu-pro-cot --task mmlu_pro_math
-    carrot route "What is 2 + 2?" --bench mine --task math    fits carrot-linear with the labels of your benchmark
+    carrot route "What is 2 + 2?" --bench mine --task math    on your benchmark with labels: carrot-linear, not KNN
 
     A PROMPT may be JSON of chat messages, of which the last text of the user is read; so may those of --file.
     Nothing is called or sent: it says which model to call. Prompts are not kept. A task label is one of the
-    benchmark's, letter by letter; without one, or with another, the task is inferred from the prompt.
+    benchmark's, letter by letter; without one, or with another, the task is inferred from the prompt. Where a label is
+    given, the answer says which router it is of; --explain and --json always do.
     """
     options = options_of(**point_options) | {"task": task}
     if source is not None and (out is None or prompts):
@@ -111,6 +112,8 @@ def route(
         columns = {"column": column, "task_column": task_column}
         click.echo(_into_file(fitted, source, prompts, out, columns, options, as_json))
         return
+    if task is not None and not (explain or as_json):
+        click.echo(_router_line(fitted), err=True)
     from carrot_core.serving.files import prompts_from_lines
 
     for prompt in prompts or (text for _, text, _ in prompts_from_lines(_lines(), "standard input").rows):
@@ -158,14 +161,24 @@ def _price(text: str) -> tuple[str, tuple[float, float]]:
 def _answer(fitted: CarrotRouter, prompt: str, options: dict[str, Any], explain: bool, as_json: bool) -> str:
     if explain:
         explanation = fitted.explain(prompt, nearest=False, **options)
-        document = explanation.decision.records()[0] | _grounds(explanation)
-        return as_line(document) if as_json else _report(explanation)
+        document = _router_fields(fitted) | explanation.decision.records()[0] | _grounds(explanation)
+        return as_line(document) if as_json else f"{_report(explanation)}\n{_router_line(fitted)}"
     decisions = fitted.decide([prompt], **options)
     if as_json:
-        return as_line(decisions.records()[0])
+        return as_line(_router_fields(fitted) | decisions.records()[0])
     if note := decisions.labels.notes[0]:
         click.echo(note, err=True)
     return visible(decisions.models[0])
+
+
+def _router_fields(fitted: CarrotRouter) -> dict[str, Any]:
+    """The part of a document that says which router it is of, and whether that was fitted with task labels."""
+    return {"router": fitted.router, "use_task": bool(fitted.task_labels)}
+
+
+def _router_line(fitted: CarrotRouter) -> str:
+    """The same as text."""
+    return f"Router: {fitted.router}, fitted {'with' if fitted.task_labels else 'without'} task labels."
 
 
 def _grounds(explanation: Explanation) -> dict[str, Any]:
@@ -233,4 +246,6 @@ def _into_file(
             summary = route_lines(fitted, prompts or _lines(), out, progress=advance, **options)
         else:
             summary = route_file(fitted, source, out, **columns, progress=advance, **options)
-    return as_line(summary.document()) if as_json else summary.text()
+    if as_json:
+        return as_line(_router_fields(fitted) | summary.document())
+    return f"{summary.text()}\n{_router_line(fitted)}"

@@ -48,7 +48,8 @@ def test_a_prompt_gets_a_model(router: CarrotRouter) -> None:
 def test_json_is_one_object_a_prompt(router: CarrotRouter) -> None:
     done = carrot("--bench", HEAD, "--lam", ".3", "--json", typed=f"{PROMPT}\n\nAnother\n")
     records = [json.loads(line) for line in done.stdout.splitlines()]
-    assert records == router.decide([PROMPT], lam=0.3).records() + router.decide(["Another"], lam=0.3).records()
+    decisions = router.decide([PROMPT], lam=0.3).records() + router.decide(["Another"], lam=0.3).records()
+    assert records == [{"router": router.router, "use_task": bool(router.task_labels)} | each for each in decisions]
 
 
 def test_an_explanation_says_why(router: CarrotRouter) -> None:
@@ -140,8 +141,8 @@ def test_names_in_a_routers_files_do_not_steer_the_terminal() -> None:
 
 def test_an_operating_point(router: CarrotRouter, tmp_path: Path) -> None:
     router.save_point(tmp_path / "point.json", lam=0.4, pool=router.models[:4])
-    done = carrot(PROMPT, "--point", tmp_path / "point.json", "--json")
-    assert json.loads(done.stdout) == router.decide([PROMPT], lam=0.4, pool=router.models[:4]).records()[0]
+    document = json.loads(carrot(PROMPT, "--point", tmp_path / "point.json", "--json").stdout)
+    assert document == document | router.decide([PROMPT], lam=0.4, pool=router.models[:4]).records()[0]
 
 
 def test_the_fallback_of_a_point_can_be_switched_off(router: CarrotRouter, tmp_path: Path) -> None:
@@ -189,13 +190,15 @@ class TestTaskLabels:
             done = carrot(PROMPT, "--bench", folder, "--lam", ".1", *flags)
             assert (done.exit_code, done.stdout.strip()) == (0, router.route(PROMPT, task=label, **point))
             known = label in (None, "kind 0", "kind 1")
-            assert (done.stderr == "") == known
-            assert known or "not among the 2" in done.stderr
+            assert ("not among the 2" in done.stderr) == (not known)
+            assert ("Router: carrot-linear, fitted with task labels" in done.stderr) == (label is not None)
             explained = carrot(PROMPT, "--bench", folder, "--explain", *flags).stdout
             assert ("Task label" in explained) == (label is not None)
+            assert "Router: carrot-linear, fitted with task labels" in explained
             assert "\x1b" not in explained + done.stderr
             (record,) = map(json.loads, carrot(PROMPT, "--bench", folder, "--json", *flags).stdout.splitlines())
             assert record["task"] == (label if known else None)
+            assert (record["router"], record["use_task"]) == ("carrot-linear", True)
 
     @pytest.mark.parametrize("column", ["task", "topic"])
     def test_a_file_has_a_column_of_labels(self, folder: Path, tmp_path: Path, column: str) -> None:
@@ -208,6 +211,7 @@ class TestTaskLabels:
         done = carrot("--bench", folder, *flags)
         assert done.exit_code == 0
         assert "labels of 1 prompts" in done.stdout
+        assert "Router: carrot-linear, fitted with task labels" in done.stdout
         decided = pd.read_parquet(tmp_path / "d.parquet")
         assert decided["task"].fillna("").tolist() == ["kind 0", "kind 1", "", ""]
         expected = CarrotRouter.load(folder).route([PROMPT] * 4, task=labels, lam=0.0, pool=MODELS[1:])
