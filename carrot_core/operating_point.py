@@ -20,7 +20,6 @@ from carrot_core.promise import (
     confidence_text,
     cost_bounds,
     lead_bounds,
-    least_solved_usd,
     score_bounds,
     solved_bounds,
 )
@@ -118,19 +117,18 @@ def solve_per_solved(
     ----------
     budget_usd : most mean cost ÷ mean score, US dollars.
     confidence : probability with which new prompts cost no more per solved task.
-    error : (K,) standard errors of the ratio, in place of the curve's own; the least is then not promised anew.
+    error : (K,) standard errors of the ratio, in place of the curve's own (`carrot_core.promise.solved_error`).
     """
     bounds = solved_bounds(frontier, confidence, error)
     least = float(bounds.bound.min())
-    solution = _within(frontier, least if budget_usd is None else budget_usd, bounds)
-    if np.isinf(bounds.mean.min()):
-        return replace(solution, shortfall="no point solves any task")
-    if budget_usd is not None or confidence == EVEN or error is not None or not isinstance(frontier, Frontier):
-        return solution
-    assert solution.promise is not None
-    promise = replace(solution.promise, bound=max(solution.promise.bound, least_solved_usd(frontier, confidence)))
-    few = "no cost per solved task can be promised from so few prompts" if np.isinf(promise.bound) else ""
-    return replace(solution, shortfall=few, promise=promise)
+    if np.isfinite(least):
+        return _within(frontier, least if budget_usd is None else budget_usd, bounds)
+    least_mean = float(bounds.mean.min())
+    nearest = _within(frontier, least_mean, replace(bounds, bound=bounds.mean))
+    assert nearest.promise is not None
+    few = "no cost per solved task can be promised from so few prompts"
+    shortfall = "no point solves any task" if np.isinf(least_mean) else few
+    return replace(nearest, shortfall=shortfall, promise=replace(nearest.promise, bound=least))
 
 
 def _within(frontier: ReadableCurve, budget_usd: float, bounds: Bounds) -> Solution:

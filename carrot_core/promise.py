@@ -136,7 +136,7 @@ def cost_bounds(curve: ReadableCurve, confidence: float, error: FloatArray | Non
 
 
 def solved_bounds(curve: ReadableCurve, confidence: float, error: FloatArray | None = None) -> Bounds:
-    """The most US dollars per solved task that each point promises; ``error`` (K,) stands in for the curve's own.
+    """The most US dollars per solved task that each point promises; ``error`` (K,) stands in for `solved_error`.
 
     Raises
     ------
@@ -145,8 +145,23 @@ def solved_bounds(curve: ReadableCurve, confidence: float, error: FloatArray | N
     """
     n, ratio = curve.n_prompts, cost_per_solved(curve.cost_usd, curve.score)
     if error is None and isinstance(curve, Frontier) and confidence > EVEN:
-        error = curve.cost_per_solved_error_usd
+        error = solved_error(curve, confidence)
     return Bounds("cost_per_solved", confidence, ratio, -least_of(-ratio, error, n, confidence), n)
+
+
+def solved_error(curve: Frontier, confidence: float) -> FloatArray:
+    """(K,) standard errors of the cost per solved task and, at every point as much, of the luck of a choice by it.
+
+    That is as much as makes the least that any point promises `least_solved_usd`; infinite where that is.
+    """
+    error = curve.cost_per_solved_error_usd
+    if confidence == EVEN:
+        return error
+    least = least_solved_usd(curve, confidence)
+    if np.isinf(least):
+        return np.full(len(error), np.inf)
+    own = float(solved_bounds(curve, confidence, error).bound.min())
+    return error + max(least - own, 0.0) / _margin(curve.n_prompts, confidence)
 
 
 def least_solved_usd(curve: Frontier, confidence: float) -> float:
@@ -171,7 +186,8 @@ def least_solved_usd(curve: Frontier, confidence: float) -> float:
         rates = np.empty(n)
         for one in (half, ~half):
             others = curve.rows(~one)
-            rates[one] = others.exchange_rate_per_usd[solved_bounds(others, confidence).bound.argmin()]
+            bound = solved_bounds(others, confidence, others.cost_per_solved_error_usd).bound
+            rates[one] = others.exchange_rate_per_usd[bound.argmin()]
         at = np.arange(n), curve.choices(rates)
         cost, score = curve.paid_usd[at] + curve.call_usd, curve.outcomes.score[at]
         solved = float(np.mean(weights * score))

@@ -23,9 +23,10 @@ from carrot_core.evaluation.missing import without_gaps
 from carrot_core.evaluation.solve import Goal, solve_on
 from carrot_core.frontier import Frontier, sweep
 from carrot_core.metrics import cost_per_solved
-from carrot_core.operating_point import match_model, solve_budget, solve_target
+from carrot_core.number_formats import solved_cost
+from carrot_core.operating_point import match_model, solve_budget, solve_per_solved, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
-from carrot_core.promise import CONFIDENCE, EVEN, cost_bounds, lead_bounds, least_of, score_bounds
+from carrot_core.promise import CONFIDENCE, EVEN, cost_bounds, lead_bounds, least_of, score_bounds, solved_bounds
 from carrot_core.results.recipes import RECIPES, Recipe, load
 from carrot_core.routers import make_router
 from carrot_core.store import Store
@@ -201,6 +202,23 @@ def test_new_prompts_keep_what_is_promised_per_solved_task() -> None:
     assert least.broken <= 0.14
     assert 0.3 < even.broken < 0.7
     assert promise.saving > even.saving
+
+
+def test_a_point_promises_one_cost_per_solved_task_whether_the_least_or_a_budget_is_asked_for(curve: Frontier) -> None:
+    least = solve_per_solved(curve, confidence=CONFIDENCE)
+    assert least.promise is not None
+    bound = least.promise.bound
+    assert solve_per_solved(curve, bound, CONFIDENCE) == least
+    below = solve_per_solved(curve, 0.98 * bound, CONFIDENCE)
+    assert not below.reached
+    assert solved_cost(bound) == f"{below.shortfall.rpartition(' ')[2]} per 1k solved tasks"
+    assert replace(below, shortfall="") == least
+    above = solve_per_solved(curve, 1.05 * bound, CONFIDENCE)
+    assert above.promise is not None
+    own = solved_bounds(curve, CONFIDENCE, curve.cost_per_solved_error_usd).bound
+    luck = bound - own.min()
+    assert luck > 0
+    assert above.promise.bound == pytest.approx(own[curve.at(above.exchange_rate_per_usd)] + luck)
 
 
 def test_the_least_per_solved_task_is_promised_without_the_luck_of_the_choice() -> None:

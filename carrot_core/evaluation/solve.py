@@ -28,7 +28,7 @@ from carrot_core.operating_point import (
     solve_target,
 )
 from carrot_core.outcomes import Estimates, positions
-from carrot_core.promise import CONFIDENCE, check_confidence, check_target
+from carrot_core.promise import CONFIDENCE, check_confidence, check_target, solved_error
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ def error_of(validation: Frontier, goal: Goal) -> FloatArray | None:
     if goal.match is not None:
         return validation.lead_over(goal.match)[1]
     if goal.per_solved_usd is not None or goal.least_per_solved:
-        return validation.cost_per_solved_error_usd
+        return solved_error(validation, goal.confidence)
     return validation.score_error if goal.budget_usd is None else validation.cost_error_usd
 
 
