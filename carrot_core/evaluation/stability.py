@@ -162,7 +162,7 @@ def stability(setting: Setting, estimates: Mapping[str, Estimates], goal: Goal, 
     validation, report = (setting.frontier(estimates, split) for split in ("validation", setting.report_on))
     solution, unit = solve_on(validation, goal), setting.cost_unit_usd
     rate, aim = solution.exchange_rate_per_usd, goal
-    if goal.least_per_solved and solution.promise is not None:
+    if goal.least_per_solved and solution.promise is not None and solution.reached:
         aim = Goal(per_solved_usd=solution.promise.bound)
     again = solve_again(validation, goal, bootstrap_counts(validation.n_prompts, replicates))
     samples = _samples(report, aim, again, unit, replicates)
@@ -217,6 +217,8 @@ def _meets_goal(
         return cost_usd <= goal.budget_usd + 1e-15
     if goal.per_solved_usd is not None:
         return np.asarray(cost_per_solved(cost_usd, score) <= goal.per_solved_usd + 1e-15)
+    if goal.least_per_solved:  # a least that is promised is a budget here: none is, so there is nothing to keep
+        return np.zeros(len(cost_usd), dtype=bool)
     if goal.cap_usd is not None:
         crossing = crossings_of_cap(report, goal.cap_usd)[:, None]
         last = np.max(np.where(counts > 0, crossing, 0.0), axis=0)

@@ -57,6 +57,8 @@ def verdict(stability: Stability) -> str:
             f"{_scores(stability.score_in_all)} and {_costs(stability.cost_usd_in_all)} "
             "(95 % intervals)."
         )
+    if stability.goal.least_per_solved and not stability.reached:
+        return "No cost per solved task can be promised from these prompts, so there is none to keep."
     share = stability.success_share
     if share >= _SURE:
         how = "This point is sure to keep what was asked for"

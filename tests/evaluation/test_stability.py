@@ -176,6 +176,20 @@ def test_whether_a_goal_is_kept_is_counted_on_the_drawn_test_prompts(
             assert row["score_drawn"] == pytest.approx(anew.score[at])
 
 
+@pytest.mark.parametrize("n_solved", [0, 1])
+def test_halves_that_solve_nothing_promise_no_cost_per_solved_task_so_none_is_kept(n_solved: int) -> None:
+    bench = made(200)
+    score = np.zeros(bench.outcomes.shape)
+    score[np.flatnonzero(bench.split == "validation")[:n_solved]] = 1.0
+    hopeless = setting(replace(bench, outcomes=replace(bench.outcomes, score=score)))
+    few = replace(hopeless, validation=hopeless.validation.rows(np.arange(2)))
+    sure = stability(few, few.baselines["zero"], Goal(least_per_solved=True), 20)
+    assert sure.reached == sure.success_share == 0.0
+    assert "promised" in verdict(sure)
+    assert "probably" not in verdict(sure)
+    json.dumps(sure.document(), allow_nan=False)
+
+
 @pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
 def test_a_lam_that_is_set_stays_and_only_what_it_does_varies(
     protocol: Setting, estimates: dict[str, Estimates], lam: float
