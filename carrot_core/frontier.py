@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
-from carrot_core.outcomes import LATENCY_LEVEL, Estimates, FloatTable, Outcomes, positions
+from carrot_core.outcomes import LATENCY_LEVEL, Estimates, FloatTable, Outcomes, pick, positions
 from carrot_core.switches import FloatArray as FloatArray
 from carrot_core.switches import Sweep, sweep_tables, upper_hull
 
@@ -76,12 +76,11 @@ class Frontier:
     sweep : every switch, sorted by rate.
     weights : (n,) of the prompts in every mean and share, mean 1; None where each counts the same.
     call_usd : US dollars that every query costs beside its answer.
-    means : (K,) scores and (K,) costs of the curve where they are known already, as those of many samples are from
-        one pass over the switches; None to have them summed up.
-    call_s : (n, M) seconds that the call of each model took, NaN where not recorded; None where a model of the pool has
-        none recorded.
+    means : (K,) scores and (K,) costs where one pass over the switches of many samples has them; None to sum them up.
+    call_s : (n, M) seconds that each model's call took, NaN where not recorded; None where a model has none recorded.
     donors : (n,) row of the prompt whose estimates and outcomes stand for each, itself where they are its own; None
         where all are (`carrot_core.evaluation.missing`). What shares a donor is drawn together.
+    keys : (n,) of each prompt's text, or of its donor's: equal where the texts are. None where only ids are known.
     """
 
     estimates: Estimates
@@ -93,6 +92,7 @@ class Frontier:
     means: tuple[FloatArray, FloatArray] | None = None
     call_s: FloatTable | None = None
     donors: npt.NDArray[np.intp] | None = None
+    keys: tuple[str, ...] | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -223,17 +223,17 @@ class Frontier:
 
     def rows(self, rows: npt.NDArray[np.bool_]) -> Frontier:
         """The curve on some of the prompts, an (n,) mask, without a new sweep; ``n_dropped`` stays that of all."""
-        weights = None if self.weights is None else self.weights[rows] / self.weights[rows].mean()
         sharing = () if self.donors is None else np.unique(self.donors[rows], return_index=True, return_inverse=True)
         return replace(
             self,
             estimates=self.estimates.rows(rows),
             outcomes=self.outcomes.rows(rows),
             sweep=self.sweep.rows(rows),
-            weights=weights,
+            weights=None if self.weights is None else self.weights[rows] / self.weights[rows].mean(),
             means=None,
             call_s=None if self.call_s is None else self.call_s[rows],
             donors=sharing[1][sharing[2]] if sharing else None,
+            keys=None if self.keys is None else pick(self.keys, rows),
         )
 
     def at(self, exchange_rate_per_usd: float) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from carrot_core.benchmarks.split import draw
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
 from carrot_core.metrics import cost_per_solved
@@ -169,15 +170,15 @@ def least_solved_usd(curve: Frontier, confidence: float) -> float:
 
     The point is chosen by the very figure it promises, so luck chooses too, and its own bound is too low. Each half
     of the prompts is judged at the point that the other half chooses, which no luck of its own helps. Its margin is on
-    the logarithm, since few dear calls skew the ratio upwards. Of two ways to halve, the larger bound counts.
+    the logarithm, since few dear calls skew the ratio upwards. Of two ways to halve, the larger bound counts. Halves
+    are by the hash of the text, which prompts of one text share, whatever the order of the prompts.
 
     Returns
     -------
     The bound, infinite where a half has no prompt or nothing is solved.
     """
-    n = curve.n_prompts
-    # Prompts that share a donor are one prompt.
-    place = np.arange(n) if curve.donors is None else np.unique(curve.donors, return_inverse=True)[1]
+    n, keys = curve.n_prompts, curve.outcomes.prompt_ids if curve.keys is None else curve.keys
+    place = np.unique([draw(0, key) for key in keys], return_inverse=True)[1]
     weights = np.ones(n) if curve.weights is None else curve.weights
     bounds = []
     for half in (place % 2 == 0, place // 2 % 2 == 0):

@@ -26,7 +26,16 @@ from carrot_core.metrics import cost_per_solved
 from carrot_core.number_formats import solved_cost
 from carrot_core.operating_point import match_model, solve_budget, solve_per_solved, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
-from carrot_core.promise import CONFIDENCE, EVEN, cost_bounds, lead_bounds, least_of, score_bounds, solved_bounds
+from carrot_core.promise import (
+    CONFIDENCE,
+    EVEN,
+    cost_bounds,
+    lead_bounds,
+    least_of,
+    least_solved_usd,
+    score_bounds,
+    solved_bounds,
+)
 from carrot_core.results.recipes import RECIPES, Recipe, load
 from carrot_core.routers import make_router
 from carrot_core.store import Store
@@ -228,6 +237,14 @@ def test_the_least_per_solved_task_is_promised_without_the_luck_of_the_choice() 
     outcomes = Outcomes(ids, models, (rng.random(shape) < 0.5).astype(float), rng.lognormal(-5, 1, shape))
     estimates = Estimates(ids, models, rng.random(shape), rng.lognormal(-5, 0.5, shape))
     assert splits(estimates, outcomes, "least per solved", CONFIDENCE, count=100, share=0.15).broken <= 0.14
+
+
+def test_the_least_per_solved_task_depends_on_no_order_and_halves_keep_one_text_together(curve: Frontier) -> None:
+    bound, order = least_solved_usd(curve, CONFIDENCE), np.random.default_rng(7).permutation(curve.n_prompts)
+    again = sweep(curve.estimates.rows(order), curve.outcomes.rows(order))
+    assert least_solved_usd(again, CONFIDENCE) == pytest.approx(bound, rel=1e-12)
+    one_text = replace(curve, keys=("a text",) * curve.n_prompts)
+    assert least_solved_usd(one_text, CONFIDENCE) == np.inf
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.benchmarks.model_facts import oracle_of_other_samples
-from carrot_core.benchmarks.split import OTHER_SPLIT, folds, folds_of, split
+from carrot_core.benchmarks.split import OTHER_SPLIT, duplicate_keys, folds, folds_of, split
 from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.missing import readable, standing_for_all, without_copies, without_costless, without_gaps
@@ -116,8 +116,7 @@ class Setting:
 
         Routers still learn from all prompts: a filter shows a slice of a router, not another router.
         """
-        names = ("train", "inner_train", "validation", "test", "everything")
-        parts = {name: getattr(self, name) for name in names}
+        parts = {name: getattr(self, name) for name in ("train", "inner_train", "validation", "test", "everything")}
         if pool is not None:
             pools = {id(part): part.pool(pool) for part in parts.values()}  # several of them may be one
             parts = {name: pools[id(part)] for name, part in parts.items()}
@@ -286,10 +285,12 @@ class Setting:
         table, outcomes, complete = table.pool(pool).rows(mask), part.measured, part.pool(pool).outcomes.complete
         if not complete.all() and table.prompt_ids == pick(part.prompt_ids, complete):
             table, outcomes, donors = standing_for_all(part, table)
-        curve = replace(sweep(table, outcomes, self.models), donors=donors)
+        curve = sweep(table, outcomes, self.models)
+        rows = positions(curve.outcomes.prompt_ids, part.prompt_ids, "prompt") if donors is None else donors
+        keys = duplicate_keys(part.prompt_ids, text_keys(part.texts, part.text_hashes))
+        curve = replace(curve, donors=donors, keys=pick(keys, rows))
         if part.latency_s is None or np.isnan(part.latency_s).all(axis=0).any():
             return curve
-        rows = positions(curve.outcomes.prompt_ids, part.prompt_ids, "prompt") if donors is None else donors
         return replace(curve, call_s=part.latency_s[np.ix_(rows, positions(self.models, part.models))])
 
     def n_incomplete(self, split: str) -> int:
@@ -317,8 +318,7 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int
     target = without_gaps(target)
     n_folds = folds_of(bench, fit_on, n_folds)
     if n_folds:
-        texts = text_keys(target.texts, target.text_hashes)
-        fold = folds(target.prompt_ids, texts, target.tasks, n_folds).tolist()
+        fold = folds(target.prompt_ids, text_keys(target.texts, target.text_hashes), target.tasks, n_folds).tolist()
         place = dict(zip(target.prompt_ids, fold, strict=True))
         return Setting(target, target, target, target, target, "all", n_unreadable, 0, max(fold) + 1, place, costless)
     if fit_on is None:

@@ -53,6 +53,15 @@ def test_every_prompt_is_judged_once_and_chosen_on_once_by_a_router_that_never_s
     assert whole.train is whole.everything  # what serves learns from all
 
 
+def test_a_curve_knows_which_prompts_have_one_text(whole: Setting) -> None:
+    curve = whole.frontier(whole.baselines["zero"], "validation")
+    text_of = dict(zip(whole.validation.prompt_ids, whole.validation.texts, strict=True))
+    for part in (curve, curve.rows(np.arange(curve.n_prompts) % 10 != 5)):
+        assert part.keys is not None
+        texts = [text_of[prompt_id] for prompt_id in part.outcomes.prompt_ids]
+        assert len(set(zip(part.keys, texts, strict=True))) == len(set(part.keys)) == len(set(texts)) < len(texts)
+
+
 def slow_choice(score: np.ndarray, cost: np.ndarray, rate: float) -> int:
     value = score if rate == 0 else score - rate * cost
     best = np.flatnonzero(np.isclose(value, value.max(), rtol=0, atol=1e-12))

@@ -170,6 +170,8 @@ def standing_in(n: int = 400, every: int = 10) -> tuple[Setting, Frontier]:
 def test_prompts_with_the_outcomes_of_another_are_drawn_with_it_wherever_there_is_an_interval() -> None:
     protocol, curve = standing_in()
     assert curve.donors is not None
+    assert curve.keys is not None
+    assert curve.keys == tuple(curve.keys[donor] for donor in curve.donors)
     rows, drawn = np.arange(400), bootstrap_counts(400, 300)[curve.rows(np.ones(400, dtype=bool)).donors]
     gain = (curve.outcomes.score[rows, curve.choices(0.0)] - curve.outcomes.score[:, 0])[:, None]
     low, high = np.quantile(weighted_means(gain, drawn), [0.025, 0.975])
