@@ -147,7 +147,7 @@ def reference(models: Sequence[str], best_single: str, facts: Mapping[str, Model
     links.open_at_models("reference", models, "")
     choice = st.selectbox(
         "Reference model", ["", *links.by_provider(models, facts)], format_func=name, key="reference",
-        help=tip("reference", "best-single-model"),
+        persist_state="session", help=tip("reference", "best-single-model"),
     )  # fmt: skip
     links.keep_models("reference", models, choice, "", name(""))
     return choice or best_single
@@ -193,7 +193,7 @@ def pool(
     links.open_at_models("pool", models, [])
     choice = st.multiselect(
         f"Pool ({len(models)} models)", links.by_provider(models, facts), format_func=links.model_words(facts),
-        key="pool", placeholder="All models", help=tip("pool"),
+        key="pool", persist_state="session", placeholder="All models", help=tip("pool"),
     )  # fmt: skip
     links.keep_models("pool", models, choice, [], "all models")
     all_facts = [facts.get(model, NOTHING) for model in models]

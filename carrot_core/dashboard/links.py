@@ -115,11 +115,22 @@ def open_at_models(key: str, models: Sequence[str], default: Choice) -> None:
     """Set a widget to the models that the address names (`keep_models`), in a new session or after the back button.
 
     Call just before drawing. Streamlit's own binding would have the address name the provider too, as the widget does.
+    With ``persist_state="session"`` the choice goes along to other pages, as that of a bound widget does. A choice that
+    is the default stays the default when that moves.
     """
-    if key not in st.session_state or went_back():
+    state, context = st.session_state, get_script_run_ctx()
+    page = context.page_script_hash if context else None
+    last_page, last_default = state.get(f"{key}:drawn", (None, default))
+    state[f"{key}:drawn"] = page, default
+    if key not in state or went_back():
         by_name = {visible(model): model for model in models}
         named = [by_name[name] for name in dict.fromkeys(st.query_params.get_all(key)) if name in by_name]
-        st.session_state[key] = (named if isinstance(default, list) else named[-1]) if named else default
+    elif page != last_page or default != last_default == state[key]:  # a widget opens a page at its default by itself
+        own = state[key] if isinstance(state[key], list) else [state[key]]
+        named = [model for model in own if model in models and own != [last_default]]
+    else:
+        return
+    state[key] = (named if isinstance(default, list) else named[-1]) if named else default
 
 
 def keep_models(key: str, models: Sequence[str], choice: Choice, default: Choice, otherwise: str) -> None:

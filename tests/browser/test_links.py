@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import at_rest, check_texts_and_widths
+from tests.browser.conftest import at_rest, check_texts_and_widths, click
 
 HOSTILE = "<img src=x onerror=window.__xss=1> ![x](//host/x.png)"
 
@@ -52,3 +52,14 @@ def test_a_tip_leads_to_its_term(open_plain: Callable[..., Page]) -> None:
         card.get_by_role("link").click()
     expect(opened.value.get_by_role("heading", level=1)).to_have_text("Method")
     expect(opened.value.get_by_role("heading", level=2, name="Benchmark")).to_be_visible()
+
+
+def test_a_pool_goes_along_to_another_page(open_plain: Callable[..., Page]) -> None:
+    pool = ["acme/large", "zeta/mid"]
+    page = open_plain(f"/frontier?{urlencode({'bench': 'made', 'pool': pool, 'reference': pool[1]}, doseq=True)}")
+    for name in ("Compare", "What-if", "Frontier"):
+        click(page.get_by_test_id("stTopNav").get_by_role("link", name=name, exact=True))
+        expect(page.get_by_role("heading", level=1)).to_have_text(name)
+        at_rest(page)
+        assert parse_qs(urlsplit(page.url).query)["pool"] == pool
+    assert parse_qs(urlsplit(page.url).query)["reference"] == pool[1:]

@@ -197,3 +197,42 @@ def test_a_provider_finds_its_models_and_the_address_names_the_models_alone() ->
     of_pool.set_value([]).run()
     assert "pool" not in app.query_params
     assert not notices(app)
+
+
+def test_models_go_with_the_reader_to_every_page_that_has_them() -> None:
+    pool = ["acme/large", "zeta/mid"]
+    app = open_app("frontier", pool=pool, reference="zeta/mid")
+    for page in ("compare", "live", "data", "points", "whatif", "frontier"):
+        app.query_params.clear()  # the navigation leaves them out
+        app.switch_page(f"pages/{page}.py").run()
+        assert not app.exception
+        if page == "live":
+            app.selectbox(key="fallback").set_value("zeta/mid").run()
+        also = {"live": "fallback", "points": "fallback", "frontier": "reference"}
+        wanted = {"pool": pool, **({also[page]: "zeta/mid"} if page in also else {})}
+        assert {name: app.query_params.get(name) for name in wanted} == wanted
+        assert app.multiselect(key="pool").value == pool
+
+
+def picker_whose_default_moves() -> None:
+    import streamlit as st
+
+    from carrot_core.dashboard import links
+
+    models, default = ["a", "b", "c"], st.session_state.get("default", "a")
+    links.begin()
+    links.open_at_models("candidate", models, default)
+    choice = st.selectbox("Model", models, key="candidate", persist_state="session")
+    links.keep_models("candidate", models, choice, default, "")
+    links.end()
+
+
+def test_a_choice_nobody_made_moves_with_the_default_and_stays_out_of_the_address() -> None:
+    app = AppTest.from_function(picker_whose_default_moves).run()
+    app.session_state["default"] = "b"
+    app.run()
+    assert (app.selectbox(key="candidate").value, app.query_params) == ("b", {})
+    app.selectbox(key="candidate").set_value("c").run()
+    app.session_state["default"] = "a"
+    app.run()
+    assert (app.selectbox(key="candidate").value, app.query_params) == ("c", {"candidate": "c"})

@@ -265,7 +265,7 @@ def model(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> str:
     controls.reset_if_stale("model_of", POOLED)
     links.open_at_models("model_of", models, POOLED)
     options = [POOLED, *links.by_provider(models, facts)]
-    choice = str(st.selectbox("Model", options, format_func=words, key="model_of"))
+    choice = str(st.selectbox("Model", options, format_func=words, key="model_of", persist_state="session"))
     links.keep_models("model_of", models, choice, POOLED, words(POOLED))
     return choice
 

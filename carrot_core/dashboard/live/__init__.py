@@ -159,7 +159,7 @@ def _fallback(router: CarrotRouter, pool: tuple[str, ...], facts: Mapping[str, M
     words = links.model_words(facts)
     fallback = for_model.selectbox(
         "Fallback model", links.by_provider(pool, facts), None, format_func=words, key="fallback",
-        placeholder="None: CARROT always chooses", help=tip("fallback"),
+        persist_state="session", placeholder="None: CARROT always chooses", help=tip("fallback"),
     )  # fmt: skip
     above = for_limit.number_input(
         "Fall back from this percentile on", 50.0, 100.0, UNLIKE_FROM, 0.1, format="%.1f", key="unlike",

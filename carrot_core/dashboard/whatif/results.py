@@ -199,7 +199,7 @@ def worth(what_if: WhatIf, rate: float, facts: Mapping[str, ModelFacts]) -> None
     default = _default_model(thresholds)
     controls.reset_if_stale("candidate", options[default])
     links.open_at_models("candidate", options, options[default])
-    model = str(st.selectbox("Model", options, format_func=words, key="candidate"))
+    model = str(st.selectbox("Model", options, format_func=words, key="candidate", persist_state="session"))
     links.keep_models("candidate", options, model, options[default], "")
     threshold = thresholds[model]
     st.write(shell.plain(describe_threshold(threshold)))
