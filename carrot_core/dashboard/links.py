@@ -92,11 +92,16 @@ def among(options: Collection[str]) -> Predicate:
 
 
 def model_words(facts: Mapping[str, ModelFacts]) -> Callable[[str], str]:
-    """How a widget shows a model: with its provider where the name does not tell it, so that typing either finds it."""
+    """How a widget shows a model: with its provider where the name does not tell it, so that typing either finds it.
+
+    Different models are shown differently: only the last ``·`` of what is shown may stand before a provider.
+    """
 
     def words(model: str) -> str:
-        name, provider = visible(model), visible(facts.get(model, NOTHING).provider)
-        return name if provider.casefold() in name.casefold() else f"{name} · {provider}"
+        name, provider = visible(model), visible(facts.get(model, NOTHING).provider).replace("·", "-")
+        if provider.casefold() in name.casefold() and "·" not in name:
+            return name
+        return f"{name} · {provider or 'provider not known'}"
 
     return words
 
@@ -104,9 +109,10 @@ def model_words(facts: Mapping[str, ModelFacts]) -> Callable[[str], str]:
 def by_provider(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> list[str]:
     """Models in an order in which those of a provider, and in them the arms of a model, stand together."""
 
-    def beside(model: str) -> tuple[str, str, str]:
+    def beside(model: str) -> tuple[str, ...]:
         known = facts.get(model, NOTHING)
-        return known.provider, known.base_model or model, model
+        base = known.base_model or model
+        return known.provider.casefold(), base.casefold(), base, model
 
     return sorted(models, key=beside) if facts else list(models)
 

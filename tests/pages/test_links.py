@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from carrot_core.benchmarks.model_facts import ModelFacts
+from carrot_core.dashboard import links
 from carrot_core.dashboard.shell import PAGES, plain
 from tests import wording
 from tests.pages.reading import lam_in_address
@@ -212,6 +214,21 @@ def test_models_go_with_the_reader_to_every_page_that_has_them() -> None:
         wanted = {"pool": pool, **({also[page]: "zeta/mid"} if page in also else {})}
         assert {name: app.query_params.get(name) for name in wanted} == wanted
         assert app.multiselect(key="pool").value == pool
+
+
+def test_different_models_have_different_words() -> None:
+    names = ["gpt", "gpt · openai", "gpt · openai · x", "openai · gpt"]
+    facts = {"gpt": ModelFacts("openai"), "gpt · openai": ModelFacts("x"), "openai · gpt": ModelFacts("openai")}
+    words = [links.model_words(facts)(name) for name in [*names, "a", "a · b"]]
+    assert words[0] == "gpt · openai"
+    assert len(set(words)) == len(words)
+    more = {"a": ModelFacts("b · c"), "a · b": ModelFacts("c")}
+    assert links.model_words(more)("a") != links.model_words(more)("a · b")
+
+
+def test_providers_stand_in_the_order_of_the_alphabet_however_they_are_spelled() -> None:
+    facts = {"1": ModelFacts("Qwen"), "2": ModelFacts("google"), "3": ModelFacts("ai21"), "4": ModelFacts("Google")}
+    assert links.by_provider(list(facts), facts) == ["3", "2", "4", "1"]
 
 
 def picker_whose_default_moves() -> None:
