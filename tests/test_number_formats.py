@@ -15,6 +15,7 @@ from pandas.io.formats.style import Styler
 
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard.exhibits import priced
+from carrot_core.dashboard.links import plain
 from carrot_core.figures.theme import sides
 from carrot_core.number_formats import (
     PER_1K,
@@ -43,6 +44,7 @@ FORMATS = {
     "lam": lam_text,
     "pays": pays,
     "seconds": seconds,
+    "unbroken": plain,
     "cost": lambda usd, basis: CostBasis(**basis).text(usd),
 }
 

@@ -196,7 +196,7 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-=.!|~$:&])")
 # What Streamlit turns into a link even where it is escaped, and the character without width that keeps it from that.
 _LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=\w@)(?=[\w-]+\.)", re.IGNORECASE)
 _JOINER = "\u2060"
-_UNIT = re.compile(r"(?<=\d) (?=%|(?:s|points?)\b)")  # after a number, on whose line it stays
+_UNIT = re.compile(r"(?<=\d) (?=%|(?:m?s|[kMG]B|points?)\b)")  # after a number, on whose line it stays
 
 
 def plain(text: str) -> str:

@@ -24,6 +24,7 @@ FUNCTIONS = {
     "lam": "lamText",
     "pays": "pays",
     "seconds": "seconds",
+    "unbroken": "unbroken",
     "cost": "costText",
 }
 

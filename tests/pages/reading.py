@@ -11,7 +11,11 @@ MESSAGES = ("info", "success", "warning", "error", "caption")
 
 def page_text(app: AppTest, *kinds: str) -> str:
     """All texts of these kinds of element, by default of all messages, a line each and without Markdown's escapes."""
-    text = "\n".join(element.value for kind in kinds or MESSAGES for element in app.get(kind))
+    return unescaped("\n".join(element.value for kind in kinds or MESSAGES for element in app.get(kind)))
+
+
+def unescaped(text: str) -> str:
+    """Markdown as it is read: without escapes, and with every space an ordinary one."""
     return text.replace("\\", "").replace("\u00a0", " ")
 
 

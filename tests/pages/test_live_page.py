@@ -28,6 +28,7 @@ from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible
 from tests import wording
 from tests.made import MODELS, fill, made, write_files
+from tests.pages.reading import unescaped
 from tests.typed_prompts import served
 
 pytestmark = pytest.mark.slow
@@ -71,7 +72,7 @@ def page_text(app: AppTest) -> str:
     elements = [element.value for element in (*app.caption, *app.info, *app.warning, *app.error)]
     parts = [part.proto for part in app.get("bidi_component") if part.proto.component_name == "carrot-core.decision"]
     text = "\n".join([*elements, *(line for part in parts for line in json.loads(part.json)["about"])])
-    return text.replace("\\", "").replace("\u00a0", " ")
+    return unescaped(text)
 
 
 def at(data: dict[str, Any], lam: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
 from tests import wording
 from tests.benchmarks.formats.truth import FILES
+from tests.pages.reading import unescaped
 from tests.points.test_difference import point
 
 pytestmark = pytest.mark.slow
@@ -80,7 +81,7 @@ def message_text(app: AppTest) -> str:
 
 
 def page_text(app: AppTest) -> str:
-    return message_text(app).replace("\\", "").replace("\u00a0", " ")
+    return unescaped(message_text(app))
 
 
 def test_logs_as_promised_agree(head: PointFile) -> None:

@@ -27,7 +27,7 @@ from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
 from tests import wording
 from tests.made import MODELS
-from tests.pages.reading import lam_in_address, table
+from tests.pages.reading import lam_in_address, table, unescaped
 from tests.points.test_difference import point
 
 pytestmark = pytest.mark.slow
@@ -66,7 +66,7 @@ def box(app: AppTest, label: str, at: int = 0) -> Any:
 
 def page_text(app: AppTest) -> str:
     elements = [*app.success, *app.info, *app.warning, *app.error, *app.caption, *app.markdown]
-    return "\n".join(element.value for element in elements).replace("\\", "").replace("\u00a0", " ")
+    return unescaped("\n".join(element.value for element in elements))
 
 
 def records() -> tuple[ShelfPoint, ...]:

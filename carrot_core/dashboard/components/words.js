@@ -11,7 +11,7 @@ function fixed(value, decimals) {
 }
 
 // Keeps a number and its unit on one line; the page does the same to its Markdown.
-export const unbroken = (text) => text.replace(/(\d) (?=%|(?:s|points?)\b)/g, "$1\u00a0");
+export const unbroken = (text) => text.replace(/(\d) (?=%|(?:m?s|[kMG]B|points?)\b)/g, "$1\u00a0");
 
 // Dollars to three significant digits, never in scientific notation.
 export function money(usd) {
