@@ -79,6 +79,7 @@ def prompt_rows(app: AppTest) -> pd.DataFrame:
 def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is() -> None:
     info, text = Store().info("gaps"), page_text(page()).replace("\\", "")
     cells = info.n_prompts * info.n_models
+    assert 0 < info.n_missing < cells
     assert f"**{info.n_prompts}** prompts · **4** models" in text
     assert ":gray[Source:] made.parquet" in text
     assert ":gray[About:] by hand" in text

@@ -124,7 +124,11 @@ def test_what_cannot_be_used_is_named_once_in_one_notice_and_no_longer_than_a_li
         assert "Shown: " in line
         assert len(line) < 600
         assert not re.search(r"(?<!\\)[<\[$]", line)  # no markup of the value's own
-    assert page != "frontier" or 0 <= lam_in_address(app) <= 1
+    assert [name for name, value in query.items() if value and app.query_params.get(name) == value] == []
+    if page == "frontier":
+        assert 0 <= lam_in_address(app) <= 1
+        defaults = {"bench": "made", "along": "carrot-knn", "reference": "", "pool": [], "tasks": []}
+        assert {name: app.session_state[name] for name in defaults} == defaults
     if all(value == TABLE[page][name][0] for name, value in query.items()):  # once a page
         app.run()
         assert not app.exception
