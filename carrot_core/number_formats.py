@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import partial
@@ -56,6 +56,12 @@ def money_tick(usd: float) -> str:
     """Dollars at a tick of an axis, where trailing zeros only take room."""
     text = money(usd)
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def same_decimals(usd: Iterable[float]) -> str:
+    """Form of dollars below each other: all with as many decimals as `money` needs for one of them, at least two."""
+    most = max([2, *(len(money_tick(amount).partition(".")[2]) for amount in usd if math.isfinite(amount))])
+    return f"${{:,.{most}f}}"
 
 
 def seconds(duration_s: float | None) -> str:

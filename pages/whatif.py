@@ -4,6 +4,7 @@ import streamlit as st
 
 from carrot_core.dashboard import controls, shell, views, whatif
 from carrot_core.dashboard.components.frontier_chart import live_frontier
+from carrot_core.dashboard.exhibits import models_note
 from carrot_core.dashboard.whatif import results
 from carrot_core.figures.scene import caption
 from carrot_core.frontier import shortest_lam
@@ -17,7 +18,9 @@ with for_bench:
 view = views.view(info)
 with for_router:
     router = results.router(info, view)
-shell.kind_note(info)
+with st.container(horizontal=True):
+    shell.kind_note(info)
+    models_note(info)
 
 for_settings, for_result = st.columns([2, 3], gap="medium")
 with for_settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -15,8 +16,9 @@ from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain, theme
 from carrot_core.figures.exhibit import EXHIBIT_FORMATS, IMAGES, Exhibit, ExhibitFormat, browser
 from carrot_core.figures.theme import ThemeName
-from carrot_core.number_formats import money
+from carrot_core.number_formats import money, same_decimals
 from carrot_core.store import BenchmarkInfo
+from carrot_core.store.info import RECORDED
 from carrot_core.text import visible
 
 _LABELS = {"csv": "Data (CSV)", "json": "Data (JSON)", "latex": "Table (LaTeX)", "html": "Page (HTML)"}
@@ -29,39 +31,56 @@ def file_stem(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40]
 
 
-def priced(frame: pd.DataFrame, *columns: str, signed: bool = False) -> pd.DataFrame | Styler:
+def priced(frame: pd.DataFrame, *columns: str, signed: bool = False, together: bool = False) -> pd.DataFrame | Styler:
     """A table whose columns of dollars are written by `money` and still sort as numbers.
 
-    Other columns of floats need a column format. A table too large for pandas to style is returned unchanged.
+    ``together`` writes a column with one number of decimals, as suits prices. Other columns of floats need a column
+    format. A table too large for pandas to style is returned unchanged.
     """
     if frame.size > pd.get_option("styler.render.max_elements"):
         return frame
-    return frame.style.format(dict.fromkeys(columns, partial(money, signed=signed)), na_rep="–")
+    forms: dict[Any, str | Callable[[Any], str] | None] = {
+        name: same_decimals(frame[name]) if together else partial(money, signed=signed) for name in columns
+    }
+    return frame.style.format(forms, na_rep="–")
 
 
 # What is known of a model, and the head of its column.
 _PRICES = {"input_usd_per_mtok": "$/1M in", "output_usd_per_mtok": "$/1M out"}
+_OF_PRICES = {"as_of": "Price as of", "source": "Price from"}
 _KNOWN = {
-    "model": "Model", **_PRICES, "as_of": "Price as of", "source": "Price from", "provider": "Provider",
-    "open_weights": "Open weights", "release_date": "Released",
+    "model": "Model", **_PRICES, "provider": "Provider", "open_weights": "Open weights", "release_date": "Released",
+    **_OF_PRICES,
 }  # fmt: skip
 
 
 def models_note(info: BenchmarkInfo) -> None:
-    """What the costs are, in a few words that open to each model's maker, release and price with date and source."""
+    """What the costs are, in a few words that open to each model's provider, release and price with date and source."""
     table = views.known_of_models(info)
     display = pd.DataFrame({title: table[name] for name, title in _KNOWN.items() if name in table})
     display = display.map(lambda cell: visible(cell) if isinstance(cell, str) else cell)
     display = display[[name for name in display if (display[name].notna() & (display[name] != "")).any()]]
     prices = [name for name in _PRICES.values() if name in display]
+    if not prices:
+        display = display.drop(columns=[*_OF_PRICES.values()], errors="ignore")
     words = f"Costs: {plain(info.costs)}" if info.costs else "Models"
     with st.popover(words, type="tertiary", icon=":material/sell:"), st.container(key="known"):
+        st.caption(_cost_words(info, bool(prices)))
         st.dataframe(
-            priced(display, *prices), hide_index=True,
+            priced(display, *prices, together=True), hide_index=True,
+            column_config={"Model": st.column_config.TextColumn(pinned=True)},
             alt=f"What is known of the {len(display)} models of {visible(info.name)}: {', '.join(map(str, display))}.",
         )  # fmt: skip
-        if not prices:
-            st.caption("Kept is what every call cost, not at which prices of its model.")
+
+
+def _cost_words(info: BenchmarkInfo, has_prices: bool) -> str:
+    """Whether costs come from the prices below, in a sentence or two."""
+    if info.costs.startswith(RECORDED):
+        of_prices = "The prices below are for orientation: no" if has_prices else "No prices per token are known, so no"
+        return f"Costs are the dollars recorded for each call. {of_prices} cost is computed from them."
+    if has_prices:
+        return "Where no dollars are recorded, a call costs its tokens times the prices below."
+    return "The dollars of every call are known here; the prices per token behind them are not."
 
 
 def csv_button(label: str, frame: Callable[[], pd.DataFrame], name: str) -> None:

@@ -254,6 +254,9 @@ def test_overview_and_frontier_give_one_verdict_on_a_router_that_can_answer(benc
     infos = [*Store().benchmarks(), *shipped_snapshots()]
     info = next(info for info in infos if bench in (info.name, f"{info.name} (snapshot)"))
     assert info.costs in "".join(each.proto.popover.label for each in app.get("popover")).replace("\\", "")
+    (known,) = (each.value for each in app.dataframe if "Model" in each.value)
+    assert any("$" in name or "Price" in name for name in known) == info.has_prompts  # a snapshot has no prices
+    assert any("dollars" in each.value and "prices" in each.value for each in app.caption)
     page_view = views.view(info)
     headline = views.drawable(page_view)[0]
     assert headline in page_view.runnable
