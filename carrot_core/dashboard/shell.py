@@ -300,7 +300,8 @@ def theme() -> ThemeName:
 def origin(info: BenchmarkInfo) -> str:
     """Where a benchmark comes from and how complete it is, in a sentence or two."""
     size = f"{info.n_prompts:,} prompts, {info.n_models} models, {info.n_outcomes:,} outcomes"
-    text = f"{info.name}: {size} from {info.source}"
+    source = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{28}\b", r"\1", info.source)  # of a commit, what tells it from others
+    text = f"{info.name}: {size} from {source}"
     note = re.sub(r"^rows where [^;]*", "some of its rows", info.note)  # that condition is SQL
     text += f" ({note})" if note else ""
     gaps = f" {info.n_missing:,} cells were not observed." if info.n_missing else " No cell is missing."

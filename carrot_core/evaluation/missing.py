@@ -65,7 +65,7 @@ def gaps_note(n_incomplete: int) -> str:
     """What gaps in the outcomes mean for figures, in a sentence."""
     return (
         f"On {n_incomplete:,} prompts some model was not observed: estimates, corrected by what was observed, stand in "
-        "(docs/method.md, “Missing outcomes”)."
+        "(Method, “Missing outcomes”)."
     )
 
 

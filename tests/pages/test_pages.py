@@ -20,6 +20,7 @@ from carrot_core.errors import StoreError
 from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
 from carrot_core.prices import FREE
+from carrot_core.results import shipped_snapshots
 from carrot_core.store import Store
 from tests import wording
 from tests.made import long_frame, made, write_files
@@ -255,3 +256,9 @@ def test_every_page_works_with_a_model_that_is_free(carrot_home: Path) -> None:
         assert app.selectbox(key="bench").value == "free"
         assert not app.exception, name
         assert not app.error, name
+
+
+def test_a_commit_is_written_short_where_data_come_from() -> None:
+    info = next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot")
+    words = shell.origin(replace(info, source=f"host/of/it @ {'0123456789' * 4} of a day"))
+    assert "host/of/it @ 012345678901 of a day" in words
