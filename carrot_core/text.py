@@ -27,7 +27,16 @@ _TEXT_PARTS = ("text", "input_text")
 # Strings, numbers, constants and brackets: all that lists and objects of plain values have as Python writes them.
 _STRING = r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+\""""
 _PYTHON = re.compile(rf"(?>{_STRING}|[\[\](){{}}:,\s]|None|True|False|-?\d++(?:\.\d*+)?(?:[eE][+-]?\d++)?)*+")
-_NUMPY = re.compile(rf"({_STRING})|\bnan\b|np\.u?(?:float|int)\d+\(([-+.\deE]+|nan)\)|np\.(True|False)_\b")
+# What stands in their place where a value is of numpy or a decimal, and words that are no constants of Python. A string
+# is one token, and so is what only begins like one: nothing in it is looked at a second time.
+_TOKEN = re.compile(
+    rf"""({_STRING}|['"].*+)|(?<![\w.])(?:"""
+    rf"(?:Decimal|UUID|Timestamp|np\.(?:str_|datetime64|u?(?:float|int)\d++))\(({_STRING}|[-+.\deE]++|nan|-?inf)\)"
+    r"|np\.(True|False)_\b|(-?\b(?:nan|inf)\b))"
+)
+_WORDS = {"nan": "None", "-nan": "None", "inf": "'inf'", "-inf": "'-inf'"}
+_ESCAPE = re.compile(r"""(\\[\\'"abfnrtvxuUN0-7])|\\""")  # or a backslash, which Python keeps, with a warning
+PYTHON_CHARACTERS = 100_000  # beside the strings of one value as Python writes it: 0.3 seconds and 50 MB to parse
 _WINDOW_BYTES = 1_000  # about what 256 tokens hold, the window of the encoder; letters beyond ASCII are a token each
 
 # Categories that are invisible or reorder the text around them: controls, formats (bidi, zero width),
@@ -170,15 +179,25 @@ def _parsed(text: str) -> Any:
 def json_of_python(text: str) -> str | None:
     """JSON of a list or an object as Python writes it, which a table of such becomes in a CSV; of any other text None.
 
-    Nothing is run: there are plain values alone, nan counts as nothing and numpy's numbers as Python's.
+    Nothing is run: there are plain values alone, nan counts as nothing, numpy's numbers and decimals as Python's. Beside
+    strings there are at most `PYTHON_CHARACTERS`.
     """
-    plain = _NUMPY.sub(lambda token: token[1] or token[3] or (token[2] or "nan").replace("nan", "None"), text.strip())
-    if not plain.startswith(("{", "[", "(")) or not _PYTHON.fullmatch(plain):
+    text = text.strip()
+    if not text.startswith(("{", "[", "(")):
+        return None
+    plain = _TOKEN.sub(_of_python, text)
+    if not _PYTHON.fullmatch(plain) or len(re.sub(_STRING, "''", plain)) > PYTHON_CHARACTERS:
         return None
     try:
         return json.dumps(ast.literal_eval(plain), allow_nan=False)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # a set, a list as a key, too many levels
         return None
+
+
+def _of_python(token: re.Match[str]) -> str:
+    """A token as Python reads it without a name and without a warning."""
+    value = token[token.lastindex or 0]
+    return _ESCAPE.sub(lambda escape: escape[1] or r"\\", _WORDS.get(value, value))
 
 
 def is_chat(value: object) -> TypeGuard[Collection[Mapping[str, Any]]]:

@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrot_core.text import SENTENCE, alike_warning, fingerprint, last_user_text, prompt_text, short_names, visible
+from carrot_core.text import (
+    _TOKEN,
+    PYTHON_CHARACTERS,
+    SENTENCE,
+    alike_warning,
+    fingerprint,
+    json_of_python,
+    last_user_text,
+    prompt_text,
+    short_names,
+    visible,
+)
 
 TRICKY = "a\u200b\u200d\u202e\u2066\u2068\u2069\u00ad\u115f\u3164\ufe0f\u2800\x00\t\n\x7f \u00a0⟨⟩U+20BEאع"
 NAMES = st.one_of(st.text(), st.text(TRICKY, max_size=12))
@@ -55,6 +66,7 @@ def test_a_sentence_keeps_its_lines_and_the_names_made_visible_before() -> None:
     assert visible(sentence, SENTENCE) == sentence.replace("\u202e", "⟨U+202E⟩")
 
 
+UNCLOSED = "{'role' " + "'" + r"\'" * 40_000
 ODD = "It's \"so\"\n[{'role'"
 ASK = {"role": "user", "content": "Why?"}
 CALLS = [
@@ -102,6 +114,7 @@ CALLS = [
         ("[{'role': 'user', 'content': open('/etc/passwd')}]", "[{'role': 'user', 'content': open('/etc/passwd')}]"),
         ("[{'role': " + "-" * 100_000 + "1}]", "[{'role': " + "-" * 100_000 + "1}]"),
         ("[{'role': " + "[" * 100_000, "[{'role': " + "[" * 100_000),
+        (UNCLOSED, UNCLOSED),
         ("[{'role': " + "1" * 5_000 + "a", "[{'role': " + "1" * 5_000 + "a"),
         (json.dumps([ASK]), "Why?"),
         ([ASK, {"role": "assistant", "tool_calls": []}, {"role": "tool", "content": "{}"}], "Why?"),
@@ -116,6 +129,35 @@ CALLS = [
 )
 def test_of_a_chat_the_last_text_of_the_user_is_read(prompt: Any, text: str | None) -> None:
     assert prompt_text(prompt) == text
+
+
+@given(text=st.text(r"""'"\an""" + "\n", max_size=12))
+def test_whatever_begins_like_a_string_of_python_is_passed_at_once(text: str) -> None:
+    """What is passed as a whole is not looked at again from each of its quotes: the work is linear in the length."""
+    assert not {"'", '"'} & set(_TOKEN.sub("", text))
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        (r"{'a': '\d\'\\\n'}", "\\d'\\\n"),
+        ("{'a': Decimal('1.50')}", "1.50"),
+        ("{'a': np.str_('nan')}", "nan"),
+        ("{'a': np.float64(-inf)}", "-inf"),
+        ("{'a': inf}", "inf"),
+        ("{'a': -nan}", None),
+        ("{'a': np.True_}", True),
+        ("{'a': [" + "1," * (PYTHON_CHARACTERS // 2 - 10) + "1]}", [1] * (PYTHON_CHARACTERS // 2 - 9)),
+        ("{'a': '" + "," * PYTHON_CHARACTERS + "'}", "," * PYTHON_CHARACTERS),
+    ],
+)
+def test_a_value_of_python_is_read_as_it_is(cell: str, value: object) -> None:
+    assert json.loads(json_of_python(cell) or "") == {"a": value}
+
+
+@pytest.mark.parametrize("cell", ["[" + "1," * (PYTHON_CHARACTERS // 2) + "1]", "{'a': open('x')}", r"['\x']"])
+def test_a_value_of_python_that_is_too_long_or_not_plain_is_none(cell: str) -> None:
+    assert json_of_python(cell) is None
 
 
 @pytest.mark.parametrize("prompt", [3, None, ["Why?"], {"role": "user", "content": "Why?"}, b"Why?"])

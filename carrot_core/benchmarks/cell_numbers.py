@@ -10,7 +10,7 @@ import duckdb
 
 from carrot_core.benchmarks.columns import OF_PYTHON, literal, quote
 from carrot_core.errors import DataError, Problem
-from carrot_core.text import json_of_python
+from carrot_core.text import PYTHON_CHARACTERS, json_of_python
 
 _EXPONENT = "([eE][+-]?\\d+)?"
 # A number with a decimal comma, points between its thousands; one with commas between its thousands; and one with a
@@ -153,7 +153,8 @@ class Unread:
         notes = []
         if self.count:
             several = f" (first of {self.count:,} such cells)" if self.count > 1 else ""
-            what = "is neither JSON nor an object as Python writes it, so no path leads into it"
+            most = f"of plain values and at most {PYTHON_CHARACTERS:,} characters beside its texts"
+            what = f"is neither JSON nor an object as Python writes it, {most}, so no path leads into it"
             notes.append(f"The cell {self.first!r}{several} {what}; it counts as empty.")
         counts = {own: f"select count({quote(name)}) from file" for name, own in columns.items()}  # noqa: S608
         empty = [own for own, count in counts.items() if connection.execute(count).fetchall() == [(0,)]]
