@@ -179,8 +179,8 @@ def _parsed(text: str) -> Any:
 def json_of_python(text: str) -> str | None:
     """JSON of a list or an object as Python writes it, which a table of such becomes in a CSV; of any other text None.
 
-    Nothing is run: there are plain values alone, nan counts as nothing, numpy's numbers and decimals as Python's. Beside
-    strings there are at most `PYTHON_CHARACTERS`.
+    Nothing is run: there are plain values alone, nan counts as nothing, numpy's numbers and decimals as Python's.
+    Beside strings there are at most `PYTHON_CHARACTERS`.
     """
     text = text.strip()
     if not text.startswith(("{", "[", "(")):
