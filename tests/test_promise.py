@@ -43,7 +43,8 @@ from carrot_core.store import Store
 LEVELS = (0.5, 0.6, 0.8, 0.9, 0.95, 0.99)
 ROUTERS = ("task-lookup", "carrot-knn", "carrot-linear")
 BIAS = np.array([0.0, 0.5, 1.2])
-WISHES = ("match", "target", "budget", "per solved", "least per solved")
+NEAR = {"1.05 least per solved": 1.05, "1.1 least per solved": 1.1}
+WISHES = ("match", "target", "budget", "per solved", "least per solved", *NEAR)
 SHARES = (0.15, 0.5)  # of the prompts, for validation and as many for test
 MORE = (
     Recipe("swebench-mini", "swebench-mini-agent/swebench_mini_agent.parquet", "Agents, with dollars."),
@@ -266,7 +267,8 @@ def splits(estimates: Estimates, outcomes: Outcomes, wish: str, confidence: floa
     estimates, outcomes : (n, M) out-of-fold, and observed without gaps.
     wish : "match" the best single model of the first part; a "target" half-way between the least and the highest score
         of the curve of all prompts; a "budget" half-way between its least and its highest cost; a budget "per solved"
-        task half-way between its least and its highest; the "least per solved" task, judged by what the point promises.
+        task half-way between its least and its highest; the "least per solved" task, judged by what the point promises;
+        or a budget per solved task `NEAR` what that is.
     share : of the prompts in each part.
     """
     whole, rng, n = sweep(estimates, outcomes), np.random.default_rng(0), len(estimates.prompt_ids)
@@ -278,11 +280,15 @@ def splits(estimates: Estimates, outcomes: Outcomes, wish: str, confidence: floa
         parts = order[:size], order[size : 2 * size]
         first, second = (sweep(estimates.rows(part), outcomes.rows(part)) for part in parts)
         best = max(first.strength, key=first.strength.__getitem__)
+        if wish in NEAR:
+            promise = solve_per_solved(first, confidence=confidence).promise
+            assert promise is not None
+            per_solved = NEAR[wish] * promise.bound
         goal = {
             "match": Goal(match=best, confidence=confidence),
             "target": Goal(target_score=target, confidence=confidence),
             "budget": Goal(budget_usd=budget, confidence=confidence),
-            "per solved": Goal(per_solved_usd=per_solved, confidence=confidence),
+            **dict.fromkeys(("per solved", *NEAR), Goal(per_solved_usd=per_solved, confidence=confidence)),
             "least per solved": Goal(least_per_solved=True, confidence=confidence),
         }[wish]
         solution = solve_on(first, goal)
@@ -293,7 +299,7 @@ def splits(estimates: Estimates, outcomes: Outcomes, wish: str, confidence: floa
             "match": second.score[at] >= second.strength[best] - 1e-12,
             "target": second.score[at] >= target - 1e-12,
             "budget": second.cost_usd[at] <= budget + 1e-15,
-            "per solved": ratio <= per_solved + 1e-15,
+            **dict.fromkeys(("per solved", *NEAR), ratio <= per_solved + 1e-15),
             "least per solved": ratio <= bound + 1e-15,
         }[wish]
         paid = second.model_cost_usd[second.models.index(best)]
