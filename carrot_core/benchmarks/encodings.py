@@ -1,16 +1,25 @@
-"""The encoding of a text that is neither UTF-8 nor UTF-16, told by the letters that each one makes of its bytes.
+"""The encoding of a text that is neither UTF-8 nor UTF-16.
 
-In the right encoding the letters are those of one language, in the wrong one they come from everywhere, or upper case
-stands inside words. So each encoding is given a fit, which needs a few dozen letters to be sure; detectors that count
-how often each letter occurs need far more, since most of a table's letters are ASCII.
+It is cp1252, Windows' own for English and the west of Europe, unless another is clear. What is looked at are distinct
+words (runs of bytes with other than ASCII ones), so that more of the same is no more evidence, and words to which only
+marks add such bytes, as “this” or 5 µm, are left out. An encoding reads a word well where
+
+- of a language in Latin letters, they all are the language's, and a word of several has an ASCII one;
+- of another alphabet, they all are of it, at least half are its most common ones, and none is ASCII;
+- of East Asia, at least a quarter of the characters are the language's most common ones;
+
+and, of letters, no mark and no capital stands inside a word. Another encoding is clear if, of the words that it reads
+otherwise than cp1252, it reads at least five well (in East Asia ten distinct characters), most of them, and clearly
+more words than cp1252 does. Where it is not clear but reads more, or cp1252 reads less than half, or there are but one
+or two words that both read well, the text is read as cp1252 and the note shows both readings.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 
 from carrot_core import limits
@@ -19,57 +28,64 @@ from carrot_core.benchmarks.reading import UTF8, Reading, text_encoding
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
 
-_SAMPLE_BYTES = 1 << 17  # of lines with other letters than ASCII has
-_SURE_FIT = 0.5  # below it no encoding is taken
-_MARGIN = 0.3  # of the fit, divided by the root of the number of letters: within it another encoding is as likely
-_OTHER = re.compile(rb"[\x80-\xff]")
-_LETTER = re.compile(r"[^\x00-\x7f]")
-_WORD = re.compile(r"[^\W\d_]+|[^\x00-\x7f]")
-_SEVERAL_BYTES = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")  # in UTF-8
-_UTF8_SHARE = 0.02  # of the lines, from which on a text is damaged UTF-8
-_MARKS = dict.fromkeys("“”‘’„‚–—…€£°«»¿¡\u00a0", 1.0) | dict.fromkeys("§·•©®™×÷±²³¼½¾¶ªºµ¨´№‹›¥", 0.7)
-_INSIDE_WORDS = "’‘–—·\u00ad"  # marks that stand there rightly
+_USUAL = "cp1252"
+_SCANNED_BYTES = 1 << 17  # of lines with other bytes than ASCII
+_SAMPLE_BYTES = 1 << 12  # of distinct words
+_FEW_WORDS = 3  # below it another encoding that reads them as well is mentioned
+_ENOUGH_WORDS = 5  # that another encoding than the usual one reads well
+_CHARACTERS_OF_A_WORD = 2  # in East Asia, where no space parts words
+_CLEAR_SHARE, _CLEAR_LEAD = 0.65, 0.3  # of the words, read well by another encoding, and more than by the usual one
+_DOUBT_LEAD = 0.2  # from which on another encoding is mentioned
+_UTF8_SHARE = 0.1  # of the words, from which on a text is damaged UTF-8
+# Two bytes of a letter may have an ASCII one as the second, but none of those before "@", which are no digits.
+_OTHER_WORD = re.compile(rb"[^\x00-/:-?]*[\x80-\xff][^\x00-/:-?]*")
+_BETWEEN_WORDS = re.compile(r"\\[nrt]|[]\[{}|~^`@\\‘’“”–—…·•×±\u00ad]+")
+_NO_TEXT = re.compile(r"[\x80-\x9f\ue000-\uf8ff]")  # controls, and characters of private use
+_MARKS = frozenset(bytes(range(0xA0, 0xC0)).decode(_USUAL) + "×÷€‚„†‡‰ˆ˜‹›™‘’“”•–—…№")
+_AT_ENDS = "".join(_MARKS) + "0123456789"
 
 _WESTERN = (
-    "éèàêçùâîôûëïüœæÿ", "äöüßé", "óáíñéúü", "ãçáéêíóõâàú", "åäöéæø", "àèéìòù", "éëïèöü", "àçéèíïóòúü", "áðéíóúýþæö",
+    "éèàêçùâîôûëïüœ", "äöüßé", "óáíñéúü", "ãçáéêíóõâàú", "åäöéæø", "àèéìòù", "éëïèöü", "àçéèíïóòúü", "áðéíóúýþæö",
 )  # fmt: skip
-_CENTRAL = ("ąęłóśżćńź", "íáéěýčřšžůúťďňó", "áíýéčšžľúťôňďäĺŕó", "éáöóőüíúű", "ăâîşţ", "čšžćđ", "äöüßé")
-_CYRILLIC = (  # the common letters of a language, then the rare ones
-    "оеаинтсрвлкмдпуя гызбйьчхжцюшщэфъё", "оаніирвтеслкудмя пзьбгйчхцїжєшюфщґ", "аиоентрсвлкдпмз гяъубчцйжщхшюфь",
-    "аиоенрсутјкв мдплгзбчцшжћђњљхфџ", "аіоненрытсклядпў мзвыуьбгйчхжцюшэёф",
-)  # fmt: skip
-_GREEK = ("ατοιενρσκηπςυμλίόάέή γδωχθύφβξζψώϊΐϋΰ",)
-# Of the encodings with a byte for each letter, the likely ones first: what is read, and the letters of languages.
-_BYTE_EACH = {
-    "cp1252": ("Western, of Windows", _WESTERN),
-    "cp1250": ("Central European, of Windows", _CENTRAL),
+_CENTRAL = ("ąęłóśżćńź", "íáéěýčřšžůúťďňó", "áíýéčšžľúťôňďäĺŕó", "éáöóőüíúű", "ăâîşţ", "čšžćđ")
+_CYRILLIC = ("оеаинтсрвлкміј дпуяыьгзбчйхжшюцщэфъёђєїљњћќўџґ",)
+# What is read, and the letters of each language; of other alphabets than the Latin one, first the most common letters.
+_ALPHABETS = {
+    _USUAL: ("Western, of Windows", _WESTERN),
     "cp1251": ("Cyrillic, of Windows", _CYRILLIC),
-    "cp1254": ("Turkish, of Windows", ("ıİçğöşüâî",)),
-    "cp1253": ("Greek, of Windows", _GREEK),
-    "cp1255": ("Hebrew, of Windows", ("יוהלארתבמשנעם דקחפסכגטצןזךףץ",)),
-    "cp1256": ("Arabic, of Windows", ("اليمونرتبةعدسفهكق أحجشطصىخإآذزضغظثئءؤ،؟ـپچژگکی",)),
-    "cp1257": ("Baltic, of Windows", ("ąčęėįšųūž", "āčēģīķļņšūž", "õäöüšž")),
+    "cp1250": ("Central European, of Windows", _CENTRAL),
     "iso8859_2": ("Central European, Latin-2", _CENTRAL),
     "koi8_u": ("Cyrillic, KOI8", _CYRILLIC),
     "cp866": ("Cyrillic, of DOS", _CYRILLIC),
-    "iso8859_5": ("Cyrillic, ISO", _CYRILLIC),
-    "mac_cyrillic": ("Cyrillic, of old Macs", _CYRILLIC),
-    "mac_roman": ("Western, of old Macs", _WESTERN),
-    "cp850": ("Western, of DOS", _WESTERN),
-    "cp852": ("Central European, of DOS", _CENTRAL),
-    "cp874": ("Thai, of Windows", ("านรอกเงมยลวดทสตะปบคหแจพชขใิีึืุู่้๊๋็์ำไโัาฟซถธผภษณญ ฎฐฏฑฒฬฮฉฆศฤฯๆ",)),
+    "cp1253": ("Greek, of Windows", ("αοιετσνηυρπκς μλωγδχθφβξζψάέήίόύώϊϋΐΰ",)),
+    "cp1254": ("Turkish, of Windows", ("ıİçğöşüâî",)),
+    "cp1255": ("Hebrew, of Windows", ("יוהלארתבמשנ עדקחפסכגטצזםןךףץ",)),
+    "cp1256": ("Arabic, of Windows", ("اليمونرتبة عدسفهكقأحجشطصىخإآذزضغظثئءؤ،؟ـپچژگک",)),
 }
 _KANA = "".join(map(chr, range(0x3041, 0x30FF)))
-# Of those with two bytes for a letter, as browsers take their names: what is read; the character set whose first bytes
-# from … to … have the usual letters; and letters that hardly any text of the language lacks.
-_TWO_BYTES = {
-    "gb18030": ("simplified Chinese", "gb2312", 0xB0, 0xD7, "的一是不在有我中这请什么"),
-    "cp950": ("traditional Chinese, Big5", "big5", 0xA4, 0xC6, "的一是不在有我中這請什麼"),
-    "cp932": ("Japanese, Shift JIS", "shift_jis", 0x88, 0x97, _KANA),
-    "euc_jp": ("Japanese, EUC", "euc_jp", 0xB0, 0xCF, _KANA),
-    "cp949": ("Korean", "euc_kr", 0xB0, 0xC8, "이다는에을의가"),
-}
-ENCODINGS = (*_BYTE_EACH, *_TWO_BYTES)
+# What is read, by the names that Python has for what browsers read, and the language's most common characters.
+_EAST_ASIAN = {
+    "gb18030": (
+        "simplified Chinese",
+        "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成"
+        "方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实日"
+        "请问什哪翻译写答案句英语文字解释通城市首让把给几今高兴喜欢海京否错",
+    ),
+    "cp950": (
+        "traditional Chinese, Big5",
+        "的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你對生能而子那得於著下自之年過發後作裡用道行所然家種事成"
+        "方多經麼去法學如都同現當沒動面起看定天分還進好小部其些主樣理心她本前開但因只從想實日"
+        "請問什哪翻譯寫答案句英語文字解釋通城市首讓把給幾今高興喜歡海京台臺否錯",
+    ),
+    "cp932": ("Japanese, Shift JIS", _KANA),
+    "euc_jp": ("Japanese, EUC", _KANA),
+    "cp949": (
+        "Korean",
+        "이다는에을의가하고지한기사를도리어자나인아그은있로서대시해부들과일정수라보게만상장제전거안주면원여소국니구스습까중조마위유"
+        "공모경무신비문성관생동드으없었오민요세했음방내화작러적말결연우식분때년물할야울미진선저실개바너답질번역영문입와무엇",
+    ),
+}  # fmt: skip
+ENCODINGS = (*_ALPHABETS, *_EAST_ASIAN)
 
 
 @dataclass(frozen=True)
@@ -106,115 +122,152 @@ def encoding_of(path: Path, head: bytes, reading: Reading) -> Encoding | None:
 
 
 def guess_encoding(path: Path) -> Encoding | None:
-    """The encoding whose letters fit a text that is not UTF-8; None where none does, or the text is damaged UTF-8."""
-    lines = list(_other_lines(path))
-    sample = b"".join(lines)
-    if not lines or b"\0" in sample:
+    """The encoding of a text that is not UTF-8; None where none reads it, or it is damaged UTF-8."""
+    return _encoding_of_words(tuple(_other_words(path)))
+
+
+def _other_words(path: Path) -> dict[bytes, None]:
+    """Distinct words with other bytes than ASCII, the first ones of a file."""
+    words: dict[bytes, None] = {}
+    scanned = size = 0
+    with byte_stream(path) as stream:
+        for line in stream:
+            if line.isascii():
+                continue
+            begin = line if len(line) < _SCANNED_BYTES else line[:_SCANNED_BYTES].rpartition(b" ")[0]
+            scanned += len(line)
+            for word in _OTHER_WORD.findall(begin):
+                size += len(word) * (word not in words)
+                words[word] = None
+                if size > _SAMPLE_BYTES:
+                    return words
+            if scanned > _SCANNED_BYTES:
+                break
+    return words
+
+
+@lru_cache(maxsize=64)
+def _encoding_of_words(words: tuple[bytes, ...]) -> Encoding | None:
+    """As `guess_encoding`, by the words of a file, which is looked at for a preview and again when it is read."""
+    texts = {name: text for name in ENCODINGS if (text := _decoded(words, name))}
+    usual = texts.pop(_USUAL, None)
+    looked_at = [at for at, word in enumerate(words) if not _only_marks_add_to(word)]
+    if usual and not looked_at:
+        return Encoding(_USUAL, _note(_USUAL, usual))
+    if sum(_is_utf8(words[at]) for at in looked_at) > _UTF8_SHARE * len(looked_at):
         return None
-    fits = dict(sorted(_fits(sample), key=lambda fit: -fit[1]))
-    name = next(iter(fits), "")
-    text = sample.decode(name) if name else ""
-    margin = _MARGIN / max(1, len(_LETTER.findall(text))) ** 0.5
-    if not name or fits[name] - margin < _SURE_FIT or _is_damaged(lines, name):
-        return None
-    rivals = [other for other, fit in fits.items() if fit > fits[name] - margin and sample.decode(other) != text]
+    ours = _read_well(_USUAL, usual, looked_at) if usual else set()
+    rivals = [
+        (name, text, _read_well(name, text, looked_at))
+        for name, text in texts.items()
+        if usual is None or text != usual
+    ]
     if not rivals:
-        example = next(word for word in re.findall(r"\w+|[^\w\s]+", text) if not word.isascii())
-        note = f"it is read as {_title(name)}, as in {example[:40]!r}. If letters come out wrong, name another with"
-        return Encoding(name, f"The text is not UTF-8; {note} --encoding.")
-    lines_of_both = zip(text.split("\n"), sample.decode(rivals[0]).split("\n"), strict=False)
-    pair = next((one, other) for one, other in lines_of_both if one != other)
-    start = max(0, next(at for at, (one, other) in enumerate(zip(*pair, strict=False)) if one != other) - 15)
-    ours, other_reading = (line[start : start + 30] for line in pair)
-    note = (
+        return Encoding(_USUAL, _note(_USUAL, usual)) if usual else None
+    name, text, theirs = max(rivals, key=lambda rival: (len(rival[2]), -len("".join(rival[1]))))
+    other = {at for at in looked_at if usual is None or text[at] != usual[at]}
+    count = len(theirs & other)
+    share = count / max(1, len(other))
+    lead = max((len(theirs & words) - len(ours & words)) / max(1, len(words)) for words in (other, set(looked_at)))
+    if name in _EAST_ASIAN:
+        letters = {letter for at in theirs & other for letter in text[at] if not letter.isascii()}
+        count = len(letters) // _CHARACTERS_OF_A_WORD
+    if count >= _ENOUGH_WORDS and share >= _CLEAR_SHARE and lead >= _CLEAR_LEAD:
+        return Encoding(name, _note(name, text))
+    if usual is None:
+        return Encoding(name, _doubt(name, text)) if share > _CLEAR_SHARE else None
+    few = len(looked_at) < _FEW_WORDS and share > 0
+    if 2 * len(ours) < len(looked_at) or lead > _DOUBT_LEAD or (few and lead >= 0):
+        return Encoding(_USUAL, _doubt(_USUAL, usual, name, text))
+    return Encoding(_USUAL, _note(_USUAL, usual))
+
+
+def _note(name: str, text: list[str]) -> str:
+    example = f"it is read as {_title(name)}, as in {text[0][:40]!r}"
+    return f"The text is not UTF-8; {example}. If letters come out wrong, name another with --encoding."
+
+
+def _doubt(name: str, text: list[str], rival: str = "", other: list[str] | None = None) -> str:
+    """What is said where another encoding is as likely, or none likely: an example as each reads it."""
+    places = [at for at in range(len(text)) if other is None or text[at] != other[at]]
+    ours = " ".join(text[at] for at in places)[:30]
+    theirs = " ".join(other[at] for at in places)[:30] if other else ""
+    return (
         f"The text is not UTF-8, and its letters do not tell for certain what it is. It is read as {_title(name)}: "
-        f"{ours!r}; --encoding {rivals[0]} would read {other_reading!r}. State the encoding with --encoding."
+        f"{ours!r}{f'; --encoding {rival} would read {theirs!r}' if rival else ''}. "
+        "State the encoding with --encoding."
     )
-    return Encoding(name, note)
 
 
 def _title(name: str) -> str:
-    return f"{name} ({(_BYTE_EACH.get(name) or _TWO_BYTES[name])[0]})"
+    return f"{name} ({(_ALPHABETS.get(name) or _EAST_ASIAN[name])[0]})"
 
 
-def _other_lines(path: Path) -> Iterator[bytes]:
-    """Lines that are not ASCII alone, the first ones of a file, and of a long line the beginning."""
-    size = 0
-    with byte_stream(path) as stream:
-        for line in stream:
-            if _OTHER.search(line):
-                yield line if len(line) < _SAMPLE_BYTES else line[:_SAMPLE_BYTES].rpartition(b" ")[0] + b"\n"
-                size += len(line)
-                if size > _SAMPLE_BYTES:
-                    return
-
-
-def _is_damaged(lines: list[bytes], name: str) -> bool:
-    """Whether some lines are UTF-8 and others are not; of languages whose letters look like it, a good part of them."""
-    if name in _BYTE_EACH and _BYTE_EACH[name][1] in (_WESTERN, _CENTRAL):
-        return any(map(_SEVERAL_BYTES.search, lines))
-    utf8 = 0
-    for line in lines:
-        try:
-            utf8 += len(_LETTER.findall(line.decode())) > 2
-        except UnicodeDecodeError:
-            continue
-    return utf8 > _UTF8_SHARE * len(lines)
-
-
-def _fits(sample: bytes) -> Iterator[tuple[str, float]]:
-    """How well each encoding that reads a sample fits it, the likely ones first: 1 at most."""
-    for place, (name, (_, languages)) in enumerate(_BYTE_EACH.items()):
-        try:
-            text = sample.decode(name)
-        except UnicodeDecodeError:
-            continue
-        yield name, max(_fit(text, letters, "".join(languages)) for letters in languages) - place / 1000
-    for name, (_, charset, first, last, usual) in _TWO_BYTES.items():
-        try:
-            text = sample.decode(name)
-        except UnicodeDecodeError:
-            continue
-        letters = _LETTER.findall(text)
-        fit = sum(_usual(letter, charset, first, last) for letter in letters) / len(letters)
-        yield name, fit - 0.3 * (not set(usual) & set(letters))
-
-
-def _fit(text: str, language: str, related: str) -> float:
-    """Mean over the letters of a text that are not ASCII: 1 of the common ones of a language, less of any other."""
-    common, _, rare = language.partition(" ")
-    kinds = ((related, 0.4), (rare, 0.6), (common, 1.0))
-    weights = {letter: weight for letters, weight in kinds for letter in letters + letters.upper()}
-    total = count = 0.0
-    for word in _WORD.finditer(text):
-        letters, start = word.group(), word.start()
-        has_lower, has_ascii = letters != letters.upper(), any(map(str.isascii, letters))
-        for place, letter in enumerate(letters):
-            if letter.isascii():
-                continue
-            weight = _MARKS.get(letter, weights.get(letter, -0.5))
-            if letter in _MARKS:
-                near = text[start + place - 1 : start + place], text[start + place + 1 : start + place + 2]
-                weight = -0.5 if all(map(str.isalpha, near)) and letter not in _INSIDE_WORDS else weight
-            elif has_ascii and common > "\u0250":  # letters of another script beside Latin ones
-                weight = -0.5
-            elif weight > 0 and place and letter.isupper():
-                weight = -0.5 if has_lower else 0.9 * weight
-            total, count = total + weight, count + 1
-    return total / count
-
-
-def _usual(letter: str, charset: str, first: int, last: int) -> float:
-    """1 of a letter that is usual in a language of East Asia, less of any other."""
-    if "\u3000" <= letter <= "\u303f" or "\uff01" <= letter <= "\uff5e" or letter in _MARKS:
-        return 0.9
-    if letter in _KANA:
-        return 1.0
+def _decoded(words: tuple[bytes, ...], name: str) -> list[str] | None:
+    """Each word as an encoding reads it; None where one is not of the encoding."""
     try:
-        code = letter.encode(charset)
-    except UnicodeEncodeError:
-        return -0.5
-    return float(first <= code[0] <= last) if len(code) > 1 else 0.0
+        text = [word.decode(name) for word in words]
+    except UnicodeDecodeError:
+        return None
+    return None if _NO_TEXT.search("".join(text)) else text
+
+
+def _pieces(text: str) -> list[str] | None:
+    """What has other letters than ASCII, without marks at its ends; None where a mark or a capital is inside."""
+    pieces = [piece.strip(_AT_ENDS) for piece in _BETWEEN_WORDS.split(text)]
+    pieces = [piece for piece in pieces if not piece.isascii()]
+    for piece in pieces:
+        capital = piece != piece.upper() and any(not c.isascii() and c.isupper() for c in piece[1:])
+        if capital or not _MARKS.isdisjoint(piece):
+            return None
+    return pieces
+
+
+def _only_marks_add_to(word: bytes) -> bool:
+    return _pieces(word.decode(_USUAL, errors="replace")) == []
+
+
+def _is_utf8(word: bytes) -> bool:
+    """Whether a word is UTF-8 and not one that cp1252 reads well, too, as “Spaß” with the closing quote."""
+    try:
+        word.decode()
+    except UnicodeDecodeError:
+        return False
+    text = _decoded((word,), _USUAL)
+    return not text or not _read_well(_USUAL, text, [0])
+
+
+def _read_well(name: str, text: list[str], places: list[int]) -> set[int]:
+    """The places of words that an encoding reads well, of the language of which it reads most."""
+    if name in _EAST_ASIAN:
+        common = frozenset(_EAST_ASIAN[name][1])
+        others = {at: [letter for letter in text[at] if not letter.isascii()] for at in places}
+        return {at for at, letters in others.items() if 4 * sum(map(common.__contains__, letters)) >= len(letters)}
+    pieces = {at: _pieces(text[at]) for at in places}
+    well = (
+        {at for at, words in pieces.items() if words and all(_is_word(word, language) for word in words)}
+        for language in _ALPHABETS[name][1]
+    )
+    return max(well, key=len)
+
+
+def _is_word(piece: str, language: str) -> bool:
+    """Whether a piece has the letters of a language."""
+    common, _, rare = _both_cases(language).partition(" ")
+    others = [letter for letter in piece if not letter.isascii()]
+    if not set(others) <= {*common, *rare}:
+        return False
+    has_ascii = any(letter.isascii() and letter.isalpha() for letter in piece)
+    return (
+        2 * sum(map(common.__contains__, others)) >= len(others) and not has_ascii
+        if rare
+        else (has_ascii or len(others) == 1)
+    )
+
+
+@cache
+def _both_cases(language: str) -> str:
+    return " ".join(letters + letters.upper() for letters in language.split(" "))
 
 
 def transcoded(path: Path, encoding: str, out: Path) -> Path:

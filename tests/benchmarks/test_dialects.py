@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carrot_core import limits
-from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks import Frames, encodings
 from carrot_core.benchmarks.encodings import guess_encoding
 from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.parts import how_read
@@ -192,36 +192,98 @@ def test_western_text_of_windows_is_read_and_said(tmp_path: Path) -> None:
     assert any("--encoding" in note for note in frames.warnings)
 
 
-QUESTIONS = {
-    "gbk": "中国的首都是哪个城市？|请把下面的句子翻译成英语：我今天很高兴。",
-    "big5": "中國的首都是哪個城市？|請把下面的句子翻譯成英語：我今天很高興。",
-    "shift_jis": "日本の首都はどこですか。|水は何度で沸騰しますか。",
-    "euc_jp": "日本の首都はどこですか。|水は何度で沸騰しますか。",
-    "euc_kr": "한국의 수도는 어디입니까?|물은 몇 도에서 끓습니까?",
-    "cp1250": "Které město je hlavním městem České republiky?|Při jaké teplotě se vaří voda?",
-    "iso8859_2": "Które miasto jest stolicą Polski?|Przetłumacz: dziś jestem bardzo szczęśliwy.",
-    "cp1251": "Какой город является столицей России?|При какой температуре кипит вода?",
-    "koi8_r": "Какой город является столицей России?|При какой температуре кипит вода?",
-    "cp866": "Какой город является столицей России?|При какой температуре кипит вода?",
-    "cp1252": "À quelle température l'eau bout-elle ?|Quelle est la forêt où ça va à merveille ?",
-    "latin-1": "Übersetze: Ich bin heute sehr glücklich.|Welche Straße führt nach Köln?",
-    "mac_roman": "Übersetze: Ich bin heute sehr glücklich.|Welche Straße führt nach Köln?",
-    "cp1253": "Ποια είναι η πρωτεύουσα της Ελλάδας;|Σε ποια θερμοκρασία βράζει το νερό;",
-    "cp1254": "Türkiye'nin başkenti hangi şehirdir?|İlkbahar hakkında bir şiir yazın, çok mutluyum.",
-    "cp1255": "מהי בירת ישראל?|תרגם את המשפט הבא לאנגלית: אני שמח מאוד היום.",
-    "cp1256": "ما هي عاصمة مصر؟|ترجم الجملة التالية إلى الإنجليزية: أنا سعيد جدا اليوم.",
-}
+# Distinct texts, the encoding each is written in, the one it is to be read in, and whether that is certain. Each is
+# written many times, as answers are: more of the same is no more evidence.
+CZECH = (
+    "Které město je hlavním městem České republiky? Při jaké teplotě se vaří voda? Přelož do angličtiny: "
+    "Dnes jsem velmi šťastný. Napiš krátkou báseň o jaru a řekni, kolik je hodin."
+)
+POLISH = (
+    "Które miasto jest stolicą Polski? Przetłumacz zdanie: dziś jestem bardzo szczęśliwy. Napisz krótki wiersz o "
+    "wiośnie, a potem podaj, ile kosztuje bilet na pociąg do Łodzi i gdzie można go kupić."
+)
+RUSSIAN = (
+    "Какой город является столицей России? При какой температуре кипит вода? Переведи на английский: сегодня я "
+    "очень счастлив. Напиши короткое стихотворение о весне."
+)
+GREEK = "Ποια είναι η πρωτεύουσα της Ελλάδας; Σε ποια θερμοκρασία βράζει το νερό;"
+HEBREW = "מהי בירת ישראל? תרגם את המשפט הבא לאנגלית: אני שמח מאוד היום."
+ARABIC = "ما هي عاصمة مصر؟ ترجم الجملة التالية إلى الإنجليزية: أنا سعيد جدا اليوم."
+CHINESE = "中国的首都是哪个城市？水在多少度时沸腾？请把下面的句子翻译成英语：我今天很高兴。写一首关于春天的短诗。"
+TAIWANESE = "中國的首都是哪個城市？水在多少度時沸騰？請把下面的句子翻譯成英語：我今天很高興。寫一首關於春天的短詩。"
+JAPANESE = "日本の首都はどこですか。水は何度で沸騰しますか。次の文を英語に訳してください。今日はとても嬉しいです。"
+KOREAN = "한국의 수도는 어디입니까? 물은 몇 도에서 끓습니까? 다음 문장을 영어로 번역하세요: 오늘 나는 매우 행복합니다."
+FRENCH = (
+    "À quelle température l’eau bout-elle ? Où est la forêt ? Ça va à merveille : j’ai déjà mangé une crème brûlée…"
+)
+GERMAN = (
+    "Übersetze: „Ich bin heute sehr glücklich.“ Welche Straße führt nach Köln? Nenne fünf schöne Städte. Größe: 5 °C."
+)
+SPANISH = (
+    "¿Cuál es la capital de España? ¿A qué temperatura hierve el agua? Mañana iré al médico; será rápido, ¡sí señor!"
+)
+ENCODED = [
+    *[(text, "cp1252", "cp1252", True) for text in (
+        "± 3", "• a ± b", "“x” – 5 × 3", "co\u00adop", "•", "3×4", "½ cup", "5 µm", "© 2020", "it’s", "E = mc²",
+        "® ™ § · ÷ ¶ ¢ ¥ † ‰", *(f"• point {number} costs ± 3 × 4" for number in range(3)), FRENCH, GERMAN, SPANISH,
+        "élève\nmère\nà la fenêtre", "für\nSpaß“\n»Spaß«\nmuß…",
+    )],
+    (CZECH, "cp1250", "cp1250", True),
+    (POLISH, "cp1250", "cp1250", True),
+    (POLISH, "iso8859_2", "iso8859_2", True),
+    (RUSSIAN, "cp1251", "cp1251", True),
+    (RUSSIAN.upper(), "cp1251", "cp1251", True),
+    (RUSSIAN, "koi8_r", "koi8_u", True),
+    (RUSSIAN.upper(), "koi8_r", "koi8_u", True),
+    (RUSSIAN, "cp866", "cp866", True),
+    (GREEK, "cp1253", "cp1253", True),
+    (HEBREW, "cp1255", "cp1255", True),
+    (ARABIC, "cp1256", "cp1256", True),
+    (CHINESE, "gbk", "gb18030", True),
+    (TAIWANESE, "big5", "cp950", True),
+    (JAPANESE, "shift_jis", "cp932", True),
+    (JAPANESE, "euc_jp", "euc_jp", True),
+    (KOREAN, "cp949", "cp949", True),
+    *[(text, encoding, rival, False) for text, encoding, rival in (
+        ("СТОЛИЦА РОССИИ", "cp1251", "cp1251"), ("да нет", "cp1251", "cp1251"), ("你好", "gbk", "gb18030"),
+        ("答案：A。", "gbk", "gb18030"), ("台北", "big5", "cp950"), ("대한민국 수도", "cp949", "cp949"),
+        ("la crème", "cp1252", "cp1250"),
+    )],
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("encoding", QUESTIONS)
-def test_the_letters_of_a_text_tell_its_encoding(tmp_path: Path, encoding: str) -> None:
+@pytest.mark.parametrize(("text", "encoding", "expected", "certain"), ENCODED)
+def test_text_is_windows_own_unless_another_encoding_is_clear(
+    tmp_path: Path, text: str, encoding: str, expected: str, certain: bool
+) -> None:
     path = tmp_path / "t.csv"
-    lines = [f'q{number},"{text}",a' for number, text in enumerate(QUESTIONS[encoding].split("|"))]
-    path.write_bytes("\n".join(["id,text,model", *lines]).encode(encoding))
+    rows = [f'q{number},"{line}",a' for number, line in enumerate(text.split("\n") * 100)]
+    path.write_bytes("\n".join(["id,text,model", *rows]).encode(encoding))
     guess = guess_encoding(path)
     assert guess is not None
-    assert path.read_bytes().decode(guess.name) == path.read_bytes().decode(encoding)
-    assert "certain" not in guess.note
+    assert guess.name == (expected if certain else "cp1252")
+    assert ("certain" not in guess.note) == certain
+    if not certain:
+        other = path.read_bytes().decode(expected).split('"')[1]
+        assert f"--encoding {expected} " in guess.note
+        assert set(other.split()[-1]) <= set(guess.note)
+
+
+def test_a_text_is_judged_once_by_a_sample_of_its_words(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    words = "\n".join(f"q{number},слово{number}" for number in range(5_000))
+    path.write_bytes(f"id,text\n{words}".encode("cp1251"))
+    before = encodings._encoding_of_words.cache_info().misses
+    assert {guess_encoding(path), guess_encoding(path)} == {guess_encoding(path)}
+    assert encodings._encoding_of_words.cache_info().misses == before + 1
+    assert len(encodings._other_words(path)) < 1_000
+
+
+@pytest.mark.parametrize("line", ["Größe für Köln", "Какой город", "中国的首都", "it’s “good”"])
+def test_utf8_with_a_line_of_another_encoding_is_damaged(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(f"{line}\n".encode() * 9 + "naïve\n".encode("cp1252"))
+    assert guess_encoding(path) is None
 
 
 def test_a_chinese_table_is_read_and_previewed_by_its_own_names(tmp_path: Path) -> None:
@@ -233,14 +295,6 @@ def test_a_chinese_table_is_read_and_previewed_by_its_own_names(tmp_path: Path) 
     assert any("gb18030" in note for note in frames.warnings)
     assert "请问的问题" in preview(path, 1).columns
     assert "GB18030" in how_read(path, FOUND)
-
-
-def test_letters_too_few_to_tell_are_shown_in_both_readings(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_bytes("id,text\n1,la crème".encode("cp1252"))
-    guess = guess_encoding(path)
-    assert guess is not None
-    assert all(reading in guess.note for reading in ("crème", "crčme", "--encoding"))
 
 
 def test_bytes_that_are_letters_of_no_language_are_refused(tmp_path: Path) -> None:
