@@ -10,7 +10,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,7 @@ def _columns(place: str, value: Record) -> Iterator[tuple[str, Sequence[Record]]
         yield place, [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def sheet_as_csv(path: Path, out: Path) -> list[str]:
+def sheet_as_csv(path: Path, out: Path, columns: Collection[str] = ()) -> list[str]:
     """Write the sheet of a workbook (XLSX) that has a table as a CSV; returns notes.
 
     Of several sheets the one whose first row has the most columns with a meaning is taken, and named in a note.
@@ -184,7 +184,7 @@ def sheet_as_csv(path: Path, out: Path) -> list[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and extensions that are not read
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            headers = {sheet.title: _header(sheet) for sheet in book.worksheets}
+            headers = {sheet.title: _header(sheet, columns) for sheet in book.worksheets}
             titles = [title for title, (_, names) in headers.items() if names]
             if not titles:
                 raise DataError(path.name, [Problem("the workbook is empty", "")])
@@ -214,7 +214,7 @@ def _check_workbook(path: Path) -> None:
         raise DataError(path.name, [Problem(what, "Save it as CSV.")])
 
 
-def _header(sheet: Any) -> tuple[int, list[str]]:
+def _header(sheet: Any, columns: Collection[str]) -> tuple[int, list[str]]:
     """Row and names of a sheet's columns, as `header_row` finds them; no names in an empty sheet."""
     rows = []
     for number, row in enumerate(sheet.iter_rows(max_row=HEADER_ROWS, values_only=True), 1):
@@ -222,7 +222,7 @@ def _header(sheet: Any) -> tuple[int, list[str]]:
         while names and not names[-1]:
             names.pop()
         rows += [(number, names)] if names else []
-    return header_row(rows) if rows else (1, [])
+    return header_row(rows, columns) if rows else (1, [])
 
 
 def _write_sheet(path: Path, sheet: Any, first: int, width: int, out: Path) -> None:

@@ -181,8 +181,9 @@ def _part(path: Path, source: str, kind: str, head: bytes, place: Path, reading:
         return Part(source, out, ".parquet", model=model)
     if kind == ".xlsx":
         out = place / "sheet.csv"
-        notes = sheet_as_csv(path, out)
-        return _text(out, source, ".csv", first_bytes(out), place, Reading(separator=","), model, notes)
+        notes = sheet_as_csv(path, out, reading.columns)
+        reading = Reading(separator=",", columns=reading.columns)
+        return _text(out, source, ".csv", first_bytes(out), place, reading, model, notes)
     return _text(path, source, kind, head, place, reading, model, [])
 
 
@@ -233,7 +234,7 @@ def text_dialect(path: Path, head: bytes, reading: Reading) -> tuple[Dialect, st
     """Dialect of a CSV in UTF-8 by its beginning, and the separator that its name lets expect."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
     ending = suffixes[-1] if suffixes else ""
-    dialect = dialect_of(head.decode(errors="ignore"), ending, reading.separator)
+    dialect = dialect_of(head.decode(errors="ignore"), ending, reading.separator, reading.columns)
     return dialect, "\t" if ending == ".tsv" else ","
 
 

@@ -8,8 +8,7 @@ import io
 import json
 import re
 import zipfile
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -43,6 +42,7 @@ class Reading:
     score : rule that makes 0 to 1 of a score, see `carrot_core.benchmarks.cell_numbers`.
     model_from : "column", "file" (its name), "folder" (of the file), or the name of the model of every row.
     own_split : whether the files' own split is read; else it is left aside, whatever it holds.
+    columns : own names of columns, or paths into them, by which the header is recognised.
     """
 
     separator: str | None = None
@@ -51,8 +51,10 @@ class Reading:
     score: str | None = None
     model_from: str | None = None
     own_split: bool = True
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.columns))  # JSON has lists
         if self.separator is not None:
             separator = _NAMES.get(self.separator.casefold(), self.separator)
             if len(separator) != 1 or separator in '"\r\n\0' or separator.isalnum():
@@ -181,59 +183,80 @@ class Dialect:
         return SEPARATORS.get(self.separator, repr(self.separator))
 
 
-def dialect_of(head: str, ending: str, stated: str | None) -> Dialect:
+def dialect_of(head: str, ending: str, stated: str | None, columns: Collection[str] = ()) -> Dialect:
     """Find the separator of a CSV: the one that cuts the first rows into as many values as the header, and most.
+
+    Where one cuts the first row into names with a meaning, no title is looked for with another.
 
     Parameters
     ----------
     head : the beginning of the text.
     ending : ".tsv" where the file's name says so; its own separator wins a tie.
     stated : the separator if the user names it.
+    columns : see `Reading`.
     """
     sep_line = _SEP_LINE.match(head)
     start = 1 if sep_line else 0
     usual = "\t" if ending == ".tsv" else ","
-    if separator := stated or (sep_line and sep_line.group(1)):
-        candidates = {separator: _look(head, separator, start)}
-    else:
-        candidates = {separator: _look(head, separator, start) for separator in dict.fromkeys((usual, *SEPARATORS))}
-    best = max(candidates, key=lambda separator: candidates[separator][0])
-    return candidates[best][1]
+    separator = stated or (sep_line and sep_line.group(1))
+    looks = [
+        _look(head, each, start, columns)
+        for each in ([separator] if separator else dict.fromkeys((usual, *SEPARATORS)))
+    ]
+    plain = [(rank, dialect) for rank, dialect in looks if rank[1] > 0 and not dialect.has_title]
+    return max(plain or looks, key=lambda look: look[0])[1]
 
 
-def _look(head: str, separator: str, start: int) -> tuple[tuple[bool, int, float, int], Dialect]:
+def _look(
+    head: str, separator: str, start: int, columns: Collection[str]
+) -> tuple[tuple[bool, int, float, int], Dialect]:
     """How well a separator explains the first rows (the larger, the better), and the dialect with it."""
     every = list(_numbered_rows(head, separator, start))
     rows = [(line, row) for line, row in every if any(cell.strip() for cell in row)]
     if not rows:
         return (False, 0, 0.0, 0), Dialect(separator, start, start)
-    line, names = header_row(rows[:HEADER_ROWS])
+    line, names = header_row(rows[:HEADER_ROWS], columns)
+    has_title = line > rows[0][0]
     others = [row for number, row in rows if number > line]
     equal = sum(len(row) == len(names) for row in others) / max(1, len(others))
-    is_table = len(names) > 1 and (equal > 0.5 or not others)
-    rank = (True, len(guess_columns(names)), equal, len(names)) if is_table else (False, 0, 0.0, 0)
+    # A title costs a name: one word in a row of data may be one by chance.
+    rank = (equal > 0.5 or not others, len(_names_with_meaning(names, columns)) - has_title, equal, len(names))
     above = start + sum(number < line for number, _ in every)
-    return rank, Dialect(separator, line - 1, above, has_title=line > rows[0][0])
+    return rank if len(names) > 1 else (False, 0, 0.0, 0), Dialect(separator, line - 1, above, has_title)
 
 
-def header_row(rows: Sequence[tuple[int, list[str]]]) -> tuple[int, list[str]]:
+def header_row(rows: Sequence[tuple[int, list[str]]], columns: Collection[str] = ()) -> tuple[int, list[str]]:
     """Number and names of the row with the names of the columns, of the first rows that are not blank.
 
-    It is the first one, or one with more cells of which more have a meaning. Below a title, which has one cell, it is
-    the first row as wide as most where no name has a meaning.
+    It is the first one unless that is a title, in which no name has a meaning: then the first one below it with more
+    cells, most of which have a meaning, or below a title of one cell the one of which most have.
+
+    Parameters
+    ----------
+    columns : see `Reading`.
     """
 
     def cells(row: tuple[int, list[str]]) -> int:
-        return len(row[1]) - row[1].count("")
+        return sum(bool(cell.strip()) for cell in row[1])
 
-    width = Counter(len(names) for _, names in rows).most_common(1)[0][0]
-    is_title = cells(rows[0]) < 2
-    below = [row for row in rows[1:] if is_title or cells(row) > cells(rows[0])]
+    def meaning(row: tuple[int, list[str]]) -> int:
+        return len(_names_with_meaning(row[1], columns))
 
-    def rank(row: tuple[int, list[str]]) -> tuple[int, bool, int]:
-        return len(guess_columns(row[1])), is_title and cells(row) > 1 and len(row[1]) == width, -row[0]
+    first = rows[0]
+    # A header may lack the first name, of an index, or the last.
+    most = [cells(row) - (len(row[1]) == len(first[1])) for row in rows]
+    below = [row for row, many in zip(rows, most, strict=True) if cells(first) < many and meaning(row)]
+    if meaning(first) or not below:
+        return first
+    clear = [row for row in below if 2 * meaning(row) > cells(row)]
+    likely = below if cells(first) == 1 else []
+    return next(iter(clear), max(likely, key=lambda row: (meaning(row), cells(row), -row[0]), default=first))
 
-    return max([rows[0], *below], key=rank)
+
+def _names_with_meaning(names: Sequence[str], columns: Collection[str]) -> set[str]:
+    """Those that are recognised, or that are stated as columns or as where paths begin."""
+    stated = (name for name in names if name and any(f"{own}.".startswith(f"{name}.") for own in columns))
+    return {*guess_columns(names).values(), *stated}
 
 
 def _numbered_rows(head: str, separator: str, skip: int) -> Iterator[tuple[int, list[str]]]:

@@ -125,7 +125,8 @@ def open_table(
     """
     with ExitStack() as stack:
         with tempfile.TemporaryDirectory(prefix="carrot-") as folder:
-            parts = parts_of(paths, Path(folder), reading)
+            stated = replace(reading, columns=tuple((columns or {}).values()))
+            parts = parts_of(paths, Path(folder), stated)
             connection = stack.enter_context(private_connection(memory=memory))
             unread, table = read_python_objects(connection), None
             while table is None:

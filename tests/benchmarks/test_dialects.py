@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from carrot_core.benchmarks import Frames, encodings
 from carrot_core.benchmarks.encodings import guess_encoding
 from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.parts import how_read
-from carrot_core.benchmarks.reading import FOUND, Reading
+from carrot_core.benchmarks.reading import FOUND, Reading, dialect_of
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError, Problem
 from tests.tables import long_table, write
@@ -553,6 +554,36 @@ def test_a_header_of_own_names_stands_below_a_title_too(tmp_path: Path) -> None:
     path, own = tmp_path / "t.csv", {"prompt_id": "Frage", "model": "Modell", "score": "Punkte", "cost_usd": "Kosten"}
     path.write_text("Bericht\n" + text_of(long_table().rename(columns=own)))
     assert len(read_any(path, columns=own).outcomes) == len(long_table())
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("prompt_id,model,score,prompt\n" + r'q0,a,1,"Why: he said \"hi\", ok"' + "\nq1,a,1,x: y\n", ()),
+        ("prompt_id,model,score,prompt\n" + "q0,a,1,Note: is a, b, c\n" * 3, ()),
+        ("Frage,Modell,Punkte\n" + "q0,a,Note: text\n" * 3, ()),
+        ("prompt_id,model,score\nq0,a,1\nprompt_id,model,score,cost_usd\n" + "q0,b,1,0.1\n" * 9, ()),
+        ("qid2,llm_x,outcome,usd,\n" + "q1,b,pass,0.1,text\n" * 3, ("qid2", "llm_x", "outcome", "usd")),
+        ("qid2,llm_x,outcome,price,\n" + "q1,b,pass,0.1,text\n" * 3, ()),
+        ("Frage\n" + "text,why\n" * 3, ("Frage.text",)),
+        (",gpt-4\n" + "text,0.5\n" * 3, ()),
+    ],
+)
+def test_a_first_row_that_may_be_the_header_is_no_title(text: str, columns: tuple[str, ...]) -> None:
+    dialect = dialect_of(text, ".csv", None, columns)
+    assert (dialect.separator, dialect.skip, dialect.has_title) == (",", 0, False)
+
+
+def test_what_is_stated_of_files_goes_through_json() -> None:
+    stated = Reading(columns=("a", "b"))
+    assert Reading(**json.loads(json.dumps(asdict(stated)))) == stated
+
+
+def test_no_row_is_lost_where_a_longer_header_stands_further_down(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    short = text_of(long_table().drop(columns="cost_usd"))
+    path.write_text(short + text_of(long_table()))
+    assert refused(path).row == len(long_table()) + 1
 
 
 def test_an_index_without_a_name_is_left_out_and_can_be_named(tmp_path: Path) -> None:
