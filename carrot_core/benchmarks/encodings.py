@@ -228,13 +228,14 @@ def _only_marks_add_to(word: bytes) -> bool:
 
 
 def _is_utf8(word: bytes) -> bool:
-    """Whether a word is UTF-8 and not one that cp1252 reads well, too, as “Spaß” with the closing quote."""
+    """Whether a word is UTF-8, and not by chance as one that cp1252 reads well, such as “Spaß” with its last quote."""
     try:
-        word.decode()
+        letters = word.decode()
     except UnicodeDecodeError:
         return False
     text = _decoded((word,), _USUAL)
-    return not text or not _read_well(_USUAL, text, [0])
+    is_western = letters == letters.encode(_USUAL, errors="replace").decode(_USUAL)
+    return is_western or not text or not _read_well(_USUAL, text, [0])
 
 
 def _read_well(name: str, text: list[str], places: list[int]) -> set[int]:

@@ -280,7 +280,7 @@ def test_a_text_is_judged_once_by_a_sample_of_its_words(tmp_path: Path) -> None:
     assert len(encodings._other_words(path)) < 1_000
 
 
-@pytest.mark.parametrize("line", ["Größe für Köln", "Какой город", "中国的首都", "it’s “good”"])
+@pytest.mark.parametrize("line", ["Größe für Köln", "Какой город", "中国的首都", "it’s “good”", "é"])
 def test_utf8_with_a_line_of_another_encoding_is_damaged(tmp_path: Path, line: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(f"{line}\n".encode() * 9 + "naïve\n".encode("cp1252"))

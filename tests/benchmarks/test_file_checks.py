@@ -165,7 +165,7 @@ def very_many(kind: str) -> bytes:
 @pytest.mark.parametrize("name", ["t.jsonl", "t.jsonl.gz"])
 def test_a_preview_reads_the_head_alone(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path, line = tmp_path / name, b'{"prompt_id": "a", "model": "m", "score": 1, "prompt": "' + b"x" * 2_000 + b'"}\n'
-    content = 4_000 * line + b"\xff\xc3\xa9\n"
+    content = 4_000 * line + b"\xff \xc3\xa9\n"
     path.write_bytes(gzip.compress(content, 1) if name.endswith(".gz") else content)
     sizes: list[int] = []
     chunks = file_checks.chunks
