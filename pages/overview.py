@@ -17,6 +17,7 @@ with for_words:
 with for_choice, st.container(horizontal=True, gap="xsmall", key="choice"):
     info = controls.benchmark(shell.readable_benchmarks())
     shell.kind_note(info)
+    models_note(info)
 view = views.view(info)
 if not view.fitted:
     views.fit_button(info, "Below are the baselines.")
@@ -40,7 +41,6 @@ live_frontier(
     brief=True,
     on_release=lambda lam: controls.set_lam(lam, unit),
 )
-models_note(info)
 st.subheader("Every router on every benchmark", anchor=False)
 with st.container(key="leaderboard"):
     overview.leaderboard(shell.readable_benchmarks())

@@ -27,6 +27,7 @@ def first_screen(page: Page) -> dict[str, Locator]:
         "saving": live.locator("[data-read=reference]"),
         "chart": live.locator(".plot"),
         "slider": live.locator(".slider"),
+        "what costs are": page.get_by_role("button", name="Costs:"),
         **doors,
     }
 
@@ -51,6 +52,18 @@ def test_the_answer_fits_the_first_screen(open_plain: OpenApp, width: int, heigh
     assert page.locator(".live .goal input:visible").count() == 4
     saved = page.locator(".live [data-read=reference]").inner_text().removeprefix("costs ").removesuffix(" less")
     assert f"for {saved}" in first_screen(page)["verdict"].inner_text()
+    hidden = "bars => bars.every(bar => getComputedStyle(bar).opacity === '0')"
+    assert page.locator(".live .modebar").evaluate_all(hidden)  # it would stand over names
+    assert page.locator(".st-key-bench input").evaluate("it => it.scrollWidth <= it.clientWidth")  # a whole name
+
+
+def test_the_leaderboard_stays_in_the_width_of_the_page(open_plain: OpenApp) -> None:
+    page = open_plain("/overview?bench=mmlu-pro-cot (snapshot)")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.get_by_role("tab", name="Gain over the best single model").click()
+    board = page.locator(".st-key-leaderboard table:visible")
+    within = "table => table.scrollWidth <= table.closest('.st-key-leaderboard').clientWidth"
+    assert board.evaluate(within)
 
 
 def test_the_ribbon_of_a_prompt_is_on_the_first_screen(open_plain: OpenApp) -> None:
