@@ -163,7 +163,7 @@ def table_exhibit(table: pd.DataFrame, metrics: Sequence[str], over: str) -> Exh
     return Exhibit(
         name="metrics",
         title=f"Metrics of {len(table)} routers, {over}",
-        caption=f"{over}; all but US dollars {HUNDRED}, with 95 % intervals over prompts. {RANK_RULE}",
+        caption=f"{over}; figures, except US dollars, are {HUNDRED}, with 95 % intervals over prompts. {RANK_RULE}",
         alt=f"Metrics of {len(table)} routers, {over}. First in rank: {'; '.join(best) or 'not known'}.",
         table=table.assign(router=table["router"].map(lambda name: visible(label(name)))),
     )

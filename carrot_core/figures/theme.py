@@ -34,7 +34,7 @@ _FIXED = {
 }
 PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")  # of areas and bars, told apart without colour
 NO_TASK = "(no task)"
-HUNDRED = "shown × 100; files have parts of 1"  # as pages and charts show what is at most 1
+HUNDRED = "times 100 (87.6 here is 0.876 in downloads)"  # as pages and charts show what is at most 1
 # Places of names in files, which no browser draws; in the live chart, where the room changes with every zoom,
 # components/labels.js does it. tests/label_cases.json holds both to the same sides.
 LETTER, LINE = 6.6, 13.0  # pixels that a letter and a line of the names' size take

@@ -68,7 +68,7 @@ def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str) -> None
         if metric != tier_of:
             display[f"Rank · {name}"] = table[f"{metric}_rank"]
         form = None if METRICS[metric].in_usd else "%.2f"  # dollars are written by `priced`
-        config[name] = st.column_config.NumberColumn(format=form, help=metric_tip(metric))
+        config[name] = st.column_config.NumberColumn(METRICS[metric].label, format=form, help=metric_tip(metric))
         config[f"95 % · {name}"] = st.column_config.TextColumn(
             "95 %", help=tip("95-interval", also=f"Of {name}, {metric_unit(metric)}.")
         )
