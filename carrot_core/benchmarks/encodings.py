@@ -1,17 +1,17 @@
 """The encoding of a text that is neither UTF-8 nor UTF-16.
 
 It is cp1252, Windows' own for English and the west of Europe, unless another is clear. What is looked at are distinct
-words (runs of bytes with other than ASCII ones), so that more of the same is no more evidence, and words to which only
-marks add such bytes, as “this” or 5 µm, are left out. An encoding reads a word well where
+words (runs of bytes with other than ASCII ones), so that more of the same is no more evidence; words to which only
+marks add such bytes, as “this” or 5 µm, speak for cp1252. An encoding reads a word well where
 
 - of a language in Latin letters, they all are the language's, and a word of several has an ASCII one;
 - of another alphabet, they all are of it, at least half are its most common ones, and none is ASCII;
 - of East Asia, at least a quarter of the characters are the language's most common ones;
 
 and, of letters, no mark and no capital stands inside a word. Another encoding is clear if, of the words that it reads
-otherwise than cp1252, it reads at least five well (in East Asia ten distinct characters), most of them, and clearly
-more words than cp1252 does. Where it is not clear but reads more, or cp1252 reads less than half, or there are but one
-or two words that both read well, the text is read as cp1252 and the note shows both readings.
+otherwise than cp1252, it reads at least five well (in East Asia ten distinct characters) and most of them, and, of all
+words, clearly more than cp1252 does. Where it is not clear but reads more, or cp1252 reads less than half, or there
+are but one or two words that both read well, the text is read as cp1252 and the note shows both readings.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ _SAMPLE_BYTES = 1 << 12  # of distinct words
 _FEW_WORDS = 3  # below it another encoding that reads them as well is mentioned
 _ENOUGH_WORDS = 5  # that another encoding than the usual one reads well
 _CHARACTERS_OF_A_WORD = 2  # in East Asia, where no space parts words
-_CLEAR_SHARE, _CLEAR_LEAD = 0.65, 0.3  # of the words, read well by another encoding, and more than by the usual one
-_DOUBT_LEAD = 0.2  # from which on another encoding is mentioned
+_CLEAR_SHARE = 0.65  # of the words that it reads otherwise, read well by another encoding
+_CLEAR_LEAD = 0.3  # of all words, read well by another encoding and not by the usual one
+_DOUBT_LEAD = 0.1  # from which on another encoding is mentioned
 _UTF8_SHARE = 0.1  # of the words, from which on a text is damaged UTF-8
 # Two bytes of a letter may have an ASCII one as the second, but none of those before "@", which are no digits.
 _OTHER_WORD = re.compile(rb"[^\x00-/:-?]*[\x80-\xff][^\x00-/:-?]*")
-_BETWEEN_WORDS = re.compile(r"\\[nrt]|[]\[{}|~^`@\\‘’“”–—…·•×±\u00ad]+")
+_BETWEEN_WORDS = re.compile(r"\\[nrt]|[]\[{}|~^`@\\‘’“”–—…·•×÷±°\u00ad]+")
 _NO_TEXT = re.compile(r"[\x80-\x9f\ue000-\uf8ff]")  # controls, and characters of private use
 _MARKS = frozenset(bytes(range(0xA0, 0xC0)).decode(_USUAL) + "×÷€‚„†‡‰ˆ˜‹›™‘’“”•–—…№")
 _AT_ENDS = "".join(_MARKS) + "0123456789"
@@ -154,7 +155,7 @@ def _encoding_of_words(words: tuple[bytes, ...]) -> Encoding | None:
     looked_at = [at for at, word in enumerate(words) if not _only_marks_add_to(word)]
     if usual and not looked_at:
         return Encoding(_USUAL, _note(_USUAL, usual))
-    if sum(_is_utf8(words[at]) for at in looked_at) > _UTF8_SHARE * len(looked_at):
+    if sum(_is_utf8(words[at]) for at in looked_at) > _UTF8_SHARE * len(words):
         return None
     ours = _read_well(_USUAL, usual, looked_at) if usual else set()
     rivals = [
@@ -168,7 +169,7 @@ def _encoding_of_words(words: tuple[bytes, ...]) -> Encoding | None:
     other = {at for at in looked_at if usual is None or text[at] != usual[at]}
     count = len(theirs & other)
     share = count / max(1, len(other))
-    lead = max((len(theirs & words) - len(ours & words)) / max(1, len(words)) for words in (other, set(looked_at)))
+    lead = (len(theirs) - len(ours)) / len(words)
     if name in _EAST_ASIAN:
         letters = {letter for at in theirs & other for letter in text[at] if not letter.isascii()}
         count = len(letters) // _CHARACTERS_OF_A_WORD
@@ -176,8 +177,8 @@ def _encoding_of_words(words: tuple[bytes, ...]) -> Encoding | None:
         return Encoding(name, _note(name, text))
     if usual is None:
         return Encoding(name, _doubt(name, text)) if share > _CLEAR_SHARE else None
-    few = len(looked_at) < _FEW_WORDS and share > 0
-    if 2 * len(ours) < len(looked_at) or lead > _DOUBT_LEAD or (few and lead >= 0):
+    few = len(words) < _FEW_WORDS and share > 0
+    if 2 * (len(looked_at) - len(ours)) > len(words) or lead > _DOUBT_LEAD or (few and lead >= 0):
         return Encoding(_USUAL, _doubt(_USUAL, usual, name, text))
     return Encoding(_USUAL, _note(_USUAL, usual))
 

@@ -225,7 +225,8 @@ SPANISH = (
 )
 ENCODED = [
     *[(text, "cp1252", "cp1252", True) for text in (
-        "± 3", "• a ± b", "“x” – 5 × 3", "co\u00adop", "•", "3×4", "½ cup", "5 µm", "© 2020", "it’s", "E = mc²",
+        "± 3", "• a ± b", "“x” – 5 × 3", "co\u00adop", "•", "3×4", "½ cup", "5 µm", "© 2020", "it’s", "E = mc²", "hr°C",
+        "25 °C – “now”\nBrønsted\nDoregelès\nNiño\nværket\n° ± 3\n• “a”",
         "® ™ § · ÷ ¶ ¢ ¥ † ‰", *(f"• point {number} costs ± 3 × 4" for number in range(3)), FRENCH, GERMAN, SPANISH,
         "élève\nmère\nà la fenêtre", "für\nSpaß“\n»Spaß«\nmuß…",
     )],
