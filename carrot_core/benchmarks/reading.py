@@ -8,6 +8,7 @@ import io
 import json
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -199,12 +200,11 @@ def dialect_of(head: str, ending: str, stated: str | None, columns: Collection[s
     start = 1 if sep_line else 0
     usual = "\t" if ending == ".tsv" else ","
     separator = stated or (sep_line and sep_line.group(1))
-    looks = [
-        _look(head, each, start, columns)
-        for each in ([separator] if separator else dict.fromkeys((usual, *SEPARATORS)))
-    ]
-    plain = [(rank, dialect) for rank, dialect in looks if rank[1] > 0 and not dialect.has_title]
-    return max(plain or looks, key=lambda look: look[0])[1]
+    candidates = [separator] if separator else dict.fromkeys((usual, *SEPARATORS))
+    looks = [_look(head, each, start, columns) for each in candidates]
+    plain = [(rank, dialect) for rank, dialect in looks if not dialect.has_title]
+    has_names = any(names > 0 for (_, names, *_), _ in plain)
+    return max(plain if has_names else looks, key=lambda look: look[0])[1]
 
 
 def _look(
@@ -220,7 +220,12 @@ def _look(
     others = [row for number, row in rows if number > line]
     equal = sum(len(row) == len(names) for row in others) / max(1, len(others))
     # A title costs a name: one word in a row of data may be one by chance.
-    rank = (equal > 0.5 or not others, len(_names_with_meaning(names, columns)) - has_title, equal, len(names))
+    rank = (
+        equal > 0.5 or not (others or has_title),
+        len(_names_with_meaning(names, columns)) - has_title,
+        equal,
+        len(names),
+    )
     above = start + sum(number < line for number, _ in every)
     return rank if len(names) > 1 else (False, 0, 0.0, 0), Dialect(separator, line - 1, above, has_title)
 
@@ -229,7 +234,7 @@ def header_row(rows: Sequence[tuple[int, list[str]]], columns: Collection[str] =
     """Number and names of the row with the names of the columns, of the first rows that are not blank.
 
     It is the first one unless that is a title, in which no name has a meaning: then the first one below it with more
-    cells, most of which have a meaning, or below a title of one cell the one of which most have.
+    cells, most of which have a meaning, or below a title of one cell the one, as wide as most, of which most have.
 
     Parameters
     ----------
@@ -249,7 +254,8 @@ def header_row(rows: Sequence[tuple[int, list[str]]], columns: Collection[str] =
     if meaning(first) or not below:
         return first
     clear = [row for row in below if 2 * meaning(row) > cells(row)]
-    likely = below if cells(first) == 1 else []
+    width = Counter(len(names) for _, names in rows).most_common(1)[0][0]
+    likely = [row for row in below if cells(first) == 1 and len(row[1]) == width]
     return next(iter(clear), max(likely, key=lambda row: (meaning(row), cells(row), -row[0]), default=first))
 
 

@@ -567,6 +567,8 @@ def test_a_header_of_own_names_stands_below_a_title_too(tmp_path: Path) -> None:
         ("qid2,llm_x,outcome,usd,\n" + "q1,b,pass,0.1,text\n" * 3, ("qid2", "llm_x", "outcome", "usd")),
         ("qid2,llm_x,outcome,price,\n" + "q1,b,pass,0.1,text\n" * 3, ()),
         ("Frage\n" + "text,why\n" * 3, ("Frage.text",)),
+        ("Frage,a,a|cost_usd\n" + "q0,1,0.1\n" * 3, ()),
+        ("Frage\nwhy\nWhy: text\nwho\n", ()),
         (",gpt-4\n" + "text,0.5\n" * 3, ()),
     ],
 )
