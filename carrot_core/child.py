@@ -29,7 +29,9 @@ from carrot_core.number_formats import size_text
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from carrot_core.child import answer; answer(sys.argv[2])"
 _REQUEST, _ANSWER, _OUTPUT = "request.json", "answer.json", "output.txt"
 _LOOK_S = 0.02  # between two looks at the process: a thread fills some 20 MB of memory in it
-_BESIDE_BYTES = 128 << 20  # that a process counts as its data and has not touched: stacks, and what is set aside
+# That a process counts as its data and has not touched: what is set aside, and the stacks of the threads of two DuckDB
+# instances, the one that reads and the one that stores, of 64 MiB each, and what their allocators keep for later.
+_BESIDE_BYTES = 384 << 20
 _ERRORS = {kind.__name__: kind for kind in (CarrotError, NotFoundError, StoreError)}
 _turns = threading.BoundedSemaphore(limits.READ_AT_ONCE)
 
@@ -101,7 +103,8 @@ def in_child(
 def _watched(folder: Path, budget: Budget, source: str) -> int:
     """Run the process to its end, or end it where it takes too much; returns its code."""
     spill = f"{max(1, budget.disk_bytes >> 20)}MiB"
-    memory = f"{max(64, budget.memory_bytes * 2 // 5 >> 20)}MiB"  # the rest is for Python and what comes of the table
+    # Storing is beside reading, whose tables it takes from; the rest is for Python.
+    memory, beside = (f"{max(64, budget.memory_bytes * share // 5 >> 20)}MiB" for share in (2, 1))
     environment = {
         **os.environ,
         "TMPDIR": str(folder),
@@ -112,6 +115,7 @@ def _watched(folder: Path, budget: Budget, source: str) -> int:
         f"{limits.PREFIX}TABLE_SPILL": spill,
         f"{limits.PREFIX}TABLE_MEMORY": memory,
         f"{limits.PREFIX}PROMPTS_MEMORY": memory,
+        f"{limits.PREFIX}STORE_MEMORY": beside,
     }
     deadline = time.monotonic() + budget.seconds
     with (folder / _OUTPUT).open("wb") as output:

@@ -36,6 +36,7 @@ ZIP_FILES = 2_000  # in one zip, or in one import
 HEADER_BYTES = 1 << 20  # 2,000 columns with names of 500 letters
 TABLE_MEMORY = "1GiB"  # of DuckDB with a table or a benchmark; more goes to the disk. A CSV may not load below 512MiB
 TABLE_SPILL = "16GiB"  # on that disk
+STORE_MEMORY = "1GiB"  # as `TABLE_MEMORY`, of the storing of a benchmark, beside the table it is read from
 PROMPTS_MEMORY = "512MiB"  # as `TABLE_MEMORY`, for a file of prompts, beside a router at work
 
 # Files of evaluation tools and gateways: JSON, and zips of it.

@@ -268,6 +268,7 @@ def private_connection(
             "temp_directory": spill,
             "memory_limit": memory,
             "max_temp_directory_size": limits.TABLE_SPILL,
+            "arrow_large_buffer_size": True,  # else the texts of one block of rows have 2 GiB at most
         }
         with duckdb.connect(str(path) if path else ":memory:", config=config) as connection:
             connection.execute("set enable_progress_bar = false")  # DuckDB draws one on standard output after 2 s

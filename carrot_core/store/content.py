@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from carrot_core import limits
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
 from carrot_core.benchmarks.costs import price_of_row
 from carrot_core.benchmarks.file_checks import private_connection
@@ -41,7 +42,8 @@ from carrot_core.text import (
 )
 
 _BY_HASH = "by sha256 of seed and text"
-_PROMPTS_AT_A_TIME, _RUNS_AT_A_TIME = 1 << 14, 1 << 18  # prompts have their texts
+_PROMPTS_AT_A_TIME, _RUNS_AT_A_TIME = 1 << 8, 1 << 18
+_TEXT_BYTES = 4 << 20  # of the prompts that are split and hashed at once, but for those read with the last of them
 _STAGED = """
 create temp table staged (
     prompt integer, prompt_id varchar, text varchar, messages varchar, text_sha256 varchar, task varchar,
@@ -86,7 +88,7 @@ class Content:
 
 def content_of(frames: Frames, split_seed: int) -> Content:
     """What frames are in the store, without storing them."""
-    with private_connection() as connection:
+    with private_connection(memory=limits.STORE_MEMORY) as connection:
         create(connection, "benchmark")
         return fill(connection, frames, split_seed)
 
@@ -131,6 +133,19 @@ def _prompts_of(frames: Frames) -> Iterator[pa.Table]:
     return blocks_of(frames.prompts.sort_values("prompt_id", ignore_index=True), _PROMPTS_AT_A_TIME)
 
 
+def _joined(blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Blocks of prompts joined to larger ones, of about as many bytes each: a text may be short or of megabytes."""
+    some, n_bytes = list[pa.Table](), 0
+    for block in blocks:
+        some.append(block)
+        n_bytes += block.nbytes
+        if n_bytes >= _TEXT_BYTES:
+            yield pa.concat_tables(some)
+            some, n_bytes = [], 0
+    if some:
+        yield pa.concat_tables(some)
+
+
 def _runs_of(frames: Frames, names: pd.Series[str]) -> Iterator[pa.Table]:
     """Runs with the places of their prompts among the sorted ids, and of their models among the sorted names."""
     relation = frames.relation("outcomes")
@@ -158,9 +173,10 @@ def _fill_outcomes(connection: duckdb.DuckDBPyConnection, blocks: Iterable[pa.Ta
         connection.execute(f"insert into samples by name {ordered}")
         _check_once(connection, "samples", "prompt, model, sample")
         some = "select * exclude (sample) from samples where prompt >= ? and prompt < ? order by prompt, model, sample"
-        ((n_prompts,),) = rows(connection, "select count(*) from prompts")
-        for first in range(0, n_prompts, _PROMPTS_AT_A_TIME):
-            part = connection.execute(some, [first, first + _PROMPTS_AT_A_TIME]).df()
+        ((n_prompts, n_runs),) = rows(connection, "select max(prompt) + 1, count(*) from samples")
+        step = max(1, n_prompts * _RUNS_AT_A_TIME // n_runs)
+        for first in range(0, n_prompts, step):
+            part = connection.execute(some, [first, first + step]).df()
             append(connection, "outcomes", blocks_of(_cells(part)))
     connection.execute("drop table runs")
 
@@ -191,7 +207,7 @@ def _fill_prompts(
     """Fill in prompts that come in the order of their ids; how many there are, the rule of their split, warnings."""
     connection.execute(_STAGED)
     n = 0
-    for block in blocks:
+    for block in _joined(blocks):
         append(connection, "staged", [_staged(block, n, seed)])
         n += len(block)
     rule, warnings = _divide(connection, n, seed)

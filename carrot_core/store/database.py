@@ -19,6 +19,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from pandas.api.types import is_numeric_dtype
 
+from carrot_core import limits
 from carrot_core.benchmarks.file_checks import lock_down, private_connection
 from carrot_core.errors import StoreError
 from carrot_core.modes import check_write
@@ -110,7 +111,7 @@ def writing(
     unfinished = path.with_name(f"{path.name}.writing")
     with translate_errors(path):
         try:
-            with private_connection(unfinished) as connection:
+            with private_connection(unfinished, limits.STORE_MEMORY) as connection:
                 for name, file in others.items():
                     _attach(connection, name, file, versions)
                 lock_down(connection)

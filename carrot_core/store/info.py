@@ -25,7 +25,7 @@ OWN_SPLIT = "the source's own split"
 RECORDED = "recorded dollars"
 NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
 MORE_NUMBERS = ["cached_input_tokens", "reasoning_tokens", "latency_s"]  # which many benchmarks do not record
-_TEXTS_AT_A_TIME, _NUMBERS_AT_A_TIME = 1 << 14, 1 << 20
+_TEXTS_AT_A_TIME, _NUMBERS_AT_A_TIME = 1 << 8, 1 << 20
 _INFO = """
 select b.* replace (strftime(loaded_at, '%Y-%m-%dT%H:%M:%S+00:00') as loaded_at), p.*, m.*, o.*,
        n_prompts * n_models - n_outcomes as n_missing

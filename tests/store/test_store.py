@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 import math
 import shutil
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.file_checks import private_connection
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.model_facts import oracle_of_other_samples
 from carrot_core.benchmarks.split import split
@@ -24,10 +26,11 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.frontier import sweep
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable
 from carrot_core.prices import Price
-from carrot_core.store import Run, Store
+from carrot_core.store import BenchmarkInfo, Run, Store, content
 from carrot_core.store.browse import one_prompt
 from carrot_core.store.console import query
 from carrot_core.store.content import content_of
+from carrot_core.store.intake import bring_in
 from carrot_core.store.maintenance import copy_benchmark, verify
 from tests.tables import frames, long_table, main_file, write
 
@@ -240,6 +243,36 @@ def test_a_file_is_stored_without_a_frame_of_its_outcomes_and_as_one_would_be(
     assert len(whole.outcomes) == len(table)
     assert whole.relation("outcomes") is None
     assert content_of(dataclasses.replace(whole, prompts=whole.prompts[::-1]), 0).data_hash == by_file
+
+
+def test_a_packed_table_of_long_prompts_is_stored_in_the_memory_of_its_size(store: Store, tmp_path: Path) -> None:
+    text = " ".join(f"word{number % 37}" for number in range(700))[:4000]
+    lines = [f"p{number},q{number} {text},{number % 2},0.001,{number % 3 % 2},0.002" for number in range(2_500)]
+    path = tmp_path / "wide.csv.gz"
+    path.write_bytes(gzip.compress("\n".join(["prompt_id,prompt,a,a|cost_usd,b,b|cost_usd", *lines]).encode()))
+    info = bring_in(store, "made", [path])
+    assert isinstance(info, BenchmarkInfo)
+    assert info.n_with_text == 2_500
+
+
+@pytest.mark.parametrize(("of_each", "most"), [(10, 1000), (3 << 20, 2)])
+def test_prompts_are_stored_some_bytes_at_a_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch, of_each: int, most: int
+) -> None:
+    sizes, read = list[int](), content._staged
+    monkeypatch.setattr(content, "_staged", lambda block, *args: sizes.append(len(block)) or read(block, *args))
+    monkeypatch.setattr(content, "_PROMPTS_AT_A_TIME", 1)
+    tables = frames()
+    longer = tables.prompts.assign(text=[f"{number} ".ljust(of_each) for number in range(len(tables.prompts))])
+    store.save_benchmark("made", dataclasses.replace(tables, prompts=longer))
+    assert sum(sizes) == len(longer)
+    assert max(sizes) == min(most, len(longer))
+
+
+def test_texts_of_any_size_come_out_of_a_connection() -> None:
+    with private_connection() as connection:
+        reader = connection.sql("select 'a' as text").to_arrow_reader(1)
+        assert reader.schema.field("text").type == pa.large_string()  # 2 GiB are the most of a plain one
 
 
 def test_an_outcome_that_stands_twice_is_refused(store: Store) -> None:
