@@ -192,7 +192,8 @@ def _check_once(connection: duckdb.DuckDBPyConnection, table: str, columns: str)
 def _cells(runs: pd.DataFrame) -> pd.DataFrame:
     """One row a cell, the mean of its runs."""
     cells = runs.groupby(["prompt", "model"], sort=True)
-    outcomes = cells[[*NUMBERS, *MORE_NUMBERS]].mean()
+    # Each column alone: of columns that lie side by side, pandas rounds the means otherwise, by how many there are.
+    outcomes = pd.DataFrame({name: cells[name].mean() for name in (*NUMBERS, *MORE_NUMBERS)})
     outcomes["time"] = cells["time"].first()
     outcomes["n_samples"] = cells.size()
     for name, variance in (("score", "score_variance"), ("cost_usd", "cost_variance")):

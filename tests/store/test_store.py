@@ -275,6 +275,19 @@ def test_texts_of_any_size_come_out_of_a_connection() -> None:
         assert reader.schema.field("text").type == pa.large_string()  # 2 GiB are the most of a plain one
 
 
+@pytest.mark.parametrize("more", [0, 1, 3])
+def test_means_of_samples_do_not_depend_on_what_else_is_recorded(store: Store, more: int) -> None:
+    tables, numbers = frames(), [0.1, 0.2, 0.30000000000000004]
+    runs = [tables.outcomes.assign(sample=str(place), score=x, cost_usd=x) for place, x in enumerate(numbers)]
+    optional = dict.fromkeys(content.MORE_NUMBERS[:more], 1.0)
+    sampled = pd.concat(runs, ignore_index=True).assign(**optional)
+    store.save_benchmark("made", dataclasses.replace(tables, outcomes=sampled))
+    outcomes = store.load("made").outcomes
+    expected = pd.Series(numbers).groupby([0, 0, 0]).mean()[0]
+    for table in (outcomes.score, outcomes.cost_usd):
+        assert set(table[~np.isnan(table)]) == {expected}
+
+
 def test_an_outcome_that_stands_twice_is_refused(store: Store) -> None:
     tables = frames()
     twice = pd.concat([tables.outcomes, tables.outcomes[3:4].assign(score=0.25)], ignore_index=True)
