@@ -106,8 +106,11 @@ class Frames:
             relation = self.relation(name)
             if relation is None:
                 raise AttributeError(f"Frames have no {name!r}.")
-            frame = vars(self)[name] = relation.frame()
-            return frame
+            from carrot_core.benchmarks.file_checks import memory_for
+
+            with memory_for(self.provenance.source):
+                frame = relation.frame()
+            return vars(self).setdefault(name, frame)  # of threads that read at once, all get the frame of the first
 
     def relation(self, name: str) -> Relation | None:
         """The prompts or outcomes as DuckDB holds them; None where a reader made a frame, or one was asked for."""

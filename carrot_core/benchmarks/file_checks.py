@@ -251,6 +251,25 @@ def reason(error: Exception) -> str:
     return re.sub(r"\A(?:Invalid Input|[A-Z][A-Za-z]+) (?:exception|Error): ", "", " ".join(text.split()))[:400]
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether DuckDB says that it lacks memory: itself, through Arrow, or of what it could not write for it."""
+    words = ("Out of Memory", "bad allocation", "Allocation failure")
+    return isinstance(error, duckdb.OutOfMemoryException) or any(word in str(error) for word in words)
+
+
+@contextmanager
+def memory_for(source: str) -> Iterator[None]:
+    """Turn DuckDB's lack of memory into a `DataError` of what is read or stored."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:  # Arrow's reader makes an OSError of DuckDB's
+        if not is_out_of_memory(error):
+            raise
+        what = f"needs more than {limits.TABLE_MEMORY} of memory to be read, or {limits.STORE_MEMORY} to be stored"
+        remedy = "Bring it in parts, or import it at the command line with `TABLE_MEMORY` and `STORE_MEMORY` raised."
+        raise DataError(source, [Problem(what, remedy)]) from error
+
+
 @contextmanager
 def private_connection(
     path: Path | None = None, memory: str = limits.TABLE_MEMORY

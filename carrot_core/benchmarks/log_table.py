@@ -18,9 +18,9 @@ from carrot_core.benchmarks.columns import hint
 from carrot_core.benchmarks.costs import rows_listed
 from carrot_core.benchmarks.formats import FORMATS, format_of, format_of_all, read_format
 from carrot_core.benchmarks.long_wide_tables import check_mapping
-from carrot_core.benchmarks.parts import all_files, source_of
+from carrot_core.benchmarks.parts import all_files, refusing, source_of
 from carrot_core.benchmarks.reading import FOUND
-from carrot_core.benchmarks.table_file import TableFile, open_rows, open_table, refusing
+from carrot_core.benchmarks.table_file import TableFile, open_rows, open_table
 from carrot_core.benchmarks.value_checks import (
     NUMBERS,
     RECOGNISED,

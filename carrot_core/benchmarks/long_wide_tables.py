@@ -14,10 +14,10 @@ from carrot_core.benchmarks.costs import cost_problems, fill_costs, pricing_of, 
 from carrot_core.benchmarks.formats.head import column_names, paths_in, preview
 from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
-from carrot_core.benchmarks.parts import Paths, as_paths, source_of
+from carrot_core.benchmarks.parts import Paths, as_paths, refusing, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.benchmarks.run_table import RunTable
-from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_rows, open_table, refusing, told_apart
+from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_rows, open_table, told_apart
 from carrot_core.benchmarks.value_checks import (
     NUMBERS,
     OF_RUN,

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+
+import duckdb
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import decimal_sign
 from carrot_core.benchmarks.containers import arrow_as_parquet, is_table_name, json_lines, sheet_as_csv, unzipped
 from carrot_core.benchmarks.encodings import encoding_of, guess_encoding, transcoded
-from carrot_core.benchmarks.file_checks import NotUtf8Error, check_is_table, check_schema, check_text, first_bytes
+from carrot_core.benchmarks.file_checks import (
+    NotUtf8Error,
+    check_is_table,
+    check_schema,
+    check_text,
+    first_bytes,
+    memory_for,
+    reason,
+)
 from carrot_core.benchmarks.reading import (
     ENDINGS,
     PACKED,
@@ -294,3 +305,13 @@ def plain_part(part: Part, folder: Path) -> Part | None:
 def packed_by(part: Part) -> str:
     """DuckDB's name of what packs a text."""
     return packing_of(part.path) or "none"
+
+
+@contextmanager
+def refusing(paths: Paths) -> Iterator[None]:
+    """Turn DuckDB's errors about a file's content into a `DataError`."""
+    try:
+        with memory_for(source_of(paths)):
+            yield
+    except duckdb.Error as error:
+        raise DataError(source_of(paths), f"cannot be read: {reason(error)}") from error

@@ -338,12 +338,3 @@ def _parquet_names(connection: duckdb.DuckDBPyConnection, part: Part) -> list[st
         while len(open_branches) > 1 and not open_branches[-1]:
             open_branches.pop()
     return names
-
-
-@contextmanager
-def refusing(paths: Paths) -> Iterator[None]:
-    """Turn DuckDB's errors about a file's content into a `DataError`."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise DataError(source_of(paths), f"cannot be read: {reason(error)}") from error

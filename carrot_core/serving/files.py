@@ -18,8 +18,9 @@ from carrot_core import limits
 from carrot_core.benchmarks.columns import as_text, quote
 from carrot_core.benchmarks.file_checks import check_text, chunks
 from carrot_core.benchmarks.formats.head import column_names
+from carrot_core.benchmarks.parts import refusing
 from carrot_core.benchmarks.reading import PACKED
-from carrot_core.benchmarks.table_file import ROW, TableFile, open_table, refusing
+from carrot_core.benchmarks.table_file import ROW, TableFile, open_table
 from carrot_core.benchmarks.value_checks import NO_USER_TEXT, USER_TEXT_REMEDY, chat_problems
 from carrot_core.csv_latex import safe_csv
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem

@@ -17,11 +17,11 @@ import pyarrow as pa
 from carrot_core import limits
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
 from carrot_core.benchmarks.costs import price_of_row
-from carrot_core.benchmarks.file_checks import private_connection
+from carrot_core.benchmarks.file_checks import memory_for, private_connection
 from carrot_core.benchmarks.split import FRACTIONS, OTHER_SPLIT, draw, duplicate_keys, ends_of
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS, Benchmark, Outcomes
-from carrot_core.store.database import append, blocks_of, columns_of, create, rows, writing
+from carrot_core.store.database import append, blocks_of, columns_of, create, joined, rows, writing
 from carrot_core.store.info import (
     MORE_NUMBERS,
     NUMBERS,
@@ -88,7 +88,7 @@ class Content:
 
 def content_of(frames: Frames, split_seed: int) -> Content:
     """What frames are in the store, without storing them."""
-    with private_connection(memory=limits.STORE_MEMORY) as connection:
+    with memory_for(frames.provenance.source), private_connection(memory=limits.STORE_MEMORY) as connection:
         create(connection, "benchmark")
         return fill(connection, frames, split_seed)
 
@@ -96,7 +96,7 @@ def content_of(frames: Frames, split_seed: int) -> Content:
 def write(path: Path, name: str, frames: Frames, split_seed: int) -> Content:
     """Make the file of a benchmark."""
     origin = frames.provenance
-    with writing(path, "benchmark") as connection:
+    with writing(path, "benchmark") as connection, memory_for(origin.source):
         content = fill(connection, frames, split_seed)
         connection.execute(
             "insert into benchmarks values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -106,6 +106,7 @@ def write(path: Path, name: str, frames: Frames, split_seed: int) -> Content:
                 list(content.warnings),
             ],
         )  # fmt: skip
+        connection.execute("checkpoint")  # here, where its lack of memory is named
     return content
 
 
@@ -131,19 +132,6 @@ def _prompts_of(frames: Frames) -> Iterator[pa.Table]:
     if relation is not None:
         return relation.blocks(_PROMPTS_AT_A_TIME)
     return blocks_of(frames.prompts.sort_values("prompt_id", ignore_index=True), _PROMPTS_AT_A_TIME)
-
-
-def _joined(blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Blocks of prompts joined to larger ones, of about as many bytes each: a text may be short or of megabytes."""
-    some, n_bytes = list[pa.Table](), 0
-    for block in blocks:
-        some.append(block)
-        n_bytes += block.nbytes
-        if n_bytes >= _TEXT_BYTES:
-            yield pa.concat_tables(some)
-            some, n_bytes = [], 0
-    if some:
-        yield pa.concat_tables(some)
 
 
 def _runs_of(frames: Frames, names: pd.Series[str]) -> Iterator[pa.Table]:
@@ -208,7 +196,7 @@ def _fill_prompts(
     """Fill in prompts that come in the order of their ids; how many there are, the rule of their split, warnings."""
     connection.execute(_STAGED)
     n = 0
-    for block in _joined(blocks):
+    for block in joined(blocks, _TEXT_BYTES):
         append(connection, "staged", [_staged(block, n, seed)])
         n += len(block)
     rule, warnings = _divide(connection, n, seed)

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from pandas.api.types import is_numeric_dtype
 
 from carrot_core import limits
-from carrot_core.benchmarks.file_checks import lock_down, private_connection
+from carrot_core.benchmarks.file_checks import is_out_of_memory, lock_down, private_connection
 from carrot_core.errors import StoreError
 from carrot_core.modes import check_write
 
@@ -147,6 +147,19 @@ def blocks_of(frame: pd.DataFrame, most_rows: int = _ROWS_AT_A_TIME) -> Iterator
         )
 
 
+def joined(blocks: Iterable[pa.Table], most_bytes: int) -> Iterator[pa.Table]:
+    """Blocks of prompts joined to larger ones, of about as many bytes each: a text may be short or of megabytes."""
+    some, n_bytes = list[pa.Table](), 0
+    for block in blocks:
+        some.append(block)
+        n_bytes += block.nbytes
+        if n_bytes >= most_bytes:
+            yield pa.concat_tables(some)
+            some, n_bytes = [], 0
+    if some:
+        yield pa.concat_tables(some)
+
+
 def append(connection: duckdb.DuckDBPyConnection, table: str, blocks: Iterable[pa.Table]) -> None:
     """Insert rows by column names."""
     for block in blocks:
@@ -226,13 +239,13 @@ def sync(path: Path) -> None:
 
 
 def _reason(error: duckdb.Error | OSError) -> str:
+    if is_out_of_memory(error):
+        return "more memory is needed to read or write it than there is."
     if isinstance(error, OSError):
         return f"cannot be written or read: {error.strerror or error}."
     first_line = str(error).splitlines()[0].rstrip(" .!")
     if isinstance(error, duckdb.ConstraintException):
         return f"the content breaks a rule of the database: {first_line}."
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return f"more memory is needed than there is: {first_line}."
     return (
         f"cannot be used as a database: {first_line}. If the file is damaged, `carrot data verify` says what can "
         "still be read and `carrot data rebuild` sets aside what cannot; then import the benchmark again "

@@ -9,6 +9,7 @@ import math
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn, cast
 
 import duckdb
 import numpy as np
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks import Frames, Relation
 from carrot_core.benchmarks.file_checks import private_connection
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.model_facts import oracle_of_other_samples
@@ -286,6 +287,33 @@ def test_means_of_samples_do_not_depend_on_what_else_is_recorded(store: Store, m
     expected = pd.Series(numbers).groupby([0, 0, 0]).mean()[0]
     for table in (outcomes.score, outcomes.cost_usd):
         assert set(table[~np.isnan(table)]) == {expected}
+
+
+class _NoMemory:
+    def cursor(self, _: str = "") -> NoReturn:
+        raise duckdb.OutOfMemoryException("Out of Memory Error: SET threads=X")
+
+    sql = cursor
+
+
+def _no_memory() -> NoReturn:
+    raise OSError("Out of Memory Error: ArrowBuffer: failed to allocate")  # as Arrow's reader says it
+
+
+@pytest.mark.parametrize("use", ["read", "store", "check"])
+def test_lack_of_memory_names_the_source_and_the_limit(store: Store, use: str) -> None:
+    tables = frames()
+    relation = Relation(cast(Any, _NoMemory()), "", _no_memory)
+    held = Frames.held(relation, relation, models=tables.models, provenance=tables.provenance, warnings=())
+    uses = {
+        "read": lambda: held.prompts,
+        "store": lambda: store.save_benchmark("made", held),
+        "check": lambda: content_of(held, 0),
+    }
+    with pytest.raises(DataError, match="TABLE_MEMORY") as error:
+        uses[use]()
+    assert error.value.where == tables.provenance.source
+    assert "SET threads" not in str(error.value)
 
 
 def test_an_outcome_that_stands_twice_is_refused(store: Store) -> None:
