@@ -61,8 +61,9 @@ class Relation:
         """Some rows at a time."""
         import pyarrow as pa
 
-        for batch in self.connection.sql(self.query).to_arrow_reader(most_rows):
-            yield pa.Table.from_batches([batch])
+        with self.connection.cursor() as cursor:  # of its own, so that threads may read at once
+            for batch in cursor.sql(self.query).to_arrow_reader(most_rows):
+                yield pa.Table.from_batches([batch])
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +112,10 @@ class Frames:
             with memory_for(self.provenance.source):
                 frame = relation.frame()
             return vars(self).setdefault(name, frame)  # of threads that read at once, all get the frame of the first
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All tables, read: a connection can be neither copied nor pickled."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def relation(self, name: str) -> Relation | None:
         """The prompts or outcomes as DuckDB holds them; None where a reader made a frame, or one was asked for."""

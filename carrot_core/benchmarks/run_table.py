@@ -97,16 +97,18 @@ class RunTable:
         return Relation(self.connection, _PROMPTS, self._prompts), Relation(self.connection, runs, self._outcomes)
 
     def _prompts(self) -> pd.DataFrame:
-        return _strings(self.connection.execute(_PROMPTS).df())
+        with self.connection.cursor() as cursor:
+            return _strings(cursor.execute(_PROMPTS).df())
 
     def _outcomes(self) -> pd.DataFrame:
         """The outcomes in the order of the file; rows share the texts of their ids."""
         query = f"select prompt, model, {self._columns} from runs order by cell"  # noqa: S608  fixed names
-        frame = _strings(self.connection.execute(query).df())
-        for name, ids in (("prompt", "prompt_id"), ("model", "name")):
-            texts = self.connection.execute(f"select {ids} from {name}s order by {name}").fetchall()  # noqa: S608
-            shared = np.array([text for (text,) in texts], dtype=object)
-            frame[name] = pd.Series(shared[frame[name]], dtype=object)
+        with self.connection.cursor() as cursor:
+            frame = _strings(cursor.execute(query).df())
+            for name, ids in (("prompt", "prompt_id"), ("model", "name")):
+                texts = cursor.execute(f"select {ids} from {name}s order by {name}").fetchall()  # noqa: S608
+                shared = np.array([text for (text,) in texts], dtype=object)
+                frame[name] = pd.Series(shared[frame[name]], dtype=object)
         return frame.rename(columns={"prompt": "prompt_id"})
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import gzip
 import json
 import math
+import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -241,6 +244,11 @@ def test_a_file_is_stored_without_a_frame_of_its_outcomes_and_as_one_would_be(
     by_file = store.save_benchmark("made", held).data_hash
     assert held.relation("prompts") is not None
     assert held.relation("outcomes") is not None
+    copied = pickle.loads(pickle.dumps(copy.deepcopy(read())))
+    with ThreadPoolExecutor(4) as threads:
+        for prompts, outcomes in threads.map(lambda _: (whole.prompts, whole.outcomes), range(8)):
+            pd.testing.assert_frame_equal(prompts, copied.prompts)
+            pd.testing.assert_frame_equal(outcomes, copied.outcomes)
     assert len(whole.outcomes) == len(table)
     assert whole.relation("outcomes") is None
     assert content_of(dataclasses.replace(whole, prompts=whole.prompts[::-1]), 0).data_hash == by_file
