@@ -264,7 +264,7 @@ def _own_names(names: Sequence[str], described: Sequence[str]) -> Iterator[str]:
     """The file's names of columns; DuckDB appends a number to one that differs from an earlier one in case only."""
     for place, duck in enumerate(described):
         name = names[place] if place < len(names) else ""
-        duck = f"column{place}" if names and not name else duck  # DuckDB pads the number
+        duck = f"column{place}" if place < len(names) and not name else duck  # DuckDB pads the number
         stem, _, number = duck.rpartition("_")
         same = name == duck or (number.isdecimal() and name.casefold() == stem.casefold())
         yield name if name and same else duck
