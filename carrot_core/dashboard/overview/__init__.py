@@ -57,7 +57,7 @@ def _cell(router: str, standing: Standing, benchmark: str, *, saving: bool) -> s
     if interval is None or not isfinite(interval.value):
         return "–"
     gained = percent(interval.value, interval.low, interval.high, signed=True)
-    words = (whole_percent(interval) if saving else gained).replace(" ", "\u00a0").replace("\u00a0[", " [")
-    text = plain(words)  # a line ends before an interval only
+    words = plain(whole_percent(interval) if saving else gained)
+    text = words.replace(" ", "\u00a0").replace("\u00a0\\[", " \\[")  # a line ends before an interval only
     address = urlencode({"bench": benchmark, "router": label(router)})
     return f"[{text}](?{address})" + (" less accurate" if saving and worse else "")
