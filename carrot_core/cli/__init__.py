@@ -16,7 +16,7 @@ from carrot_core.paths import PACKAGE, app_script
 
 __all__ = ["main"]
 
-# Commands in the order of their use, and the module of this package that holds each.
+# Commands in the order of their use, and the module of this package that holds each; "" is this one.
 _MODULE_OF = {
     "data": "data",
     "setup": "",

@@ -183,7 +183,7 @@ MEANINGS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "sessions": "users",
             "seconds": "for which they act, once all have come",
             "actions": "that came to their end",
-            "errors": "of any kind, at any user",
+            "errors": "exceptions that a page showed, answers later than 120 s, lost connections",
             "first_error": "the first of them",
             "ms": "milliseconds from an action to the end of the page's run",
             "by_page": "the same by page",

@@ -44,7 +44,7 @@ def run(sessions: int = 50, seconds: float = 300.0, *, heavy: bool = True) -> di
 
     An action is a new λ or another pool on Frontier, and a new λ or another prompt on Live; its time goes from the
     message to the end of the script's run. The one beside them uploads 100 MB of results, has them read, fits
-    CARROT-KNN and bootstraps, leaves, and comes again.
+    CARROT-KNN, opens Frontier and Compare on them, leaves, and comes again.
 
     Parameters
     ----------
@@ -55,9 +55,10 @@ def run(sessions: int = 50, seconds: float = 300.0, *, heavy: bool = True) -> di
     Returns
     -------
     dict
-        ``actions``, ``errors`` and the first of them; ``ms`` of an action as p50, p95 and p99, also ``by_page``;
-        ``open_ms`` of the first look at a page while others come; ``rounds`` of the one who works; ``rss_mb`` of the
-        server when all have come, at its most and at the end; ``cpu_share`` of one core, by the server.
+        ``actions``, ``errors`` (exceptions on a page, answers later than 120 s, lost connections) and the first of
+        them; ``ms`` of an action as p50, p95 and p99, also ``by_page``; ``open_ms`` of the first look at a page while
+        others come; ``rounds`` of the one who works; ``rss_mb`` of the server when all have come, at its most and at
+        the end; ``cpu_share`` of one core, by the server.
 
     Raises
     ------
@@ -233,7 +234,7 @@ async def _action(session: _Session, page: str, chance: random.Random) -> float:
 
 
 async def _worker(port: int, results: Path, log: _Log) -> None:
-    """Upload, have it read, fit and bootstrap, leave; again and again."""
+    """Upload, have it read, fit, open two pages on it, leave; again and again."""
     while True:
         try:
             async with _session(port, "data") as session:
