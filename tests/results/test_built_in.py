@@ -350,6 +350,21 @@ def test_the_table_of_files_states_the_licence_of_a_benchmark_as_its_card_does(n
     assert card_of(folder_of(name)).licence in licences()[f"{FOLDER}/{name}/"]
 
 
+def test_the_readme_has_the_figures_of_the_results() -> None:
+    results, readme = ((ROOT / name).read_text(encoding="utf-8") for name in ("docs/results.md", "README.md"))
+    glance = {row[0]: row for row in re.findall(r"^\| \[([\w-]+)\]\(#[\w-]+\) \| (.+) \|$", results, re.MULTILINE)}
+    _, _, text = readme.partition("## What it found")
+    rows = [
+        line.strip("| ").split(" | ") for line in text.partition("\n## ")[0].splitlines() if "[" in line and "|" in line
+    ]
+    for name, gain, accuracy, qnc in rows:
+        cells = glance[name][1].split(" | ")
+        assert (gain, accuracy, qnc) == (cells[3], cells[-1], cells[-2]), name
+    assert sorted(glance) == sorted(row[0] for row in rows)
+    above = sum(float(row[1].partition("[")[2].partition(",")[0]) > 0 for row in rows)
+    assert f"On {above} of {len(rows)}, the gain" in text
+
+
 def test_what_ships_whole_is_small() -> None:
     """12 MB more than the 11.4 MB there were before benchmarks shipped whole; the wheel packs them again."""
     files = shipped_files()
