@@ -121,13 +121,13 @@ def route(
 
 
 def load_router(bench: str | None, point: Path | None, router: str | None, *, use_task: bool = False) -> CarrotRouter:
-    """The router that `router_options` name; ``use_task`` as for `carrot_core.serving.loading.load`."""
-    from carrot_core.serving.loading import load
+    """The router that `router_options` name; ``use_task`` as for `CarrotRouter.load`."""
+    from carrot_core.serving import CarrotRouter
 
     source = point if bench is None else bench
     if source is None or None not in (bench, point):
         raise click.UsageError("Say which router: --bench NAME or --point FILE.")
-    return load(source, router=router, store=open_store(), use_task=use_task)
+    return CarrotRouter.load(source, router=router, store=open_store(), use_task=use_task)
 
 
 def _lines() -> Iterator[str]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack, cast, overload
+from typing import Unpack, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -28,13 +28,12 @@ from carrot_core.serving.expectation import (
     replace_prices,
     text_parts,
 )
+from carrot_core.serving.loading import load
 from carrot_core.serving.point import PointFile, as_point_prices, figures_at, now, promise_at, write_point
 from carrot_core.serving.profile import RouterProfile
+from carrot_core.store import Store
 from carrot_core.switches import sweep_tables
 from carrot_core.text import Prompt
-
-if TYPE_CHECKING:
-    from carrot_core.store import Store
 
 
 class CarrotRouter:
@@ -102,15 +101,20 @@ class CarrotRouter:
 
     @classmethod
     def load(
-        cls, source: str | Path, *, router: str | None = None, store: Store | None = None, use_task: bool = False
+        cls,
+        source: str | Path | PointFile,
+        *,
+        router: str | None = None,
+        store: Store | None = None,
+        use_task: bool = False,
     ) -> CarrotRouter:
         """A router by the name of a benchmark, from a folder, the Hugging Face hub, or an operating point.
 
         Parameters
         ----------
         source : a benchmark whose fitted head ships with the project or that is in the store (its router is
-            fitted then), a folder that `carrot router save` wrote, "owner/name" on the hub, or the file of
-            an operating point (`save_point`).
+            fitted then), a folder that `carrot router save` wrote, "owner/name" on the hub, or an operating
+            point (`point_file`) or its file (`save_point`).
         router : the router to fit on a benchmark in the store; by default the head that ships, else
             "carrot-knn". Of any other source it must be the one that is there.
         store : where benchmarks are; by default that of ``CARROT_HOME``.
@@ -127,9 +131,7 @@ class CarrotRouter:
         CarrotError
             It cannot answer typed prompts, is not the router asked for, or needs an encoder that is not here.
         """
-        from carrot_core.serving.loading import load
-
-        return load(source, router=router, store=store, use_task=use_task)
+        return cls(*load(source, router, store or Store(), use_task))
 
     def rate(
         self,

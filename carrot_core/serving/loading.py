@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -20,12 +20,11 @@ from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import Trial, fitted_router
 from carrot_core.modes import action
 from carrot_core.outcomes import Benchmark
-from carrot_core.routers import READS_TASK
+from carrot_core.routers import READS_TASK, Router
 from carrot_core.routers.neighbours import Vectors as UnitVectors
 from carrot_core.routers.neighbours import unit_vectors
 from carrot_core.routers.saving import load_saved
-from carrot_core.serving import CarrotRouter
-from carrot_core.serving.decision import nearest_prompts
+from carrot_core.serving.decision import nearest_prompts, terms_of
 from carrot_core.serving.point import PointFile, is_point_name, read_point
 from carrot_core.serving.profile import RouterProfile, profile_of
 from carrot_core.store import Store
@@ -73,16 +72,28 @@ def shipped_kinds() -> dict[str, PromptKind]:
     }
 
 
-def load(
-    source: str | Path, *, router: str | None = None, store: Store | None = None, use_task: bool = False
-) -> CarrotRouter:
-    """See `CarrotRouter.load`."""
-    carrot = _load_source(source, router, store or Store(), use_task)
-    if router not in (None, carrot.router):
+class Parts(NamedTuple):
+    """What a `carrot_core.serving.CarrotRouter` is made of."""
+
+    name: str
+    fitted: Router
+    profile: RouterProfile
+    artefact: str
+    nearest: Callable[[Vectors], pd.DataFrame | None]
+    point: PointFile | None = None
+
+
+def load(source: str | Path | PointFile, router: str | None, store: Store, use_task: bool) -> Parts:
+    """See `carrot_core.serving.CarrotRouter.load`."""
+    if isinstance(source, PointFile):
+        parts, name = at_point(source, store), "the operating point"
+    else:
+        parts, name = _load_source(source, router, store, use_task), str(source)
+    if router not in (None, parts.fitted.name):
         raise CarrotError(
-            f"{str(source)!r} is {carrot.router}, not {router}: only a benchmark in the store can be either."
+            f"{name!r} is {parts.fitted.name}, not {router}: only a benchmark in the store can be either."
         )
-    return carrot
+    return parts
 
 
 Kind = Literal["point", "folder", "benchmark", "hub"]
@@ -124,7 +135,7 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _load_source(source: str | Path, router: str | None, store: Store, use_task: bool = False) -> CarrotRouter:
+def _load_source(source: str | Path, router: str | None, store: Store, use_task: bool = False) -> Parts:
     """The router of a source; ``router`` names one if the source offers several."""
     name, hashes = str(source), {info.name: info.data_hash for info in store.benchmarks()}
     kind = kind_of(source, hashes)
@@ -144,7 +155,7 @@ def _load_source(source: str | Path, router: str | None, store: Store, use_task:
     )
 
 
-def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: Store, use_task: bool) -> CarrotRouter:
+def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: Store, use_task: bool) -> Parts:
     """The shipped head, unless the name means other data of the store (``data_hash``) or another router is named."""
     if name in shipped_heads() and router in (None, SHIPPED_ROUTER) and not store.shadows(name):
         return shipped_head(name, store)
@@ -158,7 +169,7 @@ def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: S
     return _load_fitted(store.path, store.version(name), name, router or default, labelled)
 
 
-def shipped_head(name: str, store: Store | None = None) -> CarrotRouter:
+def shipped_head(name: str, store: Store | None = None) -> Parts:
     """The fitted head that ships under a name, even if the store has a benchmark of that name."""
     return from_folder(paths.shipped(HEADS) / name, name, store or Store())
 
@@ -168,7 +179,7 @@ def is_here(source: str, store: Store) -> bool:
     return kind_of(source, [info.name for info in store.benchmarks()]) in ("benchmark", "folder")
 
 
-def from_folder(folder: Path, name: str, store: Store) -> CarrotRouter:
+def from_folder(folder: Path, name: str, store: Store) -> Parts:
     """A saved router with its profile; the training prompts come from the store where it has them."""
     fitted, profile, document = load_saved(folder)
     if not isinstance(profile, RouterProfile):
@@ -181,7 +192,7 @@ def from_folder(folder: Path, name: str, store: Store) -> CarrotRouter:
             f"{name!r} reads prompts with the encoder {profile.encoder!r}, which is not on this machine. If you want "
             "it there, fetch it first: `hf download` with its name."
         )
-    return CarrotRouter(name, fitted, profile, document["sha256"], _nearest_of(profile, store))
+    return Parts(name, fitted, profile, document["sha256"], _nearest_of(profile, store))
 
 
 def _nearest_of(profile: RouterProfile, store: Store) -> Callable[[Vectors], pd.DataFrame | None]:
@@ -202,7 +213,7 @@ def _nearest_of(profile: RouterProfile, store: Store) -> Callable[[Vectors], pd.
 
 
 @lru_cache(maxsize=4)
-def _load_fitted(path: Path, _version: str, name: str, router: str, use_task: bool) -> CarrotRouter:
+def _load_fitted(path: Path, _version: str, name: str, router: str, use_task: bool) -> Parts:
     """A router fitted on a benchmark of a store; ``_version`` makes the cache notice changes.
 
     ``use_task`` is true only where the router can read labels and there are some, so that a fit is in the cache once.
@@ -217,36 +228,34 @@ def _load_fitted(path: Path, _version: str, name: str, router: str, use_task: bo
     # Not a hash of the numbers: the same fit differs in the last bits from machine to machine.
     made_of = " ".join([router, *params])
     artefact = hashlib.sha256(f"{made_of} {setting.train.data_hash} {version('carrot-core')}".encode()).hexdigest()
-    return CarrotRouter(name, fitted, profile, artefact, _nearest_of(profile, store))
+    return Parts(name, fitted, profile, artefact, _nearest_of(profile, store))
 
 
-def at_point(point: PointFile, store: Store | None = None, name: str = "the operating point") -> CarrotRouter:
+def at_point(point: PointFile, store: Store, name: str = "the operating point") -> Parts:
     """The router of an operating point; it must be the one the point was made with.
 
     ``name`` is the point's name in errors.
     """
-    store = store or Store()
     if kind_of(point.source, [info.name for info in store.benchmarks()]) == "point":
         raise DataError(name, "names another operating point as its router")
     plain = _load_source(point.source, point.router, store)
     if plain.artefact != point.artefact and point.router in READS_TASK:  # made with the same router, fitted with labels
         plain = _load_source(point.source, point.router, store, use_task=True)
     for what, expected, actual in (
-        ("router", point.router, plain.router),
+        ("router", point.router, plain.fitted.name),
         ("data", point.data_hash, plain.profile.data_hash),
         ("fitted numbers", point.artefact, plain.artefact),
-        ("cost unit", point.cost_unit_usd, plain.cost_unit_usd),
+        ("cost unit", point.cost_unit_usd, plain.profile.cost_unit_usd),
     ):
         if expected != actual:
             raise DataError(
                 name, f"rests on other {what} ({expected}) than {point.source!r} has here ({actual}); export it again"
             )
-    carrot = plain.at(point)
-    carrot.decide([])  # raises now if the router does not know a model
-    return carrot
+    terms_of(plain.fitted.models_, plain.profile, point)  # raises now if the router does not know a model
+    return plain._replace(point=point)
 
 
-def _from_hub(repo: str, store: Store) -> CarrotRouter:
+def _from_hub(repo: str, store: Store) -> Parts:
     from carrot_core.routers.publishing import pull
 
     folder = paths.home() / "routers" / repo

@@ -37,15 +37,14 @@ Save it as carrot_hook.py beside the configuration that names it in ``litellm_se
 the proxy: ``router.set_custom_routing_strategy(strategy(router))`` for a ``litellm.Router`` of your own.
 """
 
-from carrot_core import CarrotError
+from carrot_core import CarrotError, CarrotRouter
 from carrot_core.gateways.litellm import CarrotStrategy
-from carrot_core.serving.loading import at_point
 from carrot_core.serving.point import point_of
 from litellm.integrations.custom_logger import CustomLogger
 
 GROUP = "{_GROUP}"
 '''
-_HOOK_TAIL = f'''CARROT = at_point(point_of(POINT))
+_HOOK_TAIL = f'''CARROT = CarrotRouter.load(point_of(POINT))
 
 
 def strategy(router):
@@ -88,8 +87,7 @@ carrot-core, and the router that POINT names in "source", which must be the very
 
 import sys
 
-from carrot_core import CarrotError
-from carrot_core.serving.loading import at_point
+from carrot_core import CarrotError, CarrotRouter
 from carrot_core.serving.point import point_of
 
 '''
@@ -100,7 +98,7 @@ def main() -> None:
     if not prompts:
         sys.exit(f'Usage: python {sys.argv[0]} "PROMPT" ...')
     try:
-        router = at_point(point_of(POINT))
+        router = CarrotRouter.load(point_of(POINT))
     except CarrotError as error:
         sys.exit(f"Error: {error}")
     print(*router.route(prompts), sep="\\n")
