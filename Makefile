@@ -84,8 +84,18 @@ all-tests: dev
 	$(PYTEST) -m browser -n 2 --dist loadfile --reruns 1
 
 # Some by name, or all: docs/benchmarks.md and its JSON.
-bench: dev
+bench: dev $(VENV)/others/.installed
 	$(BIN)/carrot bench record $(BENCH)
+
+# RouteLLM and LLMRouter, which `carrot bench others` times, on top of the first environment's packages. What they ask for
+# but do not need to answer a prompt is left out: pip finds no versions of all of it that fit together.
+$(VENV)/others/.installed: $(VENV)/.dev
+	$(BIN)/python -m venv --clear --without-pip $(VENV)/others
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		"$$($(VENV)/others/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beneath.pth"
+	$(PIP) --python $(VENV)/others/bin/python install -q litellm openai datasets peft torch-geometric
+	$(PIP) --python $(VENV)/others/bin/python install -q --no-deps routellm==0.2.0 llmrouter-lib==0.4.0
+	@touch $@
 
 # Pictures that look as approved stay as they are. When a page is meant to look different: `make test`, look, approve.
 approve: dev chromium

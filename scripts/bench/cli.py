@@ -39,6 +39,17 @@ def record_(names: Sequence[str]) -> Result:
     return record(names, lambda line: click.echo(line, err=True)), f"Written: {PAGE}."
 
 
+@bench.command("others")
+@click.option("--prompts", default=48, show_default=True, help="Prompts, one call each.")
+@json_option
+def others(prompts: int) -> Result:
+    """Typed prompts in RouteLLM and LLMRouter beside ours, each in a process of its own: time and memory."""
+    from scripts.bench.others import report, run
+
+    result = run(prompts)
+    return result, report(result)
+
+
 @bench.command("start")
 @json_option
 def start() -> Result:

@@ -56,7 +56,7 @@ def run(
     """
     router, bare = CarrotRouter.load(source), _Bare()
     texts = [str(text) for text in simulate(seed).prompts["text"]]
-    single = _one_by_one(router, bare, _of_all_lengths(texts, n_prompts), seed, progress)
+    single = _one_by_one(router, bare, of_all_lengths(texts, n_prompts), seed, progress)
     sample = np.random.default_rng(seed).choice(len(texts), n_batched, replace=n_batched > len(texts))
     batched = _together(router, bare, [texts[row] for row in sample], rounds)
     http = http_load.run(clients, seconds, source=source) if clients else None
@@ -64,7 +64,7 @@ def run(
     return {**result, "met": _met(result)}
 
 
-def _of_all_lengths(texts: Sequence[str], count: int) -> list[str]:
+def of_all_lengths(texts: Sequence[str], count: int) -> list[str]:
     ordered = sorted(texts, key=len)
     quantiles = [ordered[row] for row in np.linspace(0, len(ordered) - 1, count).round().astype(int)]
     return [quantiles[row] for row in np.random.default_rng(0).permutation(count)]

@@ -12,7 +12,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from scripts.bench import bootstrap, browse, frontier, knn, live, scene, sprout_import, start, store, users, whatif
+from scripts.bench import (
+    bootstrap,
+    browse,
+    frontier,
+    knn,
+    live,
+    others,
+    scene,
+    sprout_import,
+    start,
+    store,
+    users,
+    whatif,
+)
 from scripts.bench.page import page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +39,7 @@ BENCHES: Mapping[str, Bench] = {
     "bootstrap, a million prompts": (bootstrap.run_curve, bootstrap.report_curve),
     "knn": (knn.run, knn.report),
     "live": (lambda: live.run(n_batched=200, rounds=2, clients=0), live.report),
+    "others": (others.run, others.report),
     "start": (start.run, start.report),
     "import": (sprout_import.run, sprout_import.report),
     "scene": (scene.run, scene.report),
