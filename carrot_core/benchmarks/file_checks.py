@@ -15,17 +15,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carrot_core import limits
-from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.reading import Dialect, first_rows, packing_of, text_encoding
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
+
+if TYPE_CHECKING:
+    from carrot_core.benchmarks import Frames
 
 _CHUNK = 1 << 20
 _NAME = re.compile(rb'(?<!\\)"\s*:')  # its end, in a JSON object

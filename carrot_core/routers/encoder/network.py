@@ -1,7 +1,8 @@
-"""A transformers encoder with a linear head, and its learning task: tokens, targets, batches and the loss."""
+"""A transformers encoder with a linear head, and its learning task: tokens, targets, batches, loss; its head alone."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -263,3 +264,51 @@ def held_out(texts: Sequence[str], share: float, seed: int) -> tuple[npt.NDArray
     groups = np.unique(np.array(texts, dtype=object), return_inverse=True)[1]
     train, held_out_rows = next(GroupShuffleSplit(1, test_size=share, random_state=seed).split(groups, groups=groups))
     return train, held_out_rows
+
+
+_STEPS = 200
+_PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the squared weights
+
+
+def probe(module: Module, task: Task) -> None:
+    """Fit the head alone.
+
+    Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054. The penalty on the head's weights is
+    the one with the least loss on the held-out rows.
+    """
+    features = [_features(module, task, rows) for rows in (task.train, task.held_out_rows)]
+    fits = [_head_fitted(module.head, task, features[0], penalty) for penalty in _PENALTIES]
+    losses = []
+    for fit in fits:
+        module.head.load_state_dict(fit)
+        with torch.inference_mode():
+            losses.append(float(task.loss(module.head(features[1][0]), features[1][1])))
+    module.head.load_state_dict(fits[int(np.argmin(losses))])
+
+
+def _features(module: Module, task: Task, rows: npt.NDArray[np.intp]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs of the head for some rows, and their targets."""
+    tokens = [task.tokens[row] for row in rows]
+    outputs = predicted(module.features, tokens, task.padding, module, task.precision())
+    return (
+        torch.from_numpy(outputs).float().to(task.device),
+        torch.from_numpy(task.targets[rows]).to(task.device),
+    )
+
+
+def _head_fitted(
+    head: torch.nn.Linear, task: Task, features: tuple[torch.Tensor, torch.Tensor], penalty: float
+) -> dict[str, torch.Tensor]:
+    """Weights of the head with the least loss plus penalty."""
+    for weight in head.parameters():
+        torch.nn.init.zeros_(weight)
+    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=_STEPS, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = task.loss(head(features[0]), features[1]) + penalty * (head.weight**2).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return copy.deepcopy(head.state_dict())

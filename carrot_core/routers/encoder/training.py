@@ -9,11 +9,15 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +26,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tqdm import tqdm
 
+from carrot_core.embedding import no_bar
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.outcomes import FloatTable
 from carrot_core.routers.encoder import Recipe, chosen_encoder
-from carrot_core.routers.encoder.network import WARMUP, Module, Network, Task, device_of, held_out, predicted
+from carrot_core.routers.encoder.network import WARMUP, Module, Network, Task, collated, device_of, held_out, probe
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
 
 _CHECKPOINT_STEPS = 500
 _CLIP = 1.0
@@ -52,12 +60,8 @@ def fine_tuned(
         task = Task(tokens, truth, n_scores, encoder, train, held_out_rows, network.padding, recipe)
         network.module.to(task.device)
         probe(network.module, task)
-        if recipe.trainer == "loop":
-            history = loop(network.module, task)
-        else:
-            from carrot_core.routers.encoder.trainer import transformers_trainer
-
-            history = transformers_trainer(network.module, task)
+        train_with = loop if recipe.trainer == "loop" else transformers_trainer
+        history = train_with(network.module, task)
     network.module.eval()
     return network, task, history
 
@@ -227,49 +231,97 @@ class Checkpoint:
             self.path.unlink(missing_ok=True)
 
 
-_STEPS = 200
-_PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the squared weights
+def transformers_trainer(module: Module, task: Task) -> list[dict[str, float]]:
+    """As `loop`, with the Trainer of transformers, which can use several GPUs; it keeps the best epoch."""
+    if find_spec("accelerate") is None:
+        raise CarrotError("trainer='transformers' needs accelerate: run `pip install 'carrot-core[trainer]'`.")
+    if task.recipe.epochs == 0:
+        return []
+    from transformers import EarlyStoppingCallback, PrinterCallback, Trainer
+
+    with _folder(task) as folder:
+        trainer = Trainer(
+            model=_WithLoss(module, task),
+            args=_arguments(task, folder),
+            train_dataset=[_row(task, row) for row in task.train],
+            eval_dataset=[_row(task, row) for row in task.held_out_rows],
+            data_collator=lambda rows: _collated(rows, task.padding),
+            callbacks=[EarlyStoppingCallback(task.recipe.patience)],
+        )
+        trainer.remove_callback(PrinterCallback)  # it prints to standard output
+        with no_bar():
+            trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")))
+    return [
+        {"step": entry["step"], "held_out_loss": entry["eval_loss"]}
+        for entry in trainer.state.log_history
+        if "eval_loss" in entry
+    ]
 
 
-def probe(module: Module, task: Task) -> None:
-    """Fit the head alone.
+class _WithLoss(torch.nn.Module):
+    """The module as the Trainer wants it: called with a batch, it gives loss and outputs."""
 
-    Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054. The penalty on the head's weights is
-    the one with the least loss on the held-out rows.
-    """
-    features = [_features(module, task, rows) for rows in (task.train, task.held_out_rows)]
-    fits = [_head_fitted(module.head, task, features[0], penalty) for penalty in _PENALTIES]
-    losses = []
-    for fit in fits:
-        module.head.load_state_dict(fit)
-        with torch.inference_mode():
-            losses.append(float(task.loss(module.head(features[1][0]), features[1][1])))
-    module.head.load_state_dict(fits[int(np.argmin(losses))])
+    def __init__(self, module: Module, task: Task) -> None:
+        super().__init__()
+        self.module = module
+        self._loss = task.loss
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        outputs = self.module(input_ids, attention_mask)
+        return {"loss": self._loss(outputs, labels), "logits": outputs}
 
 
-def _features(module: Module, task: Task, rows: npt.NDArray[np.intp]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs of the head for some rows, and their targets."""
-    tokens = [task.tokens[row] for row in rows]
-    outputs = predicted(module.features, tokens, task.padding, module, task.precision())
-    return (
-        torch.from_numpy(outputs).float().to(task.device),
-        torch.from_numpy(task.targets[rows]).to(task.device),
+def _arguments(task: Task, folder: Path) -> TrainingArguments:
+    from transformers import TrainingArguments
+
+    recipe = task.recipe
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        warmup_steps=WARMUP,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        train_sampling_strategy="group_by_length",
+        remove_unused_columns=False,
+        label_names=["labels"],
+        bf16=task.dtype is torch.bfloat16,
+        fp16=task.dtype is torch.float16,
+        use_cpu=task.device.type == "cpu",
+        dataloader_pin_memory=task.device.type == "cuda",
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        report_to="none",
+        disable_tqdm=True,
     )
 
 
-def _head_fitted(
-    head: torch.nn.Linear, task: Task, features: tuple[torch.Tensor, torch.Tensor], penalty: float
-) -> dict[str, torch.Tensor]:
-    """Weights of the head with the least loss plus penalty."""
-    for weight in head.parameters():
-        torch.nn.init.zeros_(weight)
-    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=_STEPS, line_search_fn="strong_wolfe")
+def _row(task: Task, row: int) -> dict[str, Any]:
+    return {"input_ids": task.tokens[row], "labels": task.targets[row]}
 
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        loss = task.loss(head(features[0]), features[1]) + penalty * (head.weight**2).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return copy.deepcopy(head.state_dict())
+def _collated(rows: Sequence[Mapping[str, Any]], padding: int) -> dict[str, torch.Tensor]:
+    ids, mask = collated([row["input_ids"] for row in rows], padding, torch.device("cpu"))
+    labels = torch.stack([torch.from_numpy(row["labels"]) for row in rows])
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+@contextmanager
+def _folder(task: Task) -> Iterator[Path]:
+    """Where the Trainer keeps its checkpoints: kept after a failure only where the recipe has a place for them."""
+    if task.recipe.checkpoints is None:
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch)
+        return
+    folder = Path(task.recipe.checkpoints).expanduser() / task.fingerprint
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
