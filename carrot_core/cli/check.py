@@ -1,18 +1,33 @@
 """``carrot data check``, ``template``, ``leakage``: check files before import, find copies across a split.
 
-``carrot doctor``: read all that is here already.
+``carrot data verify``, ``rebuild`` and ``carrot doctor``: read all that is here already; what is damaged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.common import TABLE, Result, as_document, json_option, open_store, progress, write
+from carrot_core.cli.common import (
+    PLACES,
+    TABLE,
+    Result,
+    as_document,
+    bring,
+    column_option,
+    json_option,
+    model_options,
+    open_store,
+    progress,
+    read_priced,
+    reading_options,
+    write,
+)
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.paths import RESTORE, SUMS, damaged_files, home, shipped
 from carrot_core.text import SENTENCE, visible
@@ -20,121 +35,9 @@ from carrot_core.text import SENTENCE, visible
 if TYPE_CHECKING:
     import pandas as pd
 
-    from carrot_core.benchmarks import Frames
+    from carrot_core.store.maintenance import Finding
 
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-PLACES = click.argument("places", metavar="PATH...", nargs=-1, required=True)  # files, folders, patterns, addresses
 TEMPLATE = "template.csv"
-
-
-def column_option(command: Command) -> Command:
-    """``--column prompt_id=id``, repeatable; the command gets ``columns``."""
-    return click.option(
-        "--column",
-        "columns",
-        multiple=True,
-        metavar="NAME=COLUMN",
-        callback=_mapping,
-        help="The file's own COLUMN that is NAME, as in prompt_id=id; repeat for more.",
-    )(command)
-
-
-def _mapping(_context: click.Context, _parameter: click.Parameter, pairs: Sequence[str]) -> dict[str, str]:
-    split = [pair.partition("=") for pair in pairs]
-    for pair, (_, separator, column) in zip(pairs, split, strict=True):
-        if not separator or not column:
-            raise click.BadParameter(f"{pair!r} is not NAME=COLUMN")
-    return {name: column for name, _, column in split}
-
-
-def reading_options(command: Command) -> Command:
-    """How files are written, as far as it is stated; the command gets the fields of a `Reading`."""
-    options = (
-        click.option("--separator", metavar="CHARACTER", help="Between the values of a row (default: found)."),
-        click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign (default: found)."),
-        click.option("--encoding", metavar="NAME", help="Of text, as in cp1252 (default: found)."),
-        click.option(
-            "--score",
-            metavar="RULE",
-            help="What makes 0 to 1 of a score: percent, a range as in 1..10, two words as in C/I of which the "
-            "first is 1, or an SQL expression over the columns.",
-        ),
-        click.option(
-            "--model-from",
-            metavar="WHERE",
-            help="What names the model: column (the default), file, folder, or the name of the one there is.",
-        ),
-        click.option(
-            "--split",
-            "own_split",
-            type=click.Choice(["keep", "derive"]),
-            default="keep",
-            show_default=True,
-            callback=lambda _context, _parameter, choice: choice == "keep",
-            help="Keep the file's own split, validation taken out of train where it has none; or leave it aside.",
-        ),
-        click.option(
-            "--estimate-tokens",
-            is_flag=True,
-            help="Of a tool that records none: one for 4 characters of prompt and answer.",
-        ),
-        click.option(
-            "--scorer",
-            metavar="NAME",
-            help="Of several scorers, metrics or filters of a tool, the one that counts.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def model_options(command: Command) -> Command:
-    """``--prices``, ``--free`` and ``--models``; the command gets ``prices``, ``free`` and ``models``."""
-    options = (
-        click.option(
-            "--prices",
-            type=FILE,
-            help="CSV of model, input_usd_per_mtok, output_usd_per_mtok, or LiteLLM's price map, for files of tokens.",
-        ),
-        click.option(
-            "--free",
-            multiple=True,
-            metavar="MODEL",
-            help="MODEL really costs nothing: its costs of 0 are meant. Without it they count as not recorded.",
-        ),
-        click.option(
-            "--models",
-            type=FILE,
-            help="CSV of model, and any of provider, open_weights, release_date, context_tokens, effort, base_model.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def read_priced(
-    paths: Sequence[Path], *, prices: Path | None, free: Sequence[str], models: Path | None, **options: Any
-) -> Frames:
-    """`carrot_core.benchmarks.registry.read_any` with what `model_options` name."""
-    from carrot_core.benchmarks.model_facts import read_model_facts, with_facts
-    from carrot_core.benchmarks.registry import read_any
-    from carrot_core.prices.files import PriceList, read_prices
-
-    facts = {} if models is None else read_model_facts(models)
-    price_list = PriceList({}) if prices is None else read_prices(prices)
-    return with_facts(read_any(paths, prices=price_list.with_free(free), **options), facts)
-
-
-def bring(places: Sequence[str]) -> list[Path]:
-    """Paths as they are, and what is at addresses as files here until the command ends."""
-    from carrot_core.scale.warehouse import local_paths
-
-    paths: list[Path] = click.get_current_context().with_resource(local_paths(places))
-    return paths
 
 
 @click.command()
@@ -264,6 +167,59 @@ def leakage(name: str, cosine: float, jaccard: float, seed: int | None, csv_file
         "pairs": records(leakage_report.pairs),
     }
     return document, report(leakage_report)
+
+
+@click.command()
+@json_option
+def verify() -> Result:
+    """Read every benchmark completely and say which are damaged; the exit code is 5 where one is.
+
+    `carrot doctor` reads everything else, too.
+    """
+    from carrot_core.store.maintenance import verify as verify_all
+
+    with progress("Reading", " benchmarks") as advance:
+        findings = verify_all(open_store(), advance)
+    lines = [line for finding in findings for line in _finding_lines(finding)]
+    document = [asdict(finding) for finding in findings]
+    if not any(finding.data or finding.computed for finding in findings):
+        return document, "\n".join(lines)
+    lines.append("`carrot data rebuild` sets the damaged files aside, beside the store.")
+    return document, "\n".join(lines), StoreError.exit_code
+
+
+def _finding_lines(finding: Finding) -> list[str]:
+    if finding.data:
+        return [f"{finding.benchmark}: damaged. {finding.data}"]
+    if finding.computed:
+        return [f"{finding.benchmark}: whole, but its vectors or fitted routers are damaged. {finding.computed}"]
+    return [f"{finding.benchmark}: whole"]
+
+
+@click.command()
+@json_option
+def rebuild() -> Result:
+    """Set damaged files aside; intact benchmarks stay as they are."""
+    from carrot_core.store.maintenance import rebuild as rebuild_all
+
+    store = open_store()
+    with progress("Reading", " benchmarks") as advance:
+        aside, findings = rebuild_all(store, advance)
+    whole = [finding.benchmark for finding in findings if not finding.data]
+    lost = [finding.benchmark for finding in findings if finding.data]
+    again = [finding.benchmark for finding in findings if finding.computed and not finding.data]
+    lines = [f"{store.path} has {', '.join(whole) or 'no benchmark'}."]
+    lines.append("Nothing is damaged." if aside is None else f"The damaged files are now in {aside}.")
+    if lost:
+        lines.append(f"Damaged and set aside: {', '.join(lost)}; import them again.")
+    if again:
+        lines.append(f"To be embedded and fitted again: {', '.join(again)}.")
+    return {
+        "kept": whole,
+        "lost": lost,
+        "without_computed": again,
+        "aside": None if aside is None else str(aside),
+    }, "\n".join(lines)
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Shared by all commands: errors on one line, ``--json``, progress on standard error."""
+"""Shared by commands: errors on one line, ``--json``, progress on standard error, how files of results are written."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import functools
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,11 +20,17 @@ from carrot_core.text import SENTENCE, visible
 if TYPE_CHECKING:
     import pandas as pd
 
+    from carrot_core.benchmarks import Frames
     from carrot_core.store import Store
 
 # What a command returns: the document for --json, the same for people, and the exit code where that is not 0.
 Result = tuple[Any, str] | tuple[Any, str, int]
 PORT = click.IntRange(1, 65535)
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+PLACES = click.argument("places", metavar="PATH...", nargs=-1, required=True)  # files, folders, patterns, addresses
 
 
 class Group(click.Group):
@@ -151,3 +157,111 @@ def write(frame: pd.DataFrame, out: Path) -> None:
         writers[out.suffix.lower()]()
     except OSError as error:
         raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
+
+
+def column_option(command: Command) -> Command:
+    """``--column prompt_id=id``, repeatable; the command gets ``columns``."""
+    return click.option(
+        "--column",
+        "columns",
+        multiple=True,
+        metavar="NAME=COLUMN",
+        callback=_mapping,
+        help="The file's own COLUMN that is NAME, as in prompt_id=id; repeat for more.",
+    )(command)
+
+
+def _mapping(_context: click.Context, _parameter: click.Parameter, pairs: Sequence[str]) -> dict[str, str]:
+    split = [pair.partition("=") for pair in pairs]
+    for pair, (_, separator, column) in zip(pairs, split, strict=True):
+        if not separator or not column:
+            raise click.BadParameter(f"{pair!r} is not NAME=COLUMN")
+    return {name: column for name, _, column in split}
+
+
+def reading_options(command: Command) -> Command:
+    """How files are written, as far as it is stated; the command gets the fields of a `Reading`."""
+    options = (
+        click.option("--separator", metavar="CHARACTER", help="Between the values of a row (default: found)."),
+        click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign (default: found)."),
+        click.option("--encoding", metavar="NAME", help="Of text, as in cp1252 (default: found)."),
+        click.option(
+            "--score",
+            metavar="RULE",
+            help="What makes 0 to 1 of a score: percent, a range as in 1..10, two words as in C/I of which the "
+            "first is 1, or an SQL expression over the columns.",
+        ),
+        click.option(
+            "--model-from",
+            metavar="WHERE",
+            help="What names the model: column (the default), file, folder, or the name of the one there is.",
+        ),
+        click.option(
+            "--split",
+            "own_split",
+            type=click.Choice(["keep", "derive"]),
+            default="keep",
+            show_default=True,
+            callback=lambda _context, _parameter, choice: choice == "keep",
+            help="Keep the file's own split, validation taken out of train where it has none; or leave it aside.",
+        ),
+        click.option(
+            "--estimate-tokens",
+            is_flag=True,
+            help="Of a tool that records none: one for 4 characters of prompt and answer.",
+        ),
+        click.option(
+            "--scorer",
+            metavar="NAME",
+            help="Of several scorers, metrics or filters of a tool, the one that counts.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def model_options(command: Command) -> Command:
+    """``--prices``, ``--free`` and ``--models``; the command gets ``prices``, ``free`` and ``models``."""
+    options = (
+        click.option(
+            "--prices",
+            type=FILE,
+            help="CSV of model, input_usd_per_mtok, output_usd_per_mtok, or LiteLLM's price map, for files of tokens.",
+        ),
+        click.option(
+            "--free",
+            multiple=True,
+            metavar="MODEL",
+            help="MODEL really costs nothing: its costs of 0 are meant. Without it they count as not recorded.",
+        ),
+        click.option(
+            "--models",
+            type=FILE,
+            help="CSV of model, and any of provider, open_weights, release_date, context_tokens, effort, base_model.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def read_priced(
+    paths: Sequence[Path], *, prices: Path | None, free: Sequence[str], models: Path | None, **options: Any
+) -> Frames:
+    """`carrot_core.benchmarks.registry.read_any` with what `model_options` name."""
+    from carrot_core.benchmarks.model_facts import read_model_facts, with_facts
+    from carrot_core.benchmarks.registry import read_any
+    from carrot_core.prices.files import PriceList, read_prices
+
+    facts = {} if models is None else read_model_facts(models)
+    price_list = PriceList({}) if prices is None else read_prices(prices)
+    return with_facts(read_any(paths, prices=price_list.with_free(free), **options), facts)
+
+
+def bring(places: Sequence[str]) -> list[Path]:
+    """Paths as they are, and what is at addresses as files here until the command ends."""
+    from carrot_core.scale.warehouse import local_paths
+
+    paths: list[Path] = click.get_current_context().with_resource(local_paths(places))
+    return paths

@@ -1,4 +1,4 @@
-"""``carrot data``: bring results in, list them, embed them, remove them."""
+"""``carrot data``: bring results in, list them, embed them, remove them and bring them back."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carrot_core import limits
-from carrot_core.cli.check import (
+from carrot_core.cli.check import check, leakage, rebuild, template, verify
+from carrot_core.cli.common import (
     PLACES,
+    Group,
+    Result,
     bring,
-    check,
     column_option,
-    leakage,
+    file_progress,
+    json_option,
     model_options,
+    open_store,
+    progress,
     read_priced,
     reading_options,
-    template,
 )
-from carrot_core.cli.common import Group, Result, file_progress, json_option, open_store, progress
-from carrot_core.cli.upkeep import rebuild, restore, trash, verify
+from carrot_core.errors import NotFoundError
 from carrot_core.text import SENTENCE, visible
 
 if TYPE_CHECKING:
@@ -229,6 +232,51 @@ def remove(name: str) -> Result:
 
 
 @data.command()
+@json_option
+def trash() -> Result:
+    """List the benchmarks and operating points that were removed and can come back."""
+    from carrot_core.points import shared_points
+    from carrot_core.store.trash import removals
+
+    there = [("benchmark", each.name, each.name, each.at) for each in removals(open_store())]
+    there += [("point", record.id, record.name, at) for record, at in shared_points().deleted()]
+    document = [
+        {"kind": kind, "name": key, "title": title, "removed_at": at.isoformat(timespec="seconds")}
+        for kind, key, title, at in there
+    ]
+    lines = [
+        f"{kind:9}  {visible(key)}{f'  {visible(title)}' if title != key else ''}  removed {at:%Y-%m-%d %H:%M} UTC"
+        for kind, key, title, at in there
+    ]
+    lines.append(
+        f"`carrot data restore NAME` brings one back, within {limits.TRASH_DAYS} days."
+        if there
+        else "Nothing is there."
+    )
+    return document, "\n".join(lines)
+
+
+@data.command()
+@click.argument("name")
+@json_option
+def restore(name: str) -> Result:
+    """Bring back what was removed: benchmark NAME as it was last, or the operating point whose id is NAME."""
+    from carrot_core.points import shared_points
+    from carrot_core.store.trash import removals
+    from carrot_core.store.trash import restore as restore_benchmark
+
+    store, shelf = open_store(), shared_points()
+    newest = next((each for each in removals(store) if each.name == name), None)
+    if newest is not None:
+        restore_benchmark(store, newest)
+    elif name in (record.id for record, _ in shelf.deleted()):
+        shelf.restore(name)
+    else:
+        raise NotFoundError(f"Nothing called {name!r} is in the trash; `carrot data trash` lists what is.")
+    return {"restored": name}, f"{name!r} is back."
+
+
+@data.command()
 @click.argument("name")
 @click.argument("arms", metavar="[ARM]...", nargs=-1)
 @click.option("--remove", is_flag=True, help="Take all arms out again.")
@@ -286,5 +334,5 @@ def formats() -> Result:
     return document, "\n".join(lines)
 
 
-for command in (check, leakage, template, verify, rebuild, trash, restore):
+for command in (check, leakage, template, verify, rebuild):
     data.add_command(command)

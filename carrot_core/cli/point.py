@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.check import column_option
-from carrot_core.cli.common import Group, OutFile, Result, as_document, json_option, open_store
+from carrot_core.cli.common import Group, OutFile, Result, as_document, column_option, json_option, open_store
 from carrot_core.cli.route import decide_options, options_of
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import call_cost, lam_text, money, pays, percent
