@@ -2,16 +2,16 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import method, shell
+from carrot_core.dashboard import glossary, shell
 
 shell.guard(__file__)
 st.title("Method", anchor=False)
 st.write("What the words and figures of these pages mean, and how they are made.")
 
-method.show_linked_term()
-search = method.search_box()
+glossary.show_linked_term()
+search = glossary.search_box()
 words, how = st.tabs(["Glossary", "How figures are made"])
 with words:
-    method.glossary_list(search)
+    glossary.term_list(search)
 with how:
-    method.show_notes(search)
+    glossary.show_notes(search)

@@ -11,8 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import paths
-from carrot_core.dashboard.glossary import anchor_of, in_app, metric_tip, slug_of, terms, tip
-from carrot_core.dashboard.method import matching
+from carrot_core.dashboard.glossary import anchor_of, in_app, matching, metric_tip, slug_of, terms, tip
 from carrot_core.metrics import METRICS
 from tests.pages.reading import page_text
 
