@@ -75,7 +75,7 @@ def test_problems_are_a_table_with_place_value_and_remedy() -> None:
 @pytest.mark.parametrize("folder", ["carrot_core", "pages"])
 def test_every_csv_goes_through_the_one_function(folder: str) -> None:
     # The readers write a copy of what they are given, for the next reader only.
-    own = [ROOT / "carrot_core" / name for name in ("csv_latex.py", "benchmarks/containers.py", "benchmarks/repair.py")]
+    own = [ROOT / "carrot_core" / name for name in ("csv_latex.py", "benchmarks/conversion.py")]
     direct = [
         str(file)
         for file in (ROOT / folder).rglob("*.py")

@@ -13,7 +13,7 @@ import duckdb
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import decimal_sign
-from carrot_core.benchmarks.containers import arrow_as_parquet, is_table_name, json_lines, sheet_as_csv, unzipped
+from carrot_core.benchmarks.conversion import arrow_as_parquet, is_table_name, plain_csv, sheet_as_csv, unzipped
 from carrot_core.benchmarks.encodings import encoding_of, guess_encoding, transcoded
 from carrot_core.benchmarks.file_checks import (
     NotUtf8Error,
@@ -24,6 +24,7 @@ from carrot_core.benchmarks.file_checks import (
     memory_for,
     reason,
 )
+from carrot_core.benchmarks.json_files import json_lines, plain_json_lines
 from carrot_core.benchmarks.reading import (
     ENDINGS,
     PACKED,
@@ -36,7 +37,6 @@ from carrot_core.benchmarks.reading import (
     kind_of,
     packing_of,
 )
-from carrot_core.benchmarks.repair import plain_csv, plain_json_lines
 from carrot_core.errors import DataError, NotFoundError, Problem
 
 _TEXTS = {".csv": "A table of text", ".jsonl": "JSON lines", ".json": "A JSON document"}

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns
-from carrot_core.errors import DataError, NotFoundError
+from carrot_core.errors import DataError, NotFoundError, Problem
+from carrot_core.number_formats import size_text
 
 ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather", ".xlsx", ".zip")
 PACKED = (".gz", ".zst")  # endings of a packed file; what packs it is read from its first bytes
@@ -286,3 +287,17 @@ def first_rows(head: str, separator: str, count: int, skip: int = 0) -> Iterator
         yield from islice(filter(None, csv.reader(lines, delimiter=separator)), count + 1)
     except csv.Error:
         return  # the pass over all rows says what is wrong
+
+
+_SHOWN = 80  # characters of a value in a message
+
+
+def row_too_long(row: int, line: int) -> Problem:
+    """Of a row of a text, 0 for the header."""
+    most = size_text(limits.ROW_BYTES)
+    return Problem(f"is longer than {most}, in line {line:,}", "Cut its texts, or close the quote it has.", row or None)
+
+
+def short(text: str) -> str:
+    """A value as a message shows it."""
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")

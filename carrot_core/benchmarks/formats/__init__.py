@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from carrot_core import limits
-from carrot_core.benchmarks.containers import is_visible, unzipped
+from carrot_core.benchmarks.conversion import is_visible, unzipped
 from carrot_core.benchmarks.formats import evals, inspect_helm, records, swe_bench, traces, traffic
 from carrot_core.benchmarks.formats.head import Head, head_of, heads_in
 from carrot_core.benchmarks.formats.rows import Options, Rows

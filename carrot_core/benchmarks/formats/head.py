@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from carrot_core import limits
 from carrot_core.benchmarks.columns import COLUMN_LEVELS, as_text, quote
-from carrot_core.benchmarks.containers import UNZIP_ERRORS, is_visible
+from carrot_core.benchmarks.conversion import UNZIP_ERRORS, is_visible
 from carrot_core.benchmarks.encodings import encoding_of
 from carrot_core.benchmarks.file_checks import (
     check_columns,

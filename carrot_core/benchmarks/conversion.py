@@ -1,17 +1,16 @@
-"""Files that hold tables in a form of their own (JSON documents, workbooks, Arrow, zip), turned into plain ones."""
+"""Tables that DuckDB does not read as they are, written as it reads them: workbooks, Arrow, zips, and other CSVs."""
 
 from __future__ import annotations
 
 import csv
 import datetime
-import json
 import re
 import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,149 +21,19 @@ import pyarrow.parquet as pq
 
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns
-from carrot_core.benchmarks.file_checks import check_columns, chunks, text_stream
-from carrot_core.benchmarks.json_stream import LEVELS, stream_values
-from carrot_core.benchmarks.reading import ENDINGS, HEADER_ROWS, PACKED, header_row
+from carrot_core.benchmarks.file_checks import check_columns, text_stream
+from carrot_core.benchmarks.json_files import Plain
+from carrot_core.benchmarks.reading import ENDINGS, HEADER_ROWS, PACKED, Dialect, header_row, row_too_long, short
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
-from carrot_core.text import names_listed
 
 # What the standard library raises of damaged zips, those with a password, and ways of packing it does not know.
 UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 _CHUNK = 1 << 20
-_LISTS = 100  # of one document, that may be the table
-_NAMED = 100  # records whose names tell what a list is
 _NO_WORKBOOK = Problem("cannot be read as a workbook", "Save it as XLSX again, or as CSV.")
 _UNSAFE = re.compile(r"[^\w.\- =]")
-Record = dict[str, Any]
-
-
-def json_lines(path: Path, out: Path) -> list[str]:
-    """Write the records of a JSON document (an array, or a list under a key) as JSON lines; returns notes.
-
-    The list with the most columns that have a meaning is taken, of several such lists the longest.
-
-    Raises
-    ------
-    DataError
-        It is no JSON, too large, or holds no records.
-    """
-    parts, size = [], 0
-    for chunk in chunks(path):
-        size += len(chunk)
-        if size > limits.JSON_BYTES:
-            return _streamed(path, out)
-        parts.append(chunk)
-    text = b"".join(parts).decode("utf-8-sig")
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        line = text.count("\n", 0, error.pos) + 1
-        where = f"line {line:,}, character {error.colno:,}" if text[error.pos :].strip() else "its end is missing"
-        remedy = "Write one array of objects, or one object a line."
-        raise DataError(path.name, [Problem(f"cannot be read as JSON: {where}", remedy)]) from error
-    except (RecursionError, ValueError) as error:
-        raise DataError(path.name, "cannot be read: it is nested too deep, or holds a number too long") from error
-    lists = list(_lists("", document, LEVELS)) or [("", [document] if isinstance(document, dict) and document else [])]
-    if not lists[0][1]:
-        remedy = "Write one array of objects, each with its columns by name."
-        raise DataError(path.name, [Problem("holds no list of records", remedy)])
-    ranks = [_rank(records) for _, records in lists]
-    best = max(range(len(lists)), key=lambda at: (ranks[at], len(lists[at][1])))
-    place, records = lists[best]
-    others = [other for (other, _), rank in zip(lists, ranks, strict=True) if rank == ranks[best] and other != place]
-    with out.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(record) + "\n" for record in records)
-    return _place_note(place, list(filter(None, others)))
-
-
-def _place_note(place: str, others: Sequence[str] = ()) -> list[str]:
-    beside = f"; not read: {names_listed(others, 5)}" if others else ""
-    return [f"The records are the list under {place!r}{beside}."] if place else []
-
-
-def _streamed(path: Path, out: Path) -> list[str]:
-    """`json_lines` of a document that is too large to be held: every list of records is written, and one kept."""
-    lists: dict[str, _RecordFile] = {}
-    with text_stream(path) as text, ExitStack() as files:
-        for keys, index, value in stream_values(path.name, text):
-            place = ".".join(keys)
-            if index == 0 and place in lists:
-                raise DataError(path.name, [Problem(f"has the list {place!r} twice", "Write each key once.")])
-            if index == 0 and len(lists) < _LISTS:
-                lists[place] = _RecordFile(out.with_name(f"list-{len(lists)}.jsonl"), lists.get(_columns_beside(keys)))
-                files.enter_context(lists[place].file)
-            if index is not None and place in lists:
-                lists[place].add(value)
-    records = {place: each for place, each in lists.items() if each.count and each.is_table}
-    if not records:
-        what = f"is a JSON document of more than {size_text(limits.JSON_BYTES)} without a list of records"
-        raise DataError(path.name, [Problem(what, "Write one array of objects, or one object a line.")])
-    place = max(records, key=lambda place: (len(guess_columns(list(records[place].names))), records[place].count))
-    records[place].path.rename(out)
-    return _place_note(place.removesuffix("data").removesuffix(".") if records[place].columns else place)
-
-
-def _columns_beside(keys: tuple[str, ...]) -> str:
-    """Where the names of the columns are, of rows that are lists under "data"."""
-    return ".".join((*keys[:-1], "columns")) if keys and keys[-1] == "data" else ""
-
-
-class _RecordFile:
-    """A list of a document as JSON lines, and what of it tells whether it is the table."""
-
-    def __init__(self, path: Path, columns: _RecordFile | None) -> None:
-        self.path, self.file = path, path.open("w", encoding="utf-8")
-        self.columns = [str(name) for name in columns.first] if columns is not None else []
-        self.count, self.is_table = 0, True
-        self.names: dict[str, None] = {}
-        self.first: list[Any] = []
-
-    def add(self, value: Any) -> None:
-        if len(self.first) < limits.COLUMNS:
-            self.first.append(value)
-        if isinstance(value, list) and len(value) == len(self.columns) > 0:
-            value = dict(zip(self.columns, value, strict=True))
-        self.is_table = self.is_table and isinstance(value, dict)
-        if not self.is_table:
-            return
-        self.count += 1
-        if self.count <= _NAMED:
-            self.names |= dict.fromkeys(value)
-        self.file.write(json.dumps(value) + "\n")
-
-
-def _rank(records: Sequence[Record]) -> int:
-    """How many columns of records have a meaning, those of a model in a wide table included."""
-    return len(guess_columns({name.rpartition("|")[2] for record in records[:_NAMED] for name in record}))
-
-
-def _lists(place: str, value: Any, levels: int) -> Iterator[tuple[str, Sequence[Record]]]:
-    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        yield place, value
-    if isinstance(value, dict) and levels:
-        columns, rows = value.get("columns"), value.get("data")
-        if isinstance(columns, list) and isinstance(rows, list) and all(isinstance(row, list) for row in rows):
-            names = [str(name) for name in columns]
-            if rows and all(len(row) == len(names) for row in rows):
-                yield place, [dict(zip(names, row, strict=True)) for row in rows]
-        yield from _columns(place, value)
-        for name, part in value.items():
-            yield from _lists(f"{place}.{name}" if place else name, part, levels - 1)
-
-
-def _columns(place: str, value: Record) -> Iterator[tuple[str, Sequence[Record]]]:
-    """Records of an object of columns or of records (which gain a ``key``), as pandas writes them; of others none."""
-    columns = list(value.values())
-    if len(columns) > 1 and all(isinstance(column, dict) and column for column in columns):
-        keys = list(columns[0])
-        cells = [cell for column in columns for cell in column.values()]
-        if all(list(column) == keys for column in columns) and not any(isinstance(cell, dict) for cell in cells):
-            of_columns = [{name: value[name][key] for name in value} for key in keys]
-            by_name = [{"key": name, **record} for name, record in value.items()]
-            yield place, by_name if _rank(columns) > _rank(of_columns) else of_columns
-    if len(columns) > 1 and all(isinstance(column, list) and len(column) == len(columns[0]) > 0 for column in columns):
-        yield place, [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
+_ESCAPED = re.compile(r'\\(["\\])')
+_CHARACTER_BYTES = 4  # at most
 
 
 def sheet_as_csv(path: Path, out: Path, columns: Collection[str] = ()) -> list[str]:
@@ -346,3 +215,117 @@ def is_visible(member: zipfile.ZipInfo) -> bool:
 
 def _is_table(member: zipfile.ZipInfo) -> bool:
     return is_visible(member) and is_table_name(member.filename)
+
+
+def plain_csv(path: Path, source: str, dialect: Dialect, out: Path) -> Plain:
+    """Write the rows of a CSV again, whatever its line ends and its way to write a quote inside a value.
+
+    Raises
+    ------
+    DataError
+        Rows have more or fewer values than the header, a quote is not closed or stands inside a value, or a row is
+        too long; the first one is named by row and line.
+    """
+    problems = []
+    for escaped in (False, True):
+        try:
+            row_bytes, surplus = _write_csv(path, dialect, escaped, out)
+        except _BadRowsError as error:
+            problems.append(error.problem)
+            continue
+        notes = ["Quotes inside values are written with a backslash; they are read as quotes."] if escaped else []
+        notes += ["Every row ends in a separator with no value behind it, which is left out."] if surplus else []
+        return Plain(out, row_bytes, tuple(notes))
+    # Of both ways to write a quote, the one that gets further is the file's own.
+    raise DataError(source, [max(problems, key=lambda problem: problem.row or 0)])
+
+
+class _BadRowsError(Exception):
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
+
+
+def _write_csv(path: Path, dialect: Dialect, escaped: bool, out: Path) -> tuple[int, bool]:
+    """Write the rows; returns the bytes of the longest, and whether rows have an empty value more than the header."""
+    longest, surplus, header, faults = 0, False, 0, _Faults()
+    with out.open("w", encoding="utf-8", newline="") as file:
+        write = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow
+        for number, line, row in _csv_rows(path, dialect, escaped):
+            header = header or len(row)
+            if len(row) == header + 1 and row[-1] == "":
+                surplus, row = True, row[:-1]
+            if len(row) != header:
+                faults.add(number, line, header, row)
+                continue
+            if _CHARACTER_BYTES * sum(map(len, row)) > longest:
+                longest = max(longest, len("".join(row).encode()) + sum(value.count('"') for value in row))
+                if longest > limits.ROW_BYTES:
+                    raise _BadRowsError(row_too_long(number, line))
+            write(row)
+    if problem := faults.problem(dialect):
+        raise _BadRowsError(problem)
+    return longest + 3 * header, surplus
+
+
+class _Faults:
+    """Rows with another number of values than the header: the first one, and how many."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: tuple[int, int, int, list[str]] | None = None
+
+    def add(self, row: int, line: int, header: int, values: list[str]) -> None:
+        self.count += 1
+        self.first = self.first or (row, line, header, values)
+
+    def problem(self, dialect: Dialect) -> Problem | None:
+        if self.first is None:
+            return None
+        row, line, header, values = self.first
+        several = f" (first of {self.count:,} such rows)" if self.count > 1 else ""
+        message = f"has {len(values):,} values where the header has {header:,}, in line {line:,}{several}"
+        more = len(values) > header
+        remedy = (
+            "If the names of the columns stand further down, remove what is above them; else name the separator."
+            if more and header == 1
+            else f"Put quotes around a value with {dialect.name} in it, or name another separator."
+            if more
+            else "Add what is missing, or an empty value for it."
+        )
+        return Problem(message, remedy, row, value=short(values[header] if more else values[-1]))
+
+
+def _csv_rows(path: Path, dialect: Dialect, escaped: bool) -> Iterator[tuple[int, int, list[str]]]:
+    """Row (0 is the header), line it begins in, and values of each row; blank lines are left out."""
+    csv.field_size_limit(limits.ROW_BYTES)
+    reader = csv.reader(_lines(path, dialect.skip, escaped), delimiter=dialect.separator, strict=True)
+    number, line = -1, 1
+    while True:
+        line = reader.line_num + dialect.skip + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise _BadRowsError(_quoting(str(error), number + 1, line)) from error
+        if row:
+            number += 1
+            yield number, line, row
+
+
+def _quoting(error: str, row: int, line: int) -> Problem:
+    where = row or None
+    if "field larger" in error:
+        return row_too_long(row, line)
+    if "unexpected end" in error:
+        return Problem(f"a quote in line {line:,} is not closed to the end of the file", "Close it.", where)
+    remedy = "Write a quote inside a value twice, and quotes around the value."
+    return Problem(f"a quote stands in the middle of a value, in line {line:,}", remedy, where)
+
+
+def _lines(path: Path, skip: int, escaped: bool) -> Iterator[str]:
+    """Lines of a text with their ends: line feed, carriage return or both."""
+    with text_stream(path) as stream:
+        for line in islice(stream, skip, None):
+            yield _ESCAPED.sub(lambda escape: '""' if escape[1] == '"' else escape[1], line) if escaped else line

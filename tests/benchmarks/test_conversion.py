@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from carrot_core import limits
-from carrot_core.benchmarks import Frames, json_stream
-from carrot_core.benchmarks.containers import json_lines
+from carrot_core.benchmarks import Frames, json_files
 from carrot_core.benchmarks.formats.head import preview
+from carrot_core.benchmarks.json_files import json_lines
 from carrot_core.benchmarks.reading import Reading
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError, NotFoundError, Problem
@@ -118,7 +118,7 @@ def test_a_document_too_large_to_be_held_is_read_in_a_stream(
     path.write_text(json.dumps(document, indent=1))
     notes = json_lines(path, whole)
     monkeypatch.setattr(limits, "JSON_BYTES", 10)
-    monkeypatch.setattr(json_stream, "_CHUNK", chunk)
+    monkeypatch.setattr(json_files, "_CHUNK", chunk)
     assert json_lines(path, streamed) == notes
     assert streamed.read_text() == whole.read_text()
 
