@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import shutil
 import tempfile
@@ -18,8 +19,9 @@ from hypothesis import settings
 
 from carrot_core.benchmarks import pickles
 from carrot_core.child import Budget
+from carrot_core.evaluation import evaluate
 from carrot_core.routers import mlp
-from carrot_core.store import Store
+from carrot_core.store import Store, intake
 from tests import routerbench_files, sprout_files
 from tests.forks import Forks, forking
 from tests.hub_server import ROUTERBENCH, SPROUT, VARIANT, Hub, serving
@@ -27,10 +29,18 @@ from tests.made import fill, made
 from tests.tables import frames
 
 # Compilation and slow machines are not failures, and a red run must be red again for the next person.
-settings.register_profile("carrot", deadline=None, derandomize=True)
+settings.register_profile("carrot", max_examples=50, deadline=None, derandomize=True)
 settings.load_profile("carrot")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One process of a run compiles what numba does, and the others read it from its cache."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        with FileLock(tmp_path_factory.getbasetemp().parent / "compiled.lock"):
+            evaluate(made(60), "carrot-knn", replicates=2)
 
 
 @pytest.fixture
@@ -113,15 +123,19 @@ def forks() -> Iterator[Forks]:
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pickles are read in the test's own process: starting another costs half a second where it is not the subject."""
+    """Pickles and uploads are read in the test's own process: another costs a second where it is not the subject."""
 
     @contextmanager
-    def here(work: str, request: dict[str, Any], budget: Budget, *, source: str) -> Iterator[tuple[Path, Any]]:
+    def here(
+        work: str, request: dict[str, Any], budget: Budget, *, source: str, place: Path | None = None
+    ) -> Iterator[tuple[Path, Any]]:
         module, _, name = work.partition(":")
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder), getattr(importlib.import_module(module), name)(Path(folder), **request)
+        with tempfile.TemporaryDirectory(dir=place) as folder:
+            answer = getattr(importlib.import_module(module), name)(Path(folder), **json.loads(json.dumps(request)))
+            yield Path(folder), json.loads(json.dumps(answer))
 
-    monkeypatch.setattr(pickles, "in_child", here)
+    for reader in (pickles, intake):
+        monkeypatch.setattr(reader, "in_child", here)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from tests.benchmarks.formats.truth import FILES
 from tests.made import fill, long_frame, made, write_files
 from tests.pages import reading
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_this_process")]
 
 ROOT = Path(__file__).resolve().parents[2]
 PANEL = ROOT / "tests" / "browser" / "upload_app.py"
