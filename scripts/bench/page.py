@@ -110,8 +110,8 @@ MEANINGS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
     "others": (
         "Typed prompts of all lengths in the routers of RouteLLM 0.2.0 and LLMRouter 0.4.0 and in the one that ships "
-        "here, one at a time, each router in a process of its own. The networks of the others have their published shape "
-        "(BERT-base, Longformer-base) and random weights, which take the same time; how well they choose is not "
+        "here, one at a time, each router in a process of its own. The networks of the others have their published "
+        "shape (BERT-base, Longformer-base) and random weights, which take the same time; how well they choose is not "
         "measured. RouteLLM's matrix factorisation asks OpenAI for each prompt's vector: here a server on the same "
         "machine answers at once, so the network and the service are not in its time.",
         {

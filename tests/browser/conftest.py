@@ -99,6 +99,13 @@ new PerformanceObserver((list) => {
     if (!hadRecentInput) shifts.push([value, ...sources.map(edges)]);
   }
 }).observe({ type: "layout-shift", buffered: true });"""
+# What moves by itself is where it will be at once: no test waits for it, and drawing it over and over is dear.
+STILL = """{
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(`*, *::before, *::after { animation-duration: 1ms !important; animation-delay: 0s !important;
+    animation-iteration-count: 1 !important; transition-duration: 1ms !important; transition-delay: 0s !important }`);
+  document.adoptedStyleSheets.push(sheet);
+}"""
 DRAWN = """() => {
   const moving = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime < Infinity);
   const still = Promise.allSettled(moving.map((one) => one.finished))
@@ -111,11 +118,14 @@ Scheme = Literal["light", "dark"]
 expect.set_options(timeout=20_000)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test in this folder drives a browser."""
+    """Every test in this folder drives a browser; those on the same app, or else in the same file, are one worker's."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker("browser")
+            apps = {"plain_app", "odd_app"} & set(getattr(item, "fixturenames", ()))
+            item.add_marker(pytest.mark.xdist_group("-".join(sorted(apps)) or item.path.stem))
 
 
 @pytest.fixture(scope="session")
@@ -249,7 +259,7 @@ def window(chromium: Browser) -> Windows:
             viewport={"width": width, "height": 1000}, has_touch=phone, is_mobile=phone,
             locale="en-GB", timezone_id="UTC",
         )  # fmt: skip
-        context.add_init_script(f"{SCRIPT_ENDED};\n{SHIFTS}")
+        context.add_init_script(f"{SCRIPT_ENDED};\n{SHIFTS};\n{STILL}")
         return context
 
     return opened

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -56,17 +57,28 @@ def called(address: str, name: str) -> str:
     return address.replace("localhost", name)
 
 
+def keeps(url: str, path: str, query: str) -> bool:
+    """Whether an address is that of a page with all that was asked for; pages add what they opened with."""
+    parts = urlsplit(url)
+    return parts.path == path and parse_qs(query).items() <= parse_qs(parts.query).items()
+
+
 def test_community_cloud_shows_a_public_site_that_its_secrets_ask_for(
     serve: Callable[..., str], tls: dict[str, str], page: Page, tmp_path: Path
 ) -> None:
-    """There it is `streamlit run app.py`; secrets lie in the home folder and become variables."""
+    """There it is `streamlit run app.py`; secrets lie in the home folder and become variables.
+
+    A link with parameters is the first thing this server is ever asked.
+    """
     (tmp_path / ".streamlit").mkdir()
     (tmp_path / ".streamlit" / "secrets.toml").write_text('CARROT_MODE = "public"\n')
     address = serve(ROOT / "app.py", HOME=str(tmp_path), CARROT_HOME=str(tmp_path / "home"), **tls)
+    query = "bench=x&pool=a&pool=b"
+    page.goto(f"{called(address, COMMUNITY_CLOUD)}/data?{query}")
+    expect(page.get_by_text(wording.READ_ONLY).first).to_be_visible(timeout=FIRST_ANSWER)
+    assert keeps(page.url, "/data", query)
     page.goto(called(address, COMMUNITY_CLOUD))
     page.locator(CHART).first.wait_for(timeout=FIRST_ANSWER)
-    page.goto(f"{called(address, COMMUNITY_CLOUD)}/data")
-    expect(page.get_by_text(wording.READ_ONLY).first).to_be_visible()
 
 
 def test_a_name_that_others_know_needs_a_mode_though_the_server_listens_on_localhost(
@@ -97,9 +109,14 @@ def show_in_frame(page: Page, site: str, address: str) -> None:
 
 
 def test_a_space_works_inside_the_page_of_the_hub(space: str, page: Page) -> None:
-    show_in_frame(page, HUB, called(space, SPACE))
+    """A link to the first page by its name is the first thing this server is ever asked."""
+    query = "bench=routellm+(snapshot)"
+    show_in_frame(page, HUB, f"{called(space, SPACE)}/overview?{query}")
     inside = page.frame_locator("iframe")
     inside.locator(CHART).first.wait_for(timeout=FIRST_ANSWER)
+    expect(inside.get_by_role("heading", level=1)).to_contain_text("CARROT sends each prompt")
+    page.frames[1].wait_for_url(lambda url: keeps(url, "/", query))
+    expect(inside.get_by_role("dialog")).to_have_count(0)
     inside.get_by_role("link", name="Frontier").first.click()
     expect(inside.get_by_role("heading", level=1, name="Frontier")).to_be_visible()
     expect(inside.locator(CHART).first).to_be_visible()

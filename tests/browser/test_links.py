@@ -1,4 +1,7 @@
-"""A stale or hostile link in a real browser: one notice, nothing run, an address that is right again, then silence."""
+"""Links in a real browser: the menu's, one that is stale or hostile, those to terms.
+
+That a link is also the first thing a server is ever asked, `test_hosting` tests.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from playwright.sync_api import Page, expect
 
+from carrot_core.dashboard.shell import PAGES
 from tests.browser.conftest import at_rest, check_texts_and_widths, click
 
+MENU = [entry.title for entry in PAGES]
 HOSTILE = "<img src=x onerror=window.__xss=1> ![x](//host/x.png)"
 
 
@@ -54,12 +59,30 @@ def test_a_tip_leads_to_its_term(open_plain: Callable[..., Page]) -> None:
     expect(opened.value.get_by_role("heading", level=2, name="Benchmark")).to_be_visible()
 
 
-def test_a_pool_goes_along_to_another_page(open_plain: Callable[..., Page]) -> None:
+def test_the_menu_leads_to_every_page_and_a_pool_goes_along(open_plain: Callable[..., Page]) -> None:
+    """Regression: with a page's icon as the tab's, the browser fetched it from a font server."""
     pool = ["acme/large", "zeta/mid"]
     page = open_plain(f"/frontier?{urlencode({'bench': 'made', 'pool': pool, 'reference': pool[1]}, doseq=True)}")
-    for name in ("Compare", "What-if", "Frontier"):
-        click(page.get_by_test_id("stTopNav").get_by_role("link", name=name, exact=True))
-        expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    filtered = ["Compare", "What-if", "Frontier"]
+    for title in (*filtered, *(title for title in MENU if title not in filtered)):
+        click(page.get_by_test_id("stTopNav").get_by_role("link", name=title, exact=True))
+        expect(page).to_have_title(f"{title} · CARROT")
         at_rest(page)
-        assert parse_qs(urlsplit(page.url).query)["pool"] == pool
-    assert parse_qs(urlsplit(page.url).query)["reference"] == pool[1:]
+        query = parse_qs(urlsplit(page.url).query)
+        assert title not in filtered or query["pool"] == pool
+        assert title != "Frontier" or query["reference"] == pool[1:]
+
+
+def test_the_first_page_has_an_address_of_its_own_on_a_server_that_knows_its_pages(
+    open_plain: Callable[..., Page],
+) -> None:
+    query = "bench=routellm+(snapshot)&lam=0.3"
+    page = open_plain("/method", ready="h1")
+    page.goto(page.url.replace("/method", f"/overview?{query}"))
+    page.wait_for_url(lambda url: urlsplit(url).path == "/")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("CARROT sends each prompt")
+    at_rest(page)
+    assert parse_qs(query).items() <= parse_qs(urlsplit(page.url).query).items()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    titles = page.get_by_test_id("stTopNavLink").all_inner_texts()
+    assert [text.rpartition("\n")[2] for text in titles] == MENU  # their icons left out
