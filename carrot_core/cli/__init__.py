@@ -63,17 +63,17 @@ def main() -> None:
     carrot data import results.parquet --name mine   your results into the store
     carrot evaluate mine                             CARROT-KNN beside every baseline
     carrot evaluate mine --routers all               every router on all prompts, paired intervals
-    carrot frontier mine --out curve.csv             the exact curve, one row a breakpoint
+    carrot frontier mine --out curve.csv             the exact curve, a row for each breakpoint
     carrot solve mine --budget-per-1k 0.5            λ for a budget, a target, a model to match
-    carrot route "What is 2 + 2?" --bench mine       which model should answer, and why (--explain)
+    carrot route "What is 2 + 2?" --bench mine       the model that should answer, and why (--explain)
     carrot serve                                     the same over HTTP
     carrot app                                       all of it in the browser
 
-    Everything is kept in CARROT_HOME (data/ in a checkout).
+    Data and results are in CARROT_HOME (default in a checkout: data/).
 
     \b
-    Exit codes: 0 done, 1 refused, 2 wrong usage, 3 not found, 4 bad data, 5 damaged files or
-    database trouble; `point drift` also 6 outside what was promised, 7 too few calls.
+    Exit codes: 0 success, 1 refused, 2 wrong usage, 3 not found, 4 bad data, 5 damaged files or
+    a fault of the store; `point drift` also 6 outside the promise, 7 too few calls.
     """
     context = click.get_current_context()
     if context.invoked_subcommand not in (app.name, serve.name):  # those act for whoever asks
@@ -81,10 +81,13 @@ def main() -> None:
 
 
 @click.command()
-@click.option("--force", is_flag=True, help="Build again what is there.")
+@click.option("--force", is_flag=True, help="Build again what exists.")
 @json_option
 def setup(force: bool) -> Result:
-    """Take the benchmarks that ship into the store and fit CARROT-KNN on them: what the dashboard opens on."""
+    """Store the benchmarks that ship and fit CARROT-KNN on them.
+
+    The dashboard opens on the first of them.
+    """
     from carrot_core.cli.fit import summary
     from carrot_core.results.recipes import set_up
 
@@ -98,10 +101,10 @@ def setup(force: bool) -> Result:
 @click.option("--port", type=PORT, default=8501, show_default=True, help="Port to listen on.")
 @click.option("--address", default="localhost", show_default=True, help="Interface to listen on.")
 def app(port: int, address: str) -> None:
-    """Open the dashboard and the HTTP API of `carrot serve` under /api/v1; Ctrl-C stops it.
+    """Serve the dashboard, and the HTTP API under /api/v1.
 
-    On another interface CARROT_MODE must say for whom it is (public, team or personal), and it answers to any name,
-    unless STREAMLIT_SERVER_ALLOWED_HOSTS lists those it may be called by.
+    Ctrl-C stops the server. On an interface other than localhost you must set CARROT_MODE (public, team or personal).
+    There the server answers to any name, unless STREAMLIT_SERVER_ALLOWED_HOSTS lists some.
     """
     check_address(address)
     script = app_script()
@@ -122,7 +125,10 @@ def app(port: int, address: str) -> None:
 @click.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def bench(words: tuple[str, ...]) -> None:
-    """Measure speed on this machine, as ratios within one run; only in a checkout of the project."""
+    """Measure speed on this machine (in a checkout only).
+
+    The results are ratios within one run.
+    """
     try:
         group = import_module("scripts.bench.cli").bench
     except ModuleNotFoundError as error:
@@ -132,23 +138,27 @@ def bench(words: tuple[str, ...]) -> None:
     group.main(args=list(words), prog_name="carrot bench", standalone_mode=False)
 
 
-_SOURCES = "A benchmark, a folder of `carrot router save`, a hub id; NAME=SOURCE serves it under a name."
+_SOURCES = "A benchmark, a folder of `carrot router save`, or owner/name on the hub, served as NAME; repeat for more."
 
 
 @click.command()
 @click.option("--port", type=PORT, default=8502, show_default=True, help="Port to listen on.")
 @click.option("--address", default="localhost", show_default=True, help="Interface to listen on.")
-@click.option("--bench", "sources", multiple=True, metavar="[NAME=]SOURCE", help=f"{_SOURCES} Default: all that ship.")
-@click.option("--token-env", metavar="VARIABLE", help="Environment variable with the token; default CARROT_API_TOKEN.")
-@click.option("--allowed-host", "hosts", multiple=True, metavar="NAME", help="Name the server may be called by.")
+@click.option(
+    "--bench", "sources", multiple=True, metavar="[NAME=]SOURCE", help=f"{_SOURCES} Default: all heads that ship."
+)
+@click.option("--token-env", metavar="VARIABLE", help="Variable that has the token (default: CARROT_API_TOKEN).")
+@click.option(
+    "--allowed-host", "hosts", multiple=True, metavar="NAME", help="Name that the server answers to; repeat for more."
+)
 def serve(port: int, address: str, sources: tuple[str, ...], token_env: str | None, hosts: tuple[str, ...]) -> None:
-    """Answer prompts over HTTP; Ctrl-C stops it.
+    """Serve the HTTP API without the dashboard.
 
     \b
     carrot serve --bench mmlu-pro-cot
     curl localhost:8502/api/v1/route -H 'Content-Type: application/json' -d '{"prompts": ["What is 2 + 2?"]}'
 
-    `carrot app` has the same routes beside the dashboard.
+    Ctrl-C stops the server. `carrot app` serves the same routes beside the dashboard.
     """
     import uvicorn
 

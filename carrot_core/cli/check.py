@@ -42,10 +42,10 @@ TEMPLATE = "template.csv"
 
 @click.command()
 @PLACES
-@click.option("--format", metavar="FORMAT", help="long, wide or another known one (default: told by the file).")
-@click.option("--where", metavar="PREDICATE", help="Check these rows only: SQL over the file's columns.")
+@click.option("--format", metavar="FORMAT", help="A name that `carrot data formats` lists (default: detected).")
+@click.option("--where", metavar="PREDICATE", help="Check only these rows; SQL over the file's columns.")
 @model_options
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="CSV to write the problems to.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the problems to this CSV.")
 @column_option
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -66,9 +66,9 @@ def check(
     estimate_tokens: bool,
     **reading: Any,
 ) -> None:
-    """List every kind of problem in the files of PATH, each with row, column, value and remedy.
+    """List every kind of problem in PATH, without importing.
 
-    Nothing is imported. The exit code is 0 where the files can be imported together and 4 where they cannot.
+    Each problem has row, column, value and remedy. The exit code is 0 if the files can be imported together, else 4.
     """
     from carrot_core.benchmarks.parts import source_of
     from carrot_core.benchmarks.reading import Reading
@@ -118,13 +118,13 @@ def _write(problems: pd.DataFrame, out: Path) -> None:
 
 
 @click.command()
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write (default: printed).")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write (default: print).")
 @json_option
 def template(out: Path | None) -> Result:
-    """Write a few example rows in the long format, to replace by your own results.
+    """Write example rows in the long format.
 
-    The wide format has one row a prompt and, for each model, a column of its name with the scores beside
-    <model>|cost_usd, <model>|output_tokens, <model>|input_tokens.
+    Replace them with your own results. The wide format has a row for each prompt and, for each model, a column of its
+    name with the scores beside <model>|cost_usd, <model>|output_tokens or <model>|input_tokens.
     """
     text = shipped(TEMPLATE).read_text(encoding="utf-8")
     if out is None:
@@ -141,13 +141,15 @@ def template(out: Path | None) -> Result:
 
 @click.command()
 @click.argument("name")
-@click.option("--cosine", default=0.98, show_default=True, help="Least cosine of vectors that counts as near.")
-@click.option("--jaccard", default=0.8, show_default=True, help="Least share of common word triples that does.")
-@click.option("--seed", type=int, help="Look at the split of this seed (default: the one that is stored).")
+@click.option("--cosine", default=0.98, show_default=True, help="Vectors are near from this cosine on.")
+@click.option(
+    "--jaccard", default=0.8, show_default=True, help="Texts are near from this share of common word triples on."
+)
+@click.option("--seed", type=int, help="Use the split of this seed (default: the stored split).")
 @click.option("--csv", "csv_file", type=TABLE, help="Write the pairs to a file: .csv, .parquet or .json.")
 @json_option
 def leakage(name: str, cosine: float, jaccard: float, seed: int | None, csv_file: Path | None) -> Result:
-    """Find prompts of NAME with an exact or near copy on another side of the split."""
+    """Find exact and near copies on two sides of the split of NAME."""
     from carrot_core.embedding import BUNDLED
     from carrot_core.evaluation import records, split_by_seed
     from carrot_core.evaluation.leakage import leaks, report
@@ -172,9 +174,9 @@ def leakage(name: str, cosine: float, jaccard: float, seed: int | None, csv_file
 @click.command()
 @json_option
 def verify() -> Result:
-    """Read every benchmark completely and say which are damaged; the exit code is 5 where one is.
+    """Read every benchmark and report damaged ones.
 
-    `carrot doctor` reads everything else, too.
+    The exit code is 5 if a benchmark is damaged. `carrot doctor` checks everything else too.
     """
     from carrot_core.store.maintenance import verify as verify_all
 
@@ -199,7 +201,10 @@ def _finding_lines(finding: Finding) -> list[str]:
 @click.command()
 @json_option
 def rebuild() -> Result:
-    """Set damaged files aside; intact benchmarks stay as they are."""
+    """Move damaged files out of the store.
+
+    Intact benchmarks stay as they are.
+    """
     from carrot_core.store.maintenance import rebuild as rebuild_all
 
     store = open_store()
@@ -225,9 +230,9 @@ def rebuild() -> Result:
 @click.command()
 @json_option
 def doctor() -> Result:
-    """Read all that ships and all of CARROT_HOME from end to end; say what is damaged, and what mends it.
+    """Find damaged files, and say how to repair them.
 
-    The exit code is 0 where everything is whole and 5 where something is damaged.
+    Reads everything that ships and all of CARROT_HOME. The exit code is 0 if everything is whole, else 5.
     """
     problems = [{"part": part, "problem": problem} for part, problem in _problems()]
     if not problems:

@@ -167,7 +167,7 @@ def column_option(command: Command) -> Command:
         multiple=True,
         metavar="NAME=COLUMN",
         callback=_mapping,
-        help="The file's own COLUMN that is NAME, as in prompt_id=id; repeat for more.",
+        help="Read NAME from the file's COLUMN, as in prompt_id=id; repeat for more.",
     )(command)
 
 
@@ -182,19 +182,19 @@ def _mapping(_context: click.Context, _parameter: click.Parameter, pairs: Sequen
 def reading_options(command: Command) -> Command:
     """How files are written, as far as it is stated; the command gets the fields of a `Reading`."""
     options = (
-        click.option("--separator", metavar="CHARACTER", help="Between the values of a row (default: found)."),
-        click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign (default: found)."),
-        click.option("--encoding", metavar="NAME", help="Of text, as in cp1252 (default: found)."),
+        click.option("--separator", metavar="CHARACTER", help="Between the values of a row (default: detected)."),
+        click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign (default: detected)."),
+        click.option("--encoding", metavar="NAME", help="Encoding of text, such as cp1252 (default: detected)."),
         click.option(
             "--score",
             metavar="RULE",
-            help="What makes 0 to 1 of a score: percent, a range as in 1..10, two words as in C/I of which the "
-            "first is 1, or an SQL expression over the columns.",
+            help="How to turn a score into 0 to 1: percent, a range (1..10), two words for 1 and 0 (C/I), or an SQL "
+            "expression over the columns.",
         ),
         click.option(
             "--model-from",
             metavar="WHERE",
-            help="What names the model: column (the default), file, folder, or the name of the one there is.",
+            help="Where the model's name is: column (default), file or folder; or the name of the one model.",
         ),
         click.option(
             "--split",
@@ -203,17 +203,17 @@ def reading_options(command: Command) -> Command:
             default="keep",
             show_default=True,
             callback=lambda _context, _parameter, choice: choice == "keep",
-            help="Keep the file's own split, validation taken out of train where it has none; or leave it aside.",
+            help="Keep the file's own split (a missing validation part comes from train), or make a new one.",
         ),
         click.option(
             "--estimate-tokens",
             is_flag=True,
-            help="Of a tool that records none: one for 4 characters of prompt and answer.",
+            help="If a tool records no tokens: count one for 4 characters of prompt and answer.",
         ),
         click.option(
             "--scorer",
             metavar="NAME",
-            help="Of several scorers, metrics or filters of a tool, the one that counts.",
+            help="Which scorer, metric or filter of a tool to use (default: the first).",
         ),
     )
     for option in reversed(options):
@@ -227,18 +227,18 @@ def model_options(command: Command) -> Command:
         click.option(
             "--prices",
             type=FILE,
-            help="CSV of model, input_usd_per_mtok, output_usd_per_mtok, or LiteLLM's price map, for files of tokens.",
+            help="Prices of tokens: CSV with model, input_usd_per_mtok, output_usd_per_mtok, or LiteLLM's price map.",
         ),
         click.option(
             "--free",
             multiple=True,
             metavar="MODEL",
-            help="MODEL really costs nothing: its costs of 0 are meant. Without it they count as not recorded.",
+            help="MODEL is free: its costs of 0 are real. Otherwise they count as not recorded. Repeat for more.",
         ),
         click.option(
             "--models",
             type=FILE,
-            help="CSV of model, and any of provider, open_weights, release_date, context_tokens, effort, base_model.",
+            help="CSV with model and any of provider, open_weights, release_date, context_tokens, effort, base_model.",
         ),
     )
     for option in reversed(options):

@@ -38,18 +38,18 @@ FILE_OR_FOLDER = click.Path(exists=True, path_type=Path)
 
 @click.group(cls=Group)
 def data() -> None:
-    """Bring results in, list them, remove them."""
+    """Import, check, list and remove benchmarks."""
 
 
 @data.command("import")
 @PLACES
 @click.option("--name", required=True, help="Name of the benchmark in the store.")
-@click.option("--format", metavar="FORMAT", help="A name of `carrot data formats` (default: told by the file).")
-@click.option("--where", metavar="PREDICATE", help="Keep these rows: SQL over the file's columns, as in kind = 'chat'.")
+@click.option("--format", metavar="FORMAT", help="A name that `carrot data formats` lists (default: detected).")
+@click.option("--where", metavar="PREDICATE", help="Keep these rows; SQL over the file's columns: kind = 'chat'.")
 @click.option(
     "--embeddings",
     type=FILE_OR_FOLDER,
-    help="Vectors of the bundled MiniLM, computed before: Parquet with prompt_id, embedding, or a folder of them.",
+    help="Existing vectors of the bundled MiniLM: Parquet with prompt_id and embedding, or a folder of such files.",
 )
 @model_options
 @click.option("--seed", default=0, show_default=True, help="Seed of the split into train, validation and test.")
@@ -58,7 +58,7 @@ def data() -> None:
     "--arm", "arms", multiple=True, metavar="ARM", help="Add every model's best-of-2, majority-of-3 …; repeat for more."
 )
 @click.option("--replace", is_flag=True, help="Replace a benchmark of the same name.")
-@click.option("--shadow", is_flag=True, help="Let NAME mean this benchmark where results of other data ship under it.")
+@click.option("--shadow", is_flag=True, help="Use NAME for this benchmark, although other results ship under it.")
 @column_option
 @reading_options
 @json_option
@@ -81,18 +81,23 @@ def import_(
     estimate_tokens: bool,
     **reading: Any,
 ) -> Result:
-    """Import the files of PATH, which may be files, folders, patterns or addresses, as one benchmark.
+    """Import results into the store as one benchmark.
 
-    Addresses: https://, s3://, gs://, hf://datasets/OWNER/NAME/…; tables as postgres:CONNECTION#TABLE (also duckdb,
-    mysql, sqlite), delta:PLACE, iceberg:CATALOG#NAMESPACE.TABLE.
+    PATH is a file, a folder, a pattern in quotes, or an address: https://, s3://, gs://, hf://datasets/OWNER/NAME/…,
+    postgres:CONNECTION#TABLE (also duckdb, mysql, sqlite), delta:PLACE, iceberg:CATALOG#NAMESPACE.TABLE.
 
-    Long: one row per prompt and model; columns prompt_id, model, score (0 to 1), and where there are any:
+    A long table has a row for each prompt and model. Required columns: prompt_id, model, score (0 to 1). Optional:
     prompt, task, benchmark, input_tokens, output_tokens, cost_usd, split, cached_input_tokens, reasoning_tokens,
-    latency_s, time, and sample, which tells several runs of a prompt and model apart. Wide: one row per prompt, a
-    column of scores per model and <model>|cost_usd, <model>|output_tokens, <model>|input_tokens beside it. Runs of
-    evaluation tools are read as they are. A log of a gateway or API has one model a prompt: it is kept as a log,
-    with which `carrot point drift` compares points. `carrot data formats` lists what is read, `carrot data check
-    PATH` everything that is wrong, and `carrot data template` shows the long format.
+    latency_s, time, and sample, which distinguishes several runs of a prompt and model.
+
+    A wide table has a row for each prompt and, for each model, a column of its name with the scores beside
+    <model>|cost_usd, <model>|output_tokens or <model>|input_tokens.
+
+    Runs of evaluation tools are read as they are. A log of a gateway or an API has one model for each prompt: it is
+    stored as a log, and `carrot point drift` compares points with it.
+
+    `carrot data formats` lists all formats, `carrot data check PATH` lists every problem in a file, and
+    `carrot data template` shows the long format.
     """
     from carrot_core.benchmarks.log_table import is_log, keep_log
     from carrot_core.benchmarks.model_facts import add_arms
@@ -142,11 +147,11 @@ def import_(
 @click.option("--revision", help="Branch, tag or commit of the data set (default: the newest).")
 @click.option("--drop-chinese", is_flag=True, help="RouterBench: leave out its Chinese tasks, as CARROT's authors do.")
 @click.option("--replace", is_flag=True, help="Replace a benchmark of the same name.")
-@click.option("--shadow", is_flag=True, help="Let NAME mean this benchmark where results of other data ship under it.")
-@click.option("--config", help="hf:OWNER/NAME: files whose path has this word, as a configuration's do.")
-@click.option("--split", help="hf:OWNER/NAME: files whose path has this word behind it, as in test.")
-@click.option("--where", metavar="PREDICATE", help="hf:OWNER/NAME: keep these rows, SQL over the columns.")
-@click.option("--score", metavar="RULE", help="hf:OWNER/NAME: as of `carrot data import`.")
+@click.option("--shadow", is_flag=True, help="Use NAME for this benchmark, although other results ship under it.")
+@click.option("--config", help="hf:OWNER/NAME: only files with this word in their path.")
+@click.option("--split", help="hf:OWNER/NAME: only files with this word after --config, such as test.")
+@click.option("--where", metavar="PREDICATE", help="hf:OWNER/NAME: keep these rows; SQL over the columns.")
+@click.option("--score", metavar="RULE", help="hf:OWNER/NAME: as in `carrot data import`.")
 @column_option
 @model_options
 @json_option
@@ -164,13 +169,14 @@ def pull(
     columns: dict[str, str],
     **models: Any,
 ) -> Result:
-    """Fetch SOURCE from the Hugging Face hub: sprout, sprout-o3mini, routerbench-0shot or -5shot, or hf:OWNER/NAME.
+    """Import a data set of the Hugging Face hub.
 
-    hf:OWNER/NAME is any data set whose tables `carrot data import` could read (Parquet, else JSON lines, JSON, CSV),
-    with the same choices of columns, scores and prices.
+    SOURCE is sprout, sprout-o3mini, routerbench-0shot, routerbench-5shot, or hf:OWNER/NAME: any data set whose tables
+    `carrot data import` can read (Parquet, else JSON lines, JSON, CSV), with the same options for columns, scores and
+    prices.
 
-    Files are kept in CARROT_HOME/hub: an interrupted pull goes on where it stopped, and where the hub cannot be
-    reached those of an earlier pull are read, which a note says. HF_ENDPOINT names another hub, HF_TOKEN the token.
+    Files stay in CARROT_HOME/hub. An interrupted pull continues where it stopped. If the hub cannot be reached, the
+    files of an earlier pull are read, and a note says so. HF_ENDPOINT names another hub, HF_TOKEN is the token.
     """
     from carrot_core.benchmarks.reading import Reading
     from carrot_core.store.intake import ANY
@@ -207,7 +213,10 @@ def describe(info: BenchmarkInfo) -> dict[str, Any]:
 @data.command("list")
 @json_option
 def list_() -> Result:
-    """List the benchmarks in the store; what is damaged and left out is named on standard error."""
+    """List the benchmarks in the store.
+
+    Standard error names damaged ones, which the list leaves out.
+    """
     infos, damaged = open_store().benchmarks(), open_store().damaged()
     for name, reason in damaged.items():
         click.echo(visible(f"{name} is damaged. {reason}", keep=SENTENCE), err=True)
@@ -225,7 +234,10 @@ def list_() -> Result:
 @click.argument("name")
 @json_option
 def remove(name: str) -> Result:
-    """Remove benchmark NAME and everything computed from it; `carrot data restore NAME` brings it back."""
+    """Remove benchmark NAME and everything computed from it.
+
+    `carrot data restore NAME` brings it back.
+    """
     open_store().remove_benchmark(name)
     back = f"`carrot data restore {name}` brings it back within {limits.TRASH_DAYS} days."
     return {"removed": name}, f"Removed {name!r}. {back}"
@@ -234,7 +246,7 @@ def remove(name: str) -> Result:
 @data.command()
 @json_option
 def trash() -> Result:
-    """List the benchmarks and operating points that were removed and can come back."""
+    """List removed benchmarks and operating points."""
     from carrot_core.points import shared_points
     from carrot_core.store.trash import removals
 
@@ -260,7 +272,10 @@ def trash() -> Result:
 @click.argument("name")
 @json_option
 def restore(name: str) -> Result:
-    """Bring back what was removed: benchmark NAME as it was last, or the operating point whose id is NAME."""
+    """Bring back a removed benchmark or operating point.
+
+    NAME is a benchmark, whose last version comes back, or the id of an operating point.
+    """
     from carrot_core.points import shared_points
     from carrot_core.store.trash import removals
     from carrot_core.store.trash import restore as restore_benchmark
@@ -279,14 +294,14 @@ def restore(name: str) -> Result:
 @data.command()
 @click.argument("name")
 @click.argument("arms", metavar="[ARM]...", nargs=-1)
-@click.option("--remove", is_flag=True, help="Take all arms out again.")
-@click.option("--shadow", is_flag=True, help="As of `carrot data import`, where NAME ships.")
+@click.option("--remove", is_flag=True, help="Remove all arms.")
+@click.option("--shadow", is_flag=True, help="As in `carrot data import`, if NAME ships.")
 @json_option
 def arms(name: str, arms: tuple[str, ...], remove: bool, shadow: bool) -> Result:
-    """Add arms of several calls to NAME, such as best-of-2 and majority-of-3, or say which it has.
+    """Add arms such as best-of-2 to NAME, or list its arms.
 
-    They are models of their own, computed from the samples of every cell. Routers fitted before are removed, as they
-    know nothing of them; vectors stay. --remove makes NAME what it was.
+    An arm (best-of-2, majority-of-3 …) is a model that makes several calls, computed from the samples of every cell.
+    A change removes the routers fitted before, since they do not know the arms; vectors stay.
     """
     from carrot_core.benchmarks.model_facts import add_arms, arms_in, without_arms
 
@@ -308,10 +323,11 @@ def arms(name: str, arms: tuple[str, ...], remove: bool, shadow: bool) -> Result
 @click.argument("name")
 @json_option
 def embed(name: str) -> Result:
-    """Compute the vectors that NAME lacks; an interrupted run goes on where it stopped.
+    """Compute the missing vectors of NAME.
 
-    They are of the bundled MiniLM, which every command and page reads. Other encoders are for Python:
-    `carrot_core.embedding.embed_benchmark` and `Store.load(name, encoder=...)`.
+    An interrupted run continues where it stopped. The vectors are those of the bundled MiniLM, which every command and
+    page reads. For other encoders use Python: `carrot_core.embedding.embed_benchmark` and
+    `Store.load(name, encoder=...)`.
     """
     from carrot_core.embedding import load_embedded
 
@@ -325,7 +341,7 @@ def embed(name: str) -> Result:
 @data.command()
 @json_option
 def formats() -> Result:
-    """List the formats that are read, each with a command that imports one."""
+    """List the formats that can be imported, each with a command."""
     from carrot_core.benchmarks.registry import EXAMPLES
 
     width = max(len(name) for name in EXAMPLES)

@@ -67,14 +67,14 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 @click.command()
 @router_options
-@click.option("--routers", type=Names(), help='"all", or names parted by commas: compare them.')
-@click.option("--seeds", type=Numbers(), help="Such as 0-4: the routers with each of these seeds, and their mean.")
-@click.option("--leave-one-task-out", "transfer", is_flag=True, help="Each task by a router that never saw it.")
-@click.option("--again", is_flag=True, help="Fit also what is stored.")
+@click.option("--routers", type=Names(), help='Compare these routers: "all", or names separated by commas.')
+@click.option("--seeds", type=Numbers(), help="Fit the routers with each of these seeds (0-4), and report the mean.")
+@click.option("--leave-one-task-out", "transfer", is_flag=True, help="Judge each task with a router that never saw it.")
+@click.option("--again", is_flag=True, help="Fit again what is stored.")
 @click.option(
     "--csv", "csv_file", type=TABLE, help="Write every figure and difference to a file: .csv, .parquet or .json."
 )
-@click.option("--latex", "latex_file", type=OutFile(), help="Write the table for a paper to this file.")
+@click.option("--latex", "latex_file", type=OutFile(), help="Write the table for a paper, in LaTeX, to this file.")
 @json_option
 def evaluate(
     bench: str,
@@ -85,11 +85,11 @@ def evaluate(
     transfer: bool,
     **options: Any,
 ) -> Result:
-    """Evaluate a router on BENCH beside the baselines, or with --routers several.
+    """Evaluate routers on BENCH beside the baselines.
 
-    All prompts count: each is judged by a router that never saw it (cross-fitting). A source with a split of its own
-    is judged by that, unless --folds is given. Every router is stored at once: an interrupted comparison continues
-    where it stopped.
+    Without --routers it evaluates the one router of --router. Every prompt is judged by a router that never saw it
+    (cross-fitting). If the source has a split of its own, that is used, unless you give --folds. Each router is stored
+    when it is done, so an interrupted comparison continues where it stopped.
     """
     for one, several, values in (("router", "--routers", routers), ("seed", "--seeds", seeds)):
         if values is not None and _is_given(one):
@@ -206,9 +206,11 @@ def _write(result: Comparison, csv_file: Path | None, latex_file: Path | None) -
 
 @click.command("learning-curve")
 @bench_options
-@click.option("--seeds", type=Numbers(), default="0", show_default=True, help="Seeds of parts and router, such as 0-4.")
+@click.option(
+    "--seeds", type=Numbers(), default="0", show_default=True, help="Seeds of the subsets and the router, such as 0-4."
+)
 @click.option("--sizes", type=Numbers(), help="Numbers of prompts (default: 100, 200, 400, … and all).")
-@click.option("--new-model", metavar="MODEL", help="Only this model has few scored prompts; the others have all.")
+@click.option("--new-model", metavar="MODEL", help="Give few scored prompts to this model and all to the others.")
 @click.option("--csv", "csv_file", type=TABLE, help="Write every figure to a file: .csv, .parquet or .json.")
 @json_option
 def learning_curve(
@@ -223,7 +225,10 @@ def learning_curve(
     new_model: str | None,
     csv_file: Path | None,
 ) -> Result:
-    """Measure how a router on BENCH improves with more training prompts, or more scored prompts of a new model."""
+    """Measure how a router on BENCH improves with more prompts.
+
+    With --new-model, the scored prompts of that model grow instead of the training prompts.
+    """
     from carrot_core.evaluation import records, setting_for
     from carrot_core.evaluation.learning import learning_curve as grow
     from carrot_core.evaluation.learning import new_model_curve

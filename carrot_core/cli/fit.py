@@ -46,9 +46,9 @@ def bench_options(command: Command) -> Command:
             "--folds",
             "n_folds",
             type=click.IntRange(min=LEAST_FOLDS),
-            help=f"Cross-fit in so many folds (default: {FOLDS}, or the source's own split where it has one).",
+            help=f"Number of folds of cross-fitting (default: {FOLDS}, or the source's own split if it has one).",
         ),
-        click.option("--fit-on", metavar="OTHER", help="Learn from all of OTHER, evaluate on all prompts of BENCH."),
+        click.option("--fit-on", metavar="OTHER", help="Learn from all of OTHER; evaluate on all prompts of BENCH."),
         click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all)."),
         click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="Parameter of the router."),
         click.option("--router", default="carrot-knn", show_default=True, help="Router by name."),
@@ -146,7 +146,7 @@ def summary(run: Run) -> dict[str, Any]:
 @router_options
 @json_option
 def fit(bench: str, router: str, **options: Any) -> Result:
-    """Fit a router on BENCH and keep its estimates in the store."""
+    """Fit a router on BENCH and store it with its estimates."""
     run, _, _ = run_of(bench, router, **options, again=True)
     return summary(run), f"Fitted {router} on {run.fit_on or bench!r}. `carrot evaluate` with these options judges it."
 
@@ -186,7 +186,7 @@ def cell(value: float | None, interval: Sequence[float | None], *, signed: bool 
 
 def split_option(command: Command) -> Command:
     choice = click.Choice([*SPLITS, "all"])
-    return click.option("--split", type=choice, help="Prompts (default: those that are reported on).")(command)
+    return click.option("--split", type=choice, help="Prompts to use (default: those of the report).")(command)
 
 
 @click.command()
@@ -195,9 +195,9 @@ def split_option(command: Command) -> Command:
 @OUT
 @json_option
 def estimates(bench: str, router: str, split: str | None, out: Path, **options: Any) -> Result:
-    """Write a router's estimates beside the outcomes: one row per prompt and model.
+    """Write a router's estimates beside the outcomes.
 
-    Columns: prompt_id, model, est_score, est_cost_usd, score, cost_usd (empty where not observed).
+    A row for each prompt and model: prompt_id, model, est_score, est_cost_usd, score, cost_usd (empty: not observed).
     """
     from carrot_core.evaluation import estimates_frame
     from carrot_core.evaluation.runs import estimates_on
@@ -219,9 +219,9 @@ def estimates(bench: str, router: str, split: str | None, out: Path, **options: 
 @OUT
 @json_option
 def frontier(bench: str, router: str, split: str | None, out: Path, **options: Any) -> Result:
-    """Write the exact frontier of a router: one row a breakpoint, from rate 0.
+    """Write the exact frontier of a router.
 
-    Columns: exchange_rate_per_usd, lam, cost_usd, score. A row holds from its rate up to the next row's.
+    A row for each breakpoint, from rate 0: exchange_rate_per_usd, lam, cost_usd, score. It holds up to the next rate.
     """
     from carrot_core.evaluation import frontier_frame, setting_for
     from carrot_core.evaluation.missing import costless_note, gaps_note
@@ -254,9 +254,9 @@ FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Pat
 
 @click.group(cls=Group)
 def router() -> None:
-    """Keep a fitted router in a folder, and share it on the Hugging Face hub.
+    """Save a fitted router, and share it on the hub.
 
-    HF_ENDPOINT names another hub, HF_TOKEN the token (or log in with `hf auth login`).
+    HF_ENDPOINT names another Hugging Face hub, HF_TOKEN is the token (or log in with `hf auth login`).
     """
 
 
@@ -269,11 +269,10 @@ def router() -> None:
 @click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all).")
 @json_option
 def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...], pool: tuple[str, ...]) -> Result:
-    """Write a router fitted on BENCH to FOLDER: the stored one, else one fitted now.
+    """Write a router fitted on BENCH to FOLDER.
 
-    It learns from all prompts, or from the train prompts where the source has a split of its own.
-
-    The files are JSON and safetensors; nothing in them runs when they are read.
+    This is the stored router, or a new fit if there is none. It learns from all prompts, or from the train prompts if
+    the source has a split of its own. The files are JSON and safetensors. Reading them runs nothing.
     """
     from carrot_core.evaluation import versions
     from carrot_core.evaluation.runs import Trial, fitted_router
@@ -306,18 +305,18 @@ def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...]
 @router.command()
 @FOLDER
 @click.argument("repo")
-@click.option("--private", is_flag=True, help="Make the repository private, if it is made now.")
-@click.option("--licence", default="", help="Licence for the page, e.g. apache-2.0; without one it says so.")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
+@click.option("--licence", default="", help="Licence to state on the page, such as apache-2.0 (default: none stated).")
 @click.option(
     "--metrics",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What `carrot evaluate BENCH --json` printed, for the page's figures.",
+    help="Output of `carrot evaluate BENCH --json`, for the figures on the page.",
 )
 @json_option
 def push(folder: Path, repo: str, private: bool, licence: str, metrics: Path | None) -> Result:
     """Upload the router in FOLDER to REPO (owner/name), with a model card.
 
-    The card has the models, the data, the figures and the limits, and never a prompt.
+    The card states the models, the data, the figures and the limits, and never a prompt.
     """
     from carrot_core.routers.publishing import push as push_router
 

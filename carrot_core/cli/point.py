@@ -29,10 +29,10 @@ _SHARES = 12  # lines
 @click.command()
 @click.argument("file", type=_LOG_FILE, metavar="POINT")
 @click.argument("logs", metavar="LOGS")
-@click.option("--points", default=5.0, show_default=True, help="Accuracy points that matter.")
-@click.option("--percent", default=20.0, show_default=True, help="Per cent of the cost that matter.")
-@click.option("--share-points", default=10.0, show_default=True, help="Points of a model's share that matter.")
-@click.option("--free", multiple=True, metavar="MODEL", help="MODEL really costs nothing: its costs of 0 are meant.")
+@click.option("--points", default=5.0, show_default=True, help="Tolerance of the accuracy, in points.")
+@click.option("--percent", default=20.0, show_default=True, help="Tolerance of the cost, in per cent.")
+@click.option("--share-points", default=10.0, show_default=True, help="Tolerance of a model's share, in points.")
+@click.option("--free", multiple=True, metavar="MODEL", help="MODEL is free: its costs of 0 are real; repeat for more.")
 @column_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
@@ -47,15 +47,15 @@ def drift(
     columns: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Compare LOGS, one row a call, with what POINT promised.
+    """Compare logged calls with the promise of POINT.
 
-    LOGS is a file, or the name of a log that `carrot data import` keeps: of LiteLLM, OpenTelemetry, Langfuse,
-    OpenRouter, batches of OpenAI or Anthropic. A table (CSV, TSV, JSON lines or Parquet) has the column model, the
-    one that answered, and of these what is known: prompt_id, score (0 to 1), cost_usd, input_tokens, output_tokens,
-    prompt. Prompts are looked at only to tell whether they are unlike the training data; nothing is kept or sent.
+    LOGS is a file, or the name of a log that `carrot data import` stored: of LiteLLM, OpenTelemetry, Langfuse,
+    OpenRouter, batches of OpenAI or Anthropic. A table (CSV, TSV, JSON lines or Parquet) has a row for each call. It
+    needs the column model, the one that answered. Optional: prompt_id, score (0 to 1), cost_usd, input_tokens,
+    output_tokens, prompt. Prompts serve only to detect those unlike the training data; nothing is stored or sent.
 
-    The exit code is 0 where all that can be compared is inside, 6 where something is outside, 7 where nothing is
-    outside but the calls are too few to tell something, or nothing can be compared.
+    The exit code is 0 if everything that can be compared is inside the tolerance, 6 if something is outside, and 7 if
+    nothing is outside but the calls are too few to tell something, or nothing can be compared.
 
     \b
     carrot point drift point.json calls.parquet
@@ -111,14 +111,16 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("bench")
 @click.option("--router", help="Router to fit on a benchmark in the store (default: the head that ships, else KNN).")
 @decide_options
-@click.option("--note", default="", help="Words to keep with it.")
+@click.option("--note", default="", help="Note to store in the file.")
 @click.option("--out", required=True, type=OutFile(), help="File to write.")
 @click.option(
-    "--format", "name", type=click.Choice(list(FORMATS)), help="Of the file (default: what its name ends in)."
+    "--format", "name", type=click.Choice(list(FORMATS)), help="Format of the file (default: by the end of its name)."
 )
 @json_option
 def export(bench: str, router: str | None, note: str, out: Path, name: str | None, **point_options: Any) -> Result:
-    """Write an operating point of BENCH (or of a saved router, owner/name on the hub, a point's file) to a file.
+    """Write an operating point to a file.
+
+    BENCH is a benchmark, a folder of `carrot router save`, owner/name on the hub, or the file of a point.
 
     \b
     carrot export mmlu-pro-cot --lam .1 --out point.json       the point itself (also .yaml)
@@ -151,7 +153,7 @@ def export(bench: str, router: str | None, note: str, out: Path, name: str | Non
 
 @click.group(cls=Group)
 def point() -> None:
-    """Look at operating points that `carrot export` wrote."""
+    """Show, check and compare files of operating points."""
 
 
 @point.command()
@@ -169,7 +171,7 @@ def show(file: Path) -> Result:
 @click.argument("file", type=_FILE)
 @json_option
 def check(file: Path) -> Result:
-    """Load FILE's router and check that it is the one the point was made with."""
+    """Check that the router of FILE is the one of the export."""
     from carrot_core.serving import CarrotRouter
 
     fitted = CarrotRouter.load(file, store=open_store())

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 @click.option("--only", multiple=True, metavar="NAME", help="Only this benchmark; repeat for more.")
 @json_option
 def results(folder: Path, only: tuple[str, ...]) -> Result:
-    """Make data/benchmarks, data/snapshots, data/heads and docs/results.md from the benchmarks' files in FOLDER.
+    """Make what ships from the benchmarks' files in FOLDER.
 
-    Runs are kept in the store (CARROT_HOME): an interrupted run goes on where it stopped.
+    The command writes data/benchmarks, data/snapshots, data/heads and docs/results.md. It stores its runs in
+    CARROT_HOME, so an interrupted run continues where it stopped.
     """
     from carrot_core.embedding import embed
     from carrot_core.results.build import compare_built_in, make, make_built_in, write_report
@@ -61,9 +62,10 @@ def results(folder: Path, only: tuple[str, ...]) -> Result:
 )
 @json_option
 def theory(folder: Path, out: Path | None) -> Result:
-    """Make data/theory: how fast the rule comes up to the oracle, and how many dimensions real prompts fill.
+    """Make data/theory, the tables of the Theory page.
 
-    FOLDER holds the benchmarks' files, as for `carrot results`; only their vectors are read. Takes some minutes.
+    They show how fast the rule approaches the oracle, and how many dimensions real prompts fill. FOLDER has the
+    benchmarks' files, as for `carrot results`; only their vectors are read. This takes some minutes.
     """
     from carrot_core.results.recipes import RECIPES
     from carrot_core.theory import FOLDER, make
@@ -85,15 +87,28 @@ _ENDINGS = ("svg", "pdf", "png", "html", "csv", "json", "tex")
 
 @click.command()
 @click.argument("benches", nargs=-1, metavar="[BENCH]...")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to; made if missing.")
-@click.option("--style", type=click.Choice(_STYLES), default="light", show_default=True, help="print: black on white.")
 @click.option(
-    "--format", "endings", type=Names(), default=",".join(_ENDINGS), show_default=True, help="Kinds of files."
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to; created if it does not exist."
+)
+@click.option(
+    "--style",
+    type=click.Choice(_STYLES),
+    default="light",
+    show_default=True,
+    help="Style of the figures; print is black on white.",
+)
+@click.option(
+    "--format",
+    "endings",
+    type=Names(),
+    default=",".join(_ENDINGS),
+    show_default=True,
+    help="File formats, separated by commas.",
 )
 @click.option("--only", multiple=True, metavar="NAME", help="Only this figure; repeat for more.")
 @click.option("--router", metavar="NAME", help="Router of the spider (default: CARROT-KNN).")
-@click.option("--oracle", is_flag=True, help="Draw the oracle's curve, too.")
-@click.option("--list", "listing", is_flag=True, help="List the figures and the benchmarks, and draw nothing.")
+@click.option("--oracle", is_flag=True, help="Draw the oracle's curve too.")
+@click.option("--list", "listing", is_flag=True, help="List the figures and the benchmarks; draw nothing.")
 @json_option
 def figures(
     benches: tuple[str, ...],
@@ -104,9 +119,10 @@ def figures(
     listing: bool,
     **options: Any,
 ) -> Result:
-    """Draw the paper's figures of BENCH, loaded or a snapshot that ships (default: all of both).
+    """Draw the paper's figures of BENCH.
 
-    Each benchmark gets a folder. SVG, PDF and PNG need Chromium or Chrome; the other files need nothing.
+    BENCH is a benchmark in the store or a snapshot that ships (default: all). Each benchmark gets a folder. SVG, PDF
+    and PNG need Chromium or Chrome; the other files need nothing.
     """
     from carrot_core.paper import PRESETS
     from carrot_core.results.source import result_names

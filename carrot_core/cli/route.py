@@ -27,17 +27,23 @@ def decide_options(command: Command) -> Command:
     """The options of `CarrotRouter.decide`."""
     for option in (
         click.option(
-            "--fallback-above", type=float, help="Percentile of the distance to it from which it does (default: 99)."
+            "--fallback-above", type=float, help="Percentile of distance from which the fallback answers (default: 99)."
         ),
-        click.option("--no-fallback", is_flag=True, help="CARROT always chooses, also where a point has a fallback."),
-        click.option("--fallback", metavar="MODEL", help="Answers where a prompt is unlike the training data."),
-        click.option("--price", "prices", multiple=True, metavar="MODEL=IN,OUT", help="US dollars per million tokens."),
+        click.option("--no-fallback", is_flag=True, help="Never use a fallback, even if the point has one."),
+        click.option("--fallback", metavar="MODEL", help="Model that answers prompts unlike the training data."),
+        click.option(
+            "--price",
+            "prices",
+            multiple=True,
+            metavar="MODEL=IN,OUT",
+            help="Prices in US dollars per million tokens; repeat for more.",
+        ),
         click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all)."),
         click.option("--mu", type=float, help="λ with the cost unit of the authors' wrapper, $0.01."),
-        click.option("--target", type=float, help="Accuracy, 0 to 1, that new prompts reach 9 times in 10."),
-        click.option("--budget", type=float, help="US dollars per 1,000 queries, kept 9 times in 10."),
+        click.option("--target", type=float, help="At least this accuracy, 0 to 1, 9 times in 10."),
+        click.option("--budget", type=float, help="At most this many US dollars per 1,000 queries, 9 times in 10."),
         click.option(
-            "--lam", type=float, help="λ, 0 to 1 (default: as good as the best single model, as cheap as possible)."
+            "--lam", type=float, help="λ, 0 to 1 (default: the cheapest point as good as the best single model)."
         ),
     ):
         command = option(command)
@@ -45,13 +51,13 @@ def decide_options(command: Command) -> Command:
 
 
 def router_options(command: Command) -> Command:
-    """The options that say which router."""
+    """The options that name the router."""
     for option in (
         click.option(
             "--router", help="Router to fit on a benchmark in the store (default: the head that ships, else KNN)."
         ),
         click.option(
-            "--point", type=_FILE, help="An exported operating point, in place of --bench and the options below it."
+            "--point", type=_FILE, help="File of an operating point, in place of --bench and the options of the point."
         ),
         click.option("--bench", metavar="NAME", help=SOURCE),
     ):
@@ -63,15 +69,21 @@ def router_options(command: Command) -> Command:
 @click.argument("prompts", nargs=-1, metavar="[PROMPT]...")
 @router_options
 @decide_options
-@click.option("--file", "source", type=_FILE, help="Prompts from a file: CSV, TSV, JSONL, Parquet, .txt; needs --out.")
-@click.option("--column", default="prompt", show_default=True, help="Column of --file that holds the prompts.")
-@click.option("--task", metavar="LABEL", help="Task label of the prompts that have none of their own.")
-@click.option("--task-column", help="Column of --file that holds task labels (default: task, where there is one).")
+@click.option("--file", "source", type=_FILE, help="File of prompts: CSV, TSV, JSONL, Parquet, .txt; needs --out.")
+@click.option("--column", default="prompt", show_default=True, help="Column of --file with the prompts.")
+@click.option("--task", metavar="LABEL", help="Task label of prompts without one.")
+@click.option("--task-column", help="Column of --file with task labels (default: task, if it exists).")
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write decisions: .parquet, .csv or .jsonl."
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the decisions to this file: .parquet, .csv or .jsonl.",
 )
-@click.option("--explain", is_flag=True, help="Every model's estimates, the ribbon of λ, how unlike the prompt is.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a prompt, each on a line.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Show every model's estimates, the ribbon of λ and the distance to the training data.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each prompt.")
 def route(
     prompts: tuple[str, ...],
     bench: str | None,
@@ -86,7 +98,9 @@ def route(
     as_json: bool,
     **point_options: Any,
 ) -> None:
-    """Choose the model for each PROMPT; without one, for every line of standard input.
+    """Choose the model for each PROMPT.
+
+    Without a PROMPT, it chooses one for every line of standard input.
 
     \b
     carrot route "What is 2 + 2?" --bench mmlu-pro-cot --lam .3
@@ -95,10 +109,12 @@ def route(
     carrot route "What is 2 + 2?" --bench mmlu-pro-cot --task mmlu_pro_math
     carrot route "What is 2 + 2?" --bench mine --task math    on your benchmark with labels: carrot-linear, not KNN
 
-    A PROMPT may be JSON of chat messages, of which the last text of the user is read; so may those of --file.
-    Nothing is called or sent: it says which model to call. Prompts are not kept. A task label is one of the
-    benchmark's, letter by letter; without one, or with another, the task is inferred from the prompt. Where a label is
-    given, the answer says which router it is of; --explain and --json always do.
+    The command only names the model: it calls no model, sends nothing and stores no prompts.
+
+    A PROMPT, also in --file, may be JSON of chat messages; the last text of the user is read.
+
+    A task label must equal one of the benchmark's, letter by letter. Without one, or with another, the task is inferred
+    from the prompt. With a label, and always with --explain and --json, the output names the router.
     """
     options = options_of(**point_options) | {"task": task}
     if source is not None and (out is None or prompts):

@@ -20,7 +20,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @click.group(cls=Group)
 def scale() -> None:
-    """Work on more prompts than one run or one machine takes: Parquet in, Parquet out, block by block.
+    """Embed, route or estimate many prompts, block by block.
+
+    The commands read Parquet and write Parquet, in one process or on many machines.
 
     \b
     carrot scale embed prompts/ --out vectors/
@@ -29,18 +31,26 @@ def scale() -> None:
     carrot scale frontier estimated/ --out curve/
 
     INPUT is a Parquet file or a folder of them: a path, s3://, gs://, hf://datasets/OWNER/NAME, or any protocol of
-    fsspec as fsspec+PROTOCOL://. A file of --out is there only when it is whole; run the same command again after an
-    interruption, and it goes on with the blocks that are not done. Without --address all is done in this process, with
-    it on a cluster of Ray (`pip install 'carrot-core[scale]'`).
+    fsspec as fsspec+PROTOCOL://.
+
+    A file appears in --out only when it is whole. After an interruption run the same command again: it continues with
+    the blocks that are not done. Without --address the command works in this process, with --address on a cluster of
+    Ray (`pip install 'carrot-core[scale]'`).
     """
 
 
 def _place_options(command: Command) -> Command:
     for option in (
-        click.option("--block-rows", type=click.IntRange(1), help="Most rows of a block, and of a file of --out."),
-        click.option("--workers", type=click.IntRange(1), help="Most processes of Ray (default: one a GPU, or core)."),
-        click.option("--address", help="Cluster of Ray: auto, HOST:PORT, ray://…, or local for one on this machine."),
-        click.option("--out", required=True, metavar="FOLDER", help="Folder of the results: a path or an address."),
+        click.option(
+            "--block-rows", type=click.IntRange(1), help="At most this many rows in a block, and in a file of --out."
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(1),
+            help="At most this many processes of Ray (default: one a GPU, else one a core).",
+        ),
+        click.option("--address", help="Cluster of Ray: auto, HOST:PORT, ray://…, or local for this machine's cores."),
+        click.option("--out", required=True, metavar="FOLDER", help="Folder for the results: a path or an address."),
         click.argument("places", metavar="INPUT...", nargs=-1, required=True),
     ):
         command = option(command)
@@ -58,26 +68,34 @@ def _column_options(command: Command) -> Command:
             multiple=True,
             callback=_each_once,
             metavar="COLUMN",
-            help="Only this column of INPUT; repeat for more (default: all).",
+            help="Keep only this column of INPUT; repeat for more (default: all).",
         ),
-        click.option("--column", default="prompt", show_default=True, help="Column of INPUT that has the prompts."),
+        click.option("--column", default="prompt", show_default=True, help="Column of INPUT with the prompts."),
     ):
         command = option(command)
     return command
 
 
 def _router_and_columns(command: Command) -> Command:
-    task = click.option("--task-column", help="Column of task labels (default: task, where there is one).")
+    task = click.option("--task-column", help="Column of task labels (default: task, if it exists).")
     return _place_options(router_options(decide_options(_column_options(task(command)))))
 
 
 @scale.command()
 @_place_options
 @_column_options
-@click.option("--encoder", default=BUNDLED, show_default=True, help="Or a hub id, or a folder that every machine has.")
+@click.option(
+    "--encoder",
+    default=BUNDLED,
+    show_default=True,
+    help="The bundled encoder, an id of the hub, or a folder that every machine has.",
+)
 @json_option
 def embed(column: str, keep: tuple[str, ...], encoder: str, **where: Any) -> Result:
-    """Prompts to unit vectors: the columns of INPUT and ``embedding``, the encoder's name in the schema."""
+    """Add the vector of each prompt.
+
+    The output has the columns of INPUT and `embedding`, a unit vector; the schema names the encoder.
+    """
     from carrot_core.scale import Embed
 
     return _run(lambda _: Embed(column=column, keep=keep or None, encoder=encoder), "Embedding", **where)
@@ -87,7 +105,10 @@ def embed(column: str, keep: tuple[str, ...], encoder: str, **where: Any) -> Res
 @_router_and_columns
 @json_option
 def route(**options: Any) -> Result:
-    """Prompts to models: the columns of INPUT and those that `carrot route --file` writes."""
+    """Add the model that each prompt goes to.
+
+    The output has the columns of INPUT and those that `carrot route --file` writes.
+    """
     from carrot_core.scale import Route
 
     return _decide(Route, "Routing", **options)
@@ -97,9 +118,10 @@ def route(**options: Any) -> Result:
 @_router_and_columns
 @json_option
 def estimate(**options: Any) -> Result:
-    """Prompts to what is expected of every model: <model>|est_score, |est_output_tokens and |est_cost_usd.
+    """Add the estimates of every model.
 
-    Of the options of the point, those of the pool and the prices matter.
+    The columns are <model>|est_score, <model>|est_output_tokens and <model>|est_cost_usd. Of the options of the point,
+    only the pool and the prices have an effect.
     """
     from carrot_core.scale import Estimate
 
@@ -135,15 +157,19 @@ def _decide(
     help="Only this model; repeat for more (default: all).",
 )
 @click.option(
-    "--cost-unit-usd", type=click.FloatRange(0, min_open=True), help="u, for λ (default: the most expensive model)."
+    "--cost-unit-usd",
+    type=click.FloatRange(0, min_open=True),
+    help="Cost unit u of λ (default: mean cost of the most expensive model).",
 )
 @json_option
 def frontier(pool: tuple[str, ...], cost_unit_usd: float | None, **where: Any) -> Result:
-    """Estimates beside outcomes to the curve, exact at the edges of bins: ``frontier.parquet`` in --out.
+    """Compute the frontier from estimates beside outcomes.
 
-    INPUT has a row a prompt and for each model <model> (its score), <model>|cost_usd, <model>|est_score and
-    <model>|est_cost_usd: what `carrot scale estimate` leaves of a wide table of outcomes. Columns as of `carrot
-    frontier`; a row is exact at its rate, and two rates that follow one another differ by 0.23 % or more.
+    INPUT has a row for each prompt and, for each model, the columns <model> (its score), <model>|cost_usd,
+    <model>|est_score and <model>|est_cost_usd. `carrot scale estimate` produces them from a wide table of outcomes.
+
+    The result is `frontier.parquet` in --out, with the columns of `carrot frontier`. A row is exact at its rate; two
+    consecutive rates differ by 0.23 % or more.
     """
     from carrot_core.scale import Curve
     from carrot_core.scale.work import pool_in

@@ -32,25 +32,29 @@ SMALL_SHARE = 0.01  # models that answer less are told as one, where they are se
 
 @click.command()
 @router_options
-@click.option("--budget-per-1k", "budget", type=float, help="Most US dollars per 1,000 queries.")
-@click.option("--budget-per-month", "monthly", type=float, help="Most US dollars a month, at --queries-per-month.")
+@click.option("--budget-per-1k", "budget", type=float, help="At most this many US dollars per 1,000 queries.")
+@click.option(
+    "--budget-per-month", "monthly", type=float, help="At most this many US dollars a month (with --queries-per-month)."
+)
 @click.option("--queries-per-month", type=click.IntRange(min=1), help="Queries a month.")
-@click.option("--target", type=float, help="Least accuracy, 0 to 1.")
+@click.option("--target", type=float, help="At least this accuracy, 0 to 1.")
 @click.option("--match", metavar="MODEL", help="As good as this model alone, as cheap as possible.")
-@click.option("--cap-per-query", "cap", type=float, help="Most US dollars any query is expected to cost.")
+@click.option("--cap-per-query", "cap", type=float, help="At most this many US dollars expected for any query.")
 @click.option("--per-solved", "least", is_flag=True, help="Least US dollars per solved task (mean cost / mean score).")
-@click.option("--budget-per-solved", "per_solved", type=float, help="Most US dollars per solved task.")
-@click.option("--latency-p95", "latency", callback=duration, help="Only models whose p95 latency is at most this (2s).")
-@click.option("--lam", type=click.FloatRange(0, 1), help="λ itself: nothing is solved, the point is only reported.")
+@click.option("--budget-per-solved", "per_solved", type=float, help="At most this many US dollars per solved task.")
+@click.option("--latency-p95", "latency", callback=duration, help="Only models with at most this p95 latency (2s).")
+@click.option("--lam", type=click.FloatRange(0, 1), help="Report the point at this λ; solve nothing.")
 @click.option(
     "--confidence",
     type=float,
-    help="Chance that new prompts keep what a mean has to (default: 0.9); at 0.5 the means of validation count.",
+    help="Probability that new prompts keep the goal (default: 0.9); 0.5 takes the means of validation as they are.",
 )
 @click.option(
-    "--reference", metavar="MODEL", help="Savings are told against it (default: --match, else the best single)."
+    "--reference", metavar="MODEL", help="Compare with this model (default: --match, else the best single model)."
 )
-@click.option("--stability", "steady", is_flag=True, help="Also how sure the point is: over samples, tasks, rounds.")
+@click.option(
+    "--stability", "steady", is_flag=True, help="Also report how sure the point is: over samples, tasks, rounds."
+)
 @json_option
 def solve(
     bench: str,
@@ -70,7 +74,9 @@ def solve(
     steady: bool,
     **options: Any,
 ) -> Result:
-    """Find the λ of a router on BENCH for what you want: chosen on validation, reported on test.
+    """Find λ for a budget, a target or a model to match.
+
+    λ is chosen on validation and reported on test.
 
     \b
     carrot solve simulated --budget-per-1k 0.5
