@@ -21,7 +21,7 @@ class Upstream(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status: dict[str, int] = {}
         self.delay_s: dict[str, float] = {}
-        self.asked: list[dict[str, Any]] = []
+        self.bodies: list[dict[str, Any]] = []
 
     @property
     def url(self) -> str:
@@ -30,7 +30,7 @@ class Upstream(ThreadingHTTPServer):
     @property
     def models(self) -> list[str]:
         """The model of each request, in order."""
-        return [body["model"] for body in self.asked]
+        return [body["model"] for body in self.bodies]
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that timed out has hung up: no news."""
@@ -42,7 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append(body)
+        self.server.bodies.append(body)
         model = body["model"]
         time.sleep(self.server.delay_s.get(model, 0))
         status = self.server.status.get(model, 200)

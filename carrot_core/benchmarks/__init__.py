@@ -95,7 +95,7 @@ class Frames:
     zero_models: tuple[str, ...] = ()
 
     @classmethod
-    def held(cls, prompts: Relation, outcomes: Relation, **others: Any) -> Frames:
+    def of_relations(cls, prompts: Relation, outcomes: Relation, **others: Any) -> Frames:
         """Frames whose prompts and outcomes are read whole when somebody asks for them, not before."""
         frames = object.__new__(cls)
         vars(frames).update(others, _relations={"prompts": prompts, "outcomes": outcomes})

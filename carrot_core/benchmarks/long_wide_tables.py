@@ -153,7 +153,7 @@ def frames_of(
     models_and_prices, of_costs = fill_costs(runs, models, pricing)
     note = "; ".join(part for part in (f"rows where {where}" if where else "", scores) if part)
     notes = [*table.notes, *splits, *([f"{scores[0].upper()}{scores[1:]}."] if scores else [])]
-    return Frames.held(
+    return Frames.of_relations(
         *runs.relations(),
         models=models_and_prices,
         provenance=Provenance(table.source, _sha256(as_paths(paths)), rows=len(runs), note=note),

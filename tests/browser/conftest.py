@@ -131,9 +131,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium or Chrome; Playwright's own where there is none."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser
         browser.close()
 
@@ -232,17 +232,17 @@ class _Tab:
         self.page.on("request", lambda request: self._requested(request.url))
         self.page.on("websocket", lambda socket: self._requested(socket.url))
         self.page.on("pageerror", lambda error: self.wrong.append(f"script error: {error}"))
-        self.page.on("console", lambda said: self.wrong.append(f"console: {said.text}") if _is_fault(said) else None)
+        self.page.on("console", lambda line: self.wrong.append(f"console: {line.text}") if _is_fault(line) else None)
 
     def _requested(self, url: str) -> None:
         if urlsplit(url).hostname not in (self.host, None):
             self.wrong.append(f"request to another host: {url}")
 
 
-def _is_fault(said: ConsoleMessage) -> bool:
+def _is_fault(line: ConsoleMessage) -> bool:
     """Under a deep link Streamlit looks for the root of the app by trial: those misses are no fault of a page."""
-    probing = "404 (Not Found)" in said.text and "/_stcore/" in said.location["url"]
-    return said.type == "error" and not probing
+    probing = "404 (Not Found)" in line.text and "/_stcore/" in line.location["url"]
+    return line.type == "error" and not probing
 
 
 Windows = Callable[..., BrowserContext]
@@ -313,15 +313,15 @@ class _Pages:
             faults += tab.wrong
             if not tab.page.is_closed():
                 faults += tab.page.locator("[data-testid=stException]").all_inner_texts()
-        kept = {width: tab for width, tab in own.items() if not tab.page.is_closed()}
+        still_open = {width: tab for width, tab in own.items() if not tab.page.is_closed()}
         for context in {tab.page.context for tab in opened}:
             context.clear_cookies()  # a server refuses an upload with another one's
             for page in context.pages:
-                if all(page is not tab.page for tab in (*kept.values(), *self.idle.values())):
+                if all(page is not tab.page for tab in (*still_open.values(), *self.idle.values())):
                     page.close()
-        for width, tab in kept.items():
+        for width, tab in still_open.items():
             _empty(tab.page, width)
-        self.idle |= kept
+        self.idle |= still_open
         assert not faults, "\n".join(faults)
 
 

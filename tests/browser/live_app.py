@@ -17,9 +17,9 @@ def build_scene(n, named, pool, with_latency):
     return replace(timed(chart) if with_latency else chart, reference=chart.models[-3])
 
 
-asked = st.query_params
+parameters = st.query_params
 st.session_state.setdefault("runs", 0)
-st.session_state.setdefault("lam", float(asked.get("lam", 0.4)))
+st.session_state.setdefault("lam", float(parameters.get("lam", 0.4)))
 st.session_state.runs += 1
 pool = st.selectbox("Pool", [len(MODELS), 9, 3])
 
@@ -29,10 +29,10 @@ def keep(lam):
 
 
 live_frontier(
-    build_scene(int(asked.get("n", 2000)), asked.get("named"), pool, "timed" in asked),
+    build_scene(int(parameters.get("n", 2000)), parameters.get("named"), pool, "timed" in parameters),
     lam=st.session_state.lam,
     key="live",
-    validation_label=asked.get("validation_label", ""),
+    validation_label=parameters.get("validation_label", ""),
     on_release=keep,
 )
 st.number_input("λ from elsewhere", 0.0, 1.0, key="lam", step=0.001, format="%.9f")

@@ -115,12 +115,12 @@ BESIDE: Control = (
 )  # fmt: skip
 POOL: Control = ("Pool", same, pool)
 ANSWERS: Control = (
-    "Router", lambda shown: {text.removesuffix(" (ships fitted)") for text in shown},
+    "Router", lambda texts: {text.removesuffix(" (ships fitted)") for text in texts},
     lambda page: page_texts(page, r"(\S+) learned from"),
 )  # fmt: skip
 POOL_SIZE: Control = ("Pool", number, lambda page: page_texts(page, r"chooses among (\d+) of its"))
 FALLBACK: Control = (
-    "Fallback model", lambda shown: {"the fallback takes"} if shown else set(),
+    "Fallback model", lambda texts: {"the fallback takes"} if texts else set(),
     lambda page: page_texts(page, "the fallback takes"),
 )  # fmt: skip
 CANDIDATE: Control = ("Model", short, lambda page: page_texts(page, r"(\S+) answers [\d.]+\s% of the queries"))

@@ -208,8 +208,8 @@ def test_axe_sees_inside_the_chart(open_plain: Callable[..., Page]) -> None:
     page = open_plain("/frontier")
     page.locator(".live .goals").evaluate("box => { box.style.opacity = 0.3 }")
     page.evaluate(AXE)
-    found = page.evaluate(FINDINGS, RULES["dark"])
-    assert any(finding.startswith("color-contrast") for finding in found)
+    findings = page.evaluate(FINDINGS, RULES["dark"])
+    assert any(finding.startswith("color-contrast") for finding in findings)
 
 
 def test_pictures_are_of_pages_that_there_are_and_small() -> None:

@@ -54,8 +54,8 @@ def test_a_link_reopens_exactly_what_is_seen(open_odd: Callable[..., Page]) -> N
     at_rest(page)
     assert query(page)["pool"] == ["acme/large", "zeta/mid"]
     again = open_odd("/frontier?" + urlsplit(page.url).query)
-    said = ".live [role=slider]"
-    assert again.locator(said).first.get_attribute("aria-valuetext") == page.locator(said).first.get_attribute(
+    slider = ".live [role=slider]"
+    assert again.locator(slider).first.get_attribute("aria-valuetext") == page.locator(slider).first.get_attribute(
         "aria-valuetext"
     )
 

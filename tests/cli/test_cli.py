@@ -119,8 +119,8 @@ def test_a_file_of_tokens_needs_prices(carrot, tmp_path):
     )
     carrot("data", "import", results, "--name", "tokens", "--prices", prices)
     prices.write_text("model,input_usd_per_mtok,output_usd_per_mtok\nacme/large,cheap,15\n")
-    said = carrot("data", "import", results, "--name", "again", "--prices", prices, code=4)
-    assert "row 1, column 'input_usd_per_mtok'" in said
+    error = carrot("data", "import", results, "--name", "again", "--prices", prices, code=4)
+    assert "row 1, column 'input_usd_per_mtok'" in error
 
 
 def test_evaluate_prints_every_figure_with_its_interval(imported):
@@ -204,8 +204,8 @@ def test_fit_on_another_benchmark_judges_every_prompt(imported, tmp_path):
     document = imported("evaluate", "held", "--fit-on", "made", "--json")
     assert (document["evaluated_on"], document["n_prompts"], document["fit_on"]) == ("all", 90, "made")
     assert document["n_copies"] > 0
-    said = imported("evaluate", "held", "--fit-on", "made")
-    assert f"{document['n_copies']} prompts of made were not learned from" in said
+    text = imported("evaluate", "held", "--fit-on", "made")
+    assert f"{document['n_copies']} prompts of made were not learned from" in text
     written = imported("estimates", "held", "--fit-on", "made", "--split", "all", "--out", tmp_path / "e.csv", "--json")
     assert written["n_prompts"] == 90
     some = imported("estimates", "held", "--fit-on", "made", "--split", "test", "--out", tmp_path / "t.csv", "--json")
@@ -216,7 +216,7 @@ def test_fit_on_another_benchmark_judges_every_prompt(imported, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "words"),
     [
         (("evaluate", "ghost"), 3, "ghost"),
         (("evaluate", "made", "--router", "nearest"), 3, "there are carrot-knn"),
@@ -234,9 +234,9 @@ def test_fit_on_another_benchmark_judges_every_prompt(imported, tmp_path):
         (("data", "import", "no-such-file.csv", "--name", "x"), 3, "no-such-file.csv"),
     ],
 )
-def test_a_refusal_says_what_and_exits_with_its_code(imported, arguments, code, said):
+def test_a_refusal_says_what_and_exits_with_its_code(imported, arguments, code, words):
     output = imported(*arguments, code=code)
-    assert said in output
+    assert words in output
     assert "Traceback" not in output
 
 
@@ -246,7 +246,7 @@ def test_a_name_that_is_taken_is_refused_without_replace(imported, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (("frontier", "--prompts", "300"), "times faster"),
         (("knn", "--prompts", "300", "--dimensions", "8"), "same estimates: yes"),
@@ -255,8 +255,8 @@ def test_a_name_that_is_taken_is_refused_without_replace(imported, tmp_path):
         (("bootstrap", "--prompts", "200", "--routers", "2", "--replicates", "20"), "times as long"),
     ],
 )
-def test_benches_run_and_report(carrot, arguments, said):
-    assert said in carrot("bench", *arguments)
+def test_benches_run_and_report(carrot, arguments, words):
+    assert words in carrot("bench", *arguments)
 
 
 def test_samples_are_counted_where_a_benchmark_is_imported_and_listed(carrot, tmp_path):

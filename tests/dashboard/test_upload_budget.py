@@ -19,7 +19,7 @@ class Server:
     """An app that keeps what is uploaded, as Streamlit does, behind the budget."""
 
     def __init__(self) -> None:
-        self.held: Counter[str] = Counter()
+        self.stored_bytes: Counter[str] = Counter()
         self.gate = asyncio.Event()
         self.gate.set()
         self.app = UploadBudget(self._keep)
@@ -44,11 +44,11 @@ class Server:
         self.open.discard(session)
 
     def remove_session_files(self, session: str) -> None:
-        del self.held[session]
+        del self.stored_bytes[session]
 
     async def _keep(self, scope: Any, receive: Any, send: Any) -> None:
         await self.gate.wait()
-        self.held[scope["path"].split("/")[-2]] += int(dict(scope["headers"]).get(b"content-length", b"0"))
+        self.stored_bytes[scope["path"].split("/")[-2]] += int(dict(scope["headers"]).get(b"content-length", b"0"))
         await send({"type": "http.response.start", "status": 204, "headers": []})
 
     async def put(self, session: str, size: int | None, path: str = "/_stcore/upload_file", method: str = "PUT") -> int:
@@ -67,7 +67,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     app = Server()
-    monkeypatch.setattr(stores, "upload_bytes", lambda: app.held)
+    monkeypatch.setattr(stores, "upload_bytes", lambda: app.stored_bytes)
     monkeypatch.setattr(stores.runtime, "get_instance", lambda: app)
     monkeypatch.setattr(stores, "_LOOK_S", 0.01)
     monkeypatch.setattr(stores.st, "get_option", {"server.maxUploadSize": 500, stores._TTL: 0.1}.get)
@@ -79,7 +79,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 def test_a_session_holds_so_much_and_no_more_until_it_removes_some(server: Server) -> None:
     async def visit() -> list[int]:
         statuses = [await server.put("one", 400) for _ in range(6)]
-        server.held["one"] -= 400
+        server.stored_bytes["one"] -= 400
         return [*statuses, await server.put("one", 400)]
 
     assert asyncio.run(visit()) == [204, 204, 413, 413, 413, 413, 204]
@@ -92,7 +92,7 @@ def test_uploads_that_are_still_coming_count_and_are_forgotten_afterwards(server
         await asyncio.sleep(0)
         server.gate.set()
         statuses = await asyncio.gather(*coming)
-        server.held.clear()
+        server.stored_bytes.clear()
         return [*sorted(statuses), await server.put("one", 1000)]
 
     assert asyncio.run(visit()) == [204, 204, 413, 413, 413, 413, 204]
@@ -132,10 +132,10 @@ def test_a_session_is_ended_with_its_uploads_once_its_page_cannot_come_back(serv
         await asyncio.sleep(0.03)
         server.open.add("one")  # it was back in time
         await asyncio.sleep(0.2)
-        assert set(server.held) == {"one", "two"}
+        assert set(server.stored_bytes) == {"one", "two"}
         server.open.discard("one")
         await asyncio.sleep(0.3)
-        assert set(server.held) == {"two"}
+        assert set(server.stored_bytes) == {"two"}
         assert {name for name, state in server.states.items() if "upload" in state} == {"two"}
 
     asyncio.run(visit())

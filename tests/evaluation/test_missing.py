@@ -158,12 +158,12 @@ def test_whoever_looks_at_outcomes_is_measured_where_all_are_there_and_stands_fo
 
 def standing_in(n: int = 400, every: int = 10) -> tuple[Setting, Frontier]:
     """A setting of two models, of which the second was seen on each tenth prompt, and its oracle's curve."""
-    rng, seen = np.random.default_rng(4), np.arange(n) % every == 0
+    rng, has_outcome = np.random.default_rng(4), np.arange(n) % every == 0
     score, cost = (rng.random((n, 2)) < 0.5).astype(float), rng.uniform(1e-4, 1e-2, (n, 2))
     ids = tuple(map(str, range(n)))
     bench = Benchmark("two", Outcomes(ids, ("a", "b"), score, cost), (None,) * n, ("t",) * n, np.full(n, "test"),
                       latency_s=rng.random((n, 2)))  # fmt: skip
-    protocol = make_setting(with_gaps(bench, np.column_stack([np.ones(n, dtype=bool), seen])), n_folds=3)
+    protocol = make_setting(with_gaps(bench, np.column_stack([np.ones(n, dtype=bool), has_outcome])), n_folds=3)
     return protocol, protocol.frontier(protocol.baseline("oracle"), "all")
 
 
@@ -213,9 +213,9 @@ def test_where_no_prompt_of_a_task_has_every_outcome_who_looks_at_them_is_left_o
     task, ids = np.repeat(["t1", "t2"], 60), tuple(map(str, range(120)))
     bench = Benchmark("two", Outcomes(ids, ("a", "b"), score, cost), (None,) * 120, tuple(task.tolist()),
                       np.full(120, "test"))  # fmt: skip
-    seen = np.ones((120, 2), dtype=bool)
-    seen[60:] = np.arange(60)[:, None] % 2 == [0, 1]
-    protocol = make_setting(with_gaps(bench, seen), n_folds=3)
+    has_outcome = np.ones((120, 2), dtype=bool)
+    has_outcome[60:] = np.arange(60)[:, None] % 2 == [0, 1]
+    protocol = make_setting(with_gaps(bench, has_outcome), n_folds=3)
     oracle, part = protocol.baseline("oracle"), protocol.narrowed(None, ("t2",))
     with pytest.raises(CarrotError, match="all 2 models"):
         part.frontier(oracle, "all")

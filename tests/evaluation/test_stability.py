@@ -208,13 +208,13 @@ def test_a_lam_that_is_set_stays_and_only_what_it_does_varies(
 def test_the_words_say_how_sure_it_is(answers: dict[str, Stability]) -> None:
     assert "probably miss" in verdict(answers["target out of reach"])
     samples = answers["budget"].samples
-    for kept, words in (
+    for share, words in (
         (1.0, "sure to keep"),
         (0.7, "will probably keep"),
         (0.5, "about even"),
         (0.2, "probably miss"),
     ):
-        as_if = replace(answers["budget"], samples=samples.assign(kept=np.arange(300) < 300 * kept))
+        as_if = replace(answers["budget"], samples=samples.assign(kept=np.arange(300) < 300 * share))
         assert words in verdict(as_if)
     assert "at most $0.600 per 1k calls holds on test" in verdict(answers["budget"])
     assert "no point reaches it" in detail(answers["target out of reach"])

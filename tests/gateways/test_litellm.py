@@ -146,7 +146,7 @@ def test_a_call_reaches_the_model_that_carrot_chose_and_nothing_more_is_sent(ask
     ask(bare)
     assert ask(chosen, metadata=metadata).model == LARGE
     assert server.models == [LARGE, LARGE]
-    assert server.asked[0] == server.asked[1]
+    assert server.bodies[0] == server.bodies[1]
     assert carrot.prompts[1:] == [SECRET]
     assert carrot.options[-1] == {"pool": None, "lam": 0.3}
     noted = metadata["carrot"]
@@ -186,9 +186,9 @@ def test_an_upstream_that_fails_fails_as_without_carrot(
     server.status, server.delay_s = dict.fromkeys(models, status), dict.fromkeys(models, delay_s)
     settings = {"num_retries": num_retries, "fallbacks": fallbacks}
     expected = outcome(ask, plain(server, *models, **settings))
-    requests = len(server.asked)
+    requests = len(server.bodies)
     assert outcome(ask, routed(server, StandIn(), *models, **settings)) == expected
-    assert len(server.asked) == 2 * requests
+    assert len(server.bodies) == 2 * requests
     assert expected == "backup" if fallbacks else expected not in models
 
 
@@ -224,9 +224,9 @@ def test_a_model_in_cooldown_is_passed_over(ask: Ask, server: Upstream) -> None:
     assert ask(router).model == SMALL
     server.status[SMALL] = 429
     assert outcome(ask, router) == "RateLimitError"
-    requests = len(server.asked)
+    requests = len(server.bodies)
     assert outcome(ask, router) == "RouterRateLimitError"  # all of them: LiteLLM's own refusal, nobody is asked
-    assert len(server.asked) == requests
+    assert len(server.bodies) == requests
 
 
 def test_a_model_passed_over_leaves_no_trace_in_the_call() -> None:

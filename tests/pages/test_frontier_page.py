@@ -108,8 +108,8 @@ def test_what_is_known_of_models_narrows_the_pool_and_stands_in_the_address(stor
 
     assert pool()[0] == {"acme/large", "acme/small", "zeta/mid"}
     by_lambda = table(pool()[1], "Price from").set_index("Model")
-    told = by_lambda.loc["acme/small", ["Provider", "Released", "$/1M in", "Price as of", "Price from"]]
-    assert told.tolist() == ["north", "2025-06", PRICES["acme/small"].input_usd_per_mtok, "2024-05", "a dated list"]
+    cells = by_lambda.loc["acme/small", ["Provider", "Released", "$/1M in", "Price as of", "Price from"]]
+    assert cells.tolist() == ["north", "2025-06", PRICES["acme/small"].input_usd_per_mtok, "2024-05", "a dated list"]
     models, app = pool(providers="north", open_weights="true")
     assert models == {"acme/small"}
     assert app.multiselect(key="pool").options == ["zeta/mid · east", "acme/large · north", "acme/small · north"]

@@ -215,8 +215,8 @@ def test_models_go_with_the_reader_to_every_page_that_has_them() -> None:
         if page == "live":
             app.selectbox(key="fallback").set_value("zeta/mid").run()
         also = {"live": "fallback", "points": "fallback", "frontier": "reference"}
-        wanted = {"pool": pool, **({also[page]: "zeta/mid"} if page in also else {})}
-        assert {name: app.query_params.get(name) for name in wanted} == wanted
+        parameters = {"pool": pool, **({also[page]: "zeta/mid"} if page in also else {})}
+        assert {name: app.query_params.get(name) for name in parameters} == parameters
         assert app.multiselect(key="pool").value == pool
 
 

@@ -144,9 +144,9 @@ def test_an_upload_of_a_visitor_reaches_no_store(public: Path) -> None:
 def test_a_fault_tells_no_visitor_where_files_lie(mode: str, carrot_home: Path) -> None:
     (main,) = carrot_home.glob("carrot.store/*/*/benchmark.duckdb")
     main.write_bytes(b"noise")
-    shown = page_text(page("data"), "error")
-    assert "damaged" in shown
-    assert (str(carrot_home) in shown) == (mode == "personal")
+    text = page_text(page("data"), "error")
+    assert "damaged" in text
+    assert (str(carrot_home) in text) == (mode == "personal")
 
 
 @pytest.mark.parametrize("setting", ["Team", "open"])
@@ -258,10 +258,10 @@ def test_what_is_wrong_with_a_server_is_told_in_its_log_and_to_no_stranger(
     team: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (team / "roles.toml").write_text('[people]\n"ann@x.org" = "owner"')
-    shown = page_text(member("ann", "data", is_logged_in=False)) + page_text(member("ann", "data"))
-    assert "log" in shown
-    assert "ann@x.org" not in shown
-    assert str(team) not in shown
+    text = page_text(member("ann", "data", is_logged_in=False)) + page_text(member("ann", "data"))
+    assert "log" in text
+    assert "ann@x.org" not in text
+    assert str(team) not in text
     assert "ann@x.org" in caplog.text
 
 

@@ -202,8 +202,8 @@ def keep(app: AppTest) -> AppTest:
 def test_a_name_that_cannot_be_used_is_told_and_another_is_offered() -> None:
     mine = AppTest.from_file(str(PANEL), default_timeout=60)
     loaded(mine, "same", made(20))
-    for taken in ("same", "other"):
-        Store().save_benchmark(taken, read_long_table(shipped("template.csv")))
+    for name in ("same", "other"):
+        Store().save_benchmark(name, read_long_table(shipped("template.csv")))
     mine.run()
     for name, says in (("other", "already a benchmark"), (" ", "no name for a benchmark"), ("mine", None)):
         (box,) = [box for box in mine.text_input if box.label == "Name in the store"]
@@ -262,9 +262,9 @@ def test_a_router_can_be_fitted_on_an_upload_and_goes_along_when_it_is_kept(carr
     before, after = source.load("made", encoder=BUNDLED), target.load("made", encoder=BUNDLED)
     assert np.array_equal(before.outcomes.score, after.outcomes.score, equal_nan=True)
     assert np.array_equal(before.vectors, after.vectors)
-    kept = target.load_run(run.run_id)
-    assert kept.metrics == run.metrics
-    assert np.array_equal(kept.estimates["all"].score, run.estimates["all"].score)
+    copy = target.load_run(run.run_id)
+    assert copy.metrics == run.metrics
+    assert np.array_equal(copy.estimates["all"].score, run.estimates["all"].score)
     with pytest.raises(StoreError, match="already a benchmark"):
         copy_benchmark(source, "made", target)
     renamed = copy_benchmark(source, "made", target, "renamed")

@@ -75,12 +75,14 @@ def test_blocks_are_all_rows_in_order(quick: Embed, prompts: Path, tmp_path: Pat
     before: list[int] = []
     out = tmp_path / "out"
     inputs = find_inputs([str(prompts)])
-    said = run(quick, inputs, str(out), block_rows=block_rows, progress=lambda done, total: before.append(done - total))
+    report = run(
+        quick, inputs, str(out), block_rows=block_rows, progress=lambda done, total: before.append(done - total)
+    )
     frame = as_read(out)
     assert frame["prompt"].tolist() == PROMPTS
     assert np.array_equal(np.stack(frame["embedding"]), dying.vectors_of(PROMPTS, ""))
-    assert len(list(out.glob("*.parquet"))) == said["blocks"] == len(before)
-    assert (before, said["rows"]) == (sorted(before), N)
+    assert len(list(out.glob("*.parquet"))) == report["blocks"] == len(before)
+    assert (before, report["rows"]) == (sorted(before), N)
     assert before[-1] == 0
 
 
@@ -116,8 +118,8 @@ def test_who_is_killed_leaves_whole_files_and_another_run_goes_on(
     left = {path: path.stat().st_mtime_ns for path in out.glob("*.parquet")}
     assert 0 < len(left) < 6
     inputs = find_inputs([str(prompts)])
-    said = run(quick, inputs, str(out), block_rows=dying.BLOCK_ROWS)
-    assert said["done_before"] == len(left)
+    report = run(quick, inputs, str(out), block_rows=dying.BLOCK_ROWS)
+    assert report["done_before"] == len(left)
     assert {path: path.stat().st_mtime_ns for path in left} == left
     assert as_read(out)["prompt"].tolist() == PROMPTS
     assert not list(out.glob(".*"))
@@ -130,8 +132,8 @@ def test_a_block_that_was_not_marked_is_done_again_into_the_same_file(
     run(quick, inputs, str(out), block_rows=50)
     (out / "_done" / "000001").unlink()
     (out / "_done" / "000002").write_bytes(b"")  # as power that was lost may leave it
-    said = run(quick, inputs, str(out), block_rows=50)
-    assert said["done_before"] == said["blocks"] - 2
+    report = run(quick, inputs, str(out), block_rows=50)
+    assert report["done_before"] == report["blocks"] - 2
     assert as_read(out)["prompt"].tolist() == PROMPTS
 
 
@@ -161,10 +163,10 @@ def test_a_row_without_a_usable_prompt_has_nulls_and_is_counted(quick: Embed, tm
     silent = json.dumps([{"role": "system", "content": "Be brief."}])
     texts = ["Question 1", None, "", "x" * (limits.PROMPT_CHARACTERS + 1), chat, silent]
     pq.write_table(pa.table({"prompt": texts}), tmp_path / "in.parquet")
-    said = run(quick, find_inputs([str(tmp_path / "in.parquet")]), str(tmp_path / "out"))
+    report = run(quick, find_inputs([str(tmp_path / "in.parquet")]), str(tmp_path / "out"))
     vectors = pq.read_table(tmp_path / "out")["embedding"].to_pylist()
     assert [vector is not None for vector in vectors] == [True, False, True, False, True, False]
-    assert said["unused"] == 3
+    assert report["unused"] == 3
     np.testing.assert_array_equal(np.float32(vectors[4]), dying.vectors_of(["Question 7"], "")[0])
 
 
@@ -231,7 +233,7 @@ class TestDecisions:
         wide.to_parquet(tmp_path / "wide.parquet", row_group_size=90)
         run(Estimate(router=router), find_inputs([str(tmp_path / "wide.parquet")]), str(tmp_path / "est"))
         estimated = find_inputs([str(tmp_path / "est")])
-        said = run(Curve(models=router.models), estimated, str(tmp_path / "curve"), block_rows=50)
+        report = run(Curve(models=router.models), estimated, str(tmp_path / "curve"), block_rows=50)
 
         def table(frame: pd.DataFrame, ending: str) -> Any:
             return frame[[f"{model}{ending}" for model in router.models]].to_numpy()
@@ -246,9 +248,9 @@ class TestDecisions:
         np.testing.assert_allclose(curve["score"], one.score[points], rtol=1e-12)
         np.testing.assert_allclose(curve["cost_usd"], one.cost_usd[points], rtol=1e-12)
         assert len(set(np.searchsorted(EDGES, one.exchange_rate_per_usd[1:]))) == len(curve) - 1 > 10
-        assert said["cost_unit_usd"] == pytest.approx(one.model_cost_usd.max(), rel=1e-12)
-        assert said["model_scores"] == pytest.approx(one.strength, rel=1e-12)
-        assert said["unused"] == 2
+        assert report["cost_unit_usd"] == pytest.approx(one.model_cost_usd.max(), rel=1e-12)
+        assert report["model_scores"] == pytest.approx(one.strength, rel=1e-12)
+        assert report["unused"] == 2
 
     def test_are_the_same_in_another_process(self, router: CarrotRouter) -> None:
         sent = pickle.loads(pickle.dumps(router))
@@ -336,9 +338,9 @@ def test_the_command_line_goes_the_whole_way(quick: Embed, prompts: Path, tmp_pa
 def test_no_key_of_an_address_is_printed(quick: Embed, prompts: Path) -> None:
     out = f"fsspec+memory://user:se/cret@bucket{prompts}/out"
     for places in ([prompts], [out]):  # the second is in itself
-        said = carrot("embed", *places, "--out", out, "--keep", "prompt")
-        assert "/out" in said.output
-        assert "cret" not in said.output
+        report = carrot("embed", *places, "--out", out, "--keep", "prompt")
+        assert "/out" in report.output
+        assert "cret" not in report.output
 
 
 @pytest.mark.slow
@@ -363,10 +365,10 @@ def test_a_killed_process_and_a_killed_machine_cost_no_row(prompts: Path, tmp_pa
     command = [sys.executable, "-m", "tests.scale.dying", prompts, out, flags, "ray"]
     ended = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=300)
     assert ended.returncode == 0, ended.stderr
-    said = json.loads(ended.stdout.splitlines()[-1])
+    report = json.loads(ended.stdout.splitlines()[-1])
     assert {path.name for path in flags.iterdir()} == set(dying.KILLS.values())
-    assert (said["rows"], said["machines_lost"]) == (N, 1)
+    assert (report["rows"], report["machines_lost"]) == (N, 1)
     frame = as_read(out)
     assert frame["prompt"].tolist() == PROMPTS
     assert np.array_equal(np.stack(frame["embedding"]), dying.vectors_of(PROMPTS, ""))
-    assert len(list(out.glob("*.parquet"))) == len(list((out / "_done").iterdir())) == said["blocks"]
+    assert len(list(out.glob("*.parquet"))) == len(list((out / "_done").iterdir())) == report["blocks"]

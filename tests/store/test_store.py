@@ -52,7 +52,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def made(made_once: Path, tmp_path: Path) -> Store:
+def example(made_once: Path, tmp_path: Path) -> Store:
     """A store of the test's own that has the benchmark "made"."""
     return Store(shutil.copytree(made_once, tmp_path / made_once.name))
 
@@ -177,13 +177,13 @@ def test_hash_sees_every_change_of_content(part: str, column: str, value: object
     assert content_of(changed, 0).data_hash != content_of(frames(), 0).data_hash
 
 
-def test_taken_name_needs_replace(made: Store) -> None:
+def test_taken_name_needs_replace(example: Store) -> None:
     with pytest.raises(StoreError, match="already"):
-        made.save_benchmark("made", frames(seed=1))
-    np.testing.assert_array_equal(made.load("made").outcomes.score, _score(frames()))
-    made.save_benchmark("made", frames(seed=1), replace=True)
-    np.testing.assert_array_equal(made.load("made").outcomes.score, _score(frames(seed=1)))
-    assert len(made.benchmarks()) == 1
+        example.save_benchmark("made", frames(seed=1))
+    np.testing.assert_array_equal(example.load("made").outcomes.score, _score(frames()))
+    example.save_benchmark("made", frames(seed=1), replace=True)
+    np.testing.assert_array_equal(example.load("made").outcomes.score, _score(frames(seed=1)))
+    assert len(example.benchmarks()) == 1
 
 
 def _score(tables: Frames) -> np.ndarray:
@@ -240,10 +240,10 @@ def test_a_file_is_stored_without_a_frame_of_its_outcomes_and_as_one_would_be(
     table.loc[table["prompt_id"] == "p3", ["input_tokens", "output_tokens"]] = None
     path = write(table, tmp_path / "t.csv")
     read = partial(read_long_table, path, prices={"small": Price(1.0, 2.0)})
-    held, whole = read(), read()
-    by_file = store.save_benchmark("made", held).data_hash
-    assert held.relation("prompts") is not None
-    assert held.relation("outcomes") is not None
+    lazy, whole = read(), read()
+    by_file = store.save_benchmark("made", lazy).data_hash
+    assert lazy.relation("prompts") is not None
+    assert lazy.relation("outcomes") is not None
     copied = pickle.loads(pickle.dumps(copy.deepcopy(read())))
     with ThreadPoolExecutor(4) as threads:
         for prompts, outcomes in threads.map(lambda _: (whole.prompts, whole.outcomes), range(8)):
@@ -312,11 +312,11 @@ def _no_memory() -> NoReturn:
 def test_lack_of_memory_names_the_source_and_the_limit(store: Store, use: str) -> None:
     tables = frames()
     relation = Relation(cast(Any, _NoMemory()), "", _no_memory)
-    held = Frames.held(relation, relation, models=tables.models, provenance=tables.provenance, warnings=())
+    lazy = Frames.of_relations(relation, relation, models=tables.models, provenance=tables.provenance, warnings=())
     uses = {
-        "read": lambda: held.prompts,
-        "store": lambda: store.save_benchmark("made", held),
-        "check": lambda: content_of(held, 0),
+        "read": lambda: lazy.prompts,
+        "store": lambda: store.save_benchmark("made", lazy),
+        "check": lambda: content_of(lazy, 0),
     }
     with pytest.raises(DataError, match="TABLE_MEMORY") as error:
         uses[use]()
@@ -377,29 +377,29 @@ def vectors_of(texts: list[str], width: int = 4) -> np.ndarray:
     return np.array([[len(text) + column for column in range(width)] for text in texts], dtype=np.float32)
 
 
-def test_vectors_are_found_by_text_and_encoder(made: Store) -> None:
-    texts = made.missing_texts("made", "mini")
+def test_vectors_are_found_by_text_and_encoder(example: Store) -> None:
+    texts = example.missing_texts("made", "mini")
     assert len(texts) == len(set(texts)) > 5
-    made.add_vectors("mini", texts[:5], vectors_of(texts[:5]))
-    assert made.load("made", encoder="mini").vectors is None
-    assert made.missing_texts("made", "mini") == texts[5:]
-    assert made.missing_texts("made", "other") == texts
-    made.add_vectors("mini", texts[5:], vectors_of(texts[5:]))
-    bench = made.load("made", encoder="mini")
+    example.add_vectors("mini", texts[:5], vectors_of(texts[:5]))
+    assert example.load("made", encoder="mini").vectors is None
+    assert example.missing_texts("made", "mini") == texts[5:]
+    assert example.missing_texts("made", "other") == texts
+    example.add_vectors("mini", texts[5:], vectors_of(texts[5:]))
+    bench = example.load("made", encoder="mini")
     assert bench.encoder == "mini"
     assert bench.vectors is not None
     assert bench.vectors.dtype == np.float32
     for text, vector in zip(bench.texts, bench.vectors, strict=True):
         expected = np.full(4, np.nan) if text is None else vectors_of([text])[0]
         np.testing.assert_array_equal(vector, expected)
-    assert made.load("made").vectors is None
+    assert example.load("made").vectors is None
 
 
-def test_vector_is_replaced_by_a_newer_one(made: Store) -> None:
-    texts = made.missing_texts("made", "mini")
-    made.add_vectors("mini", texts, vectors_of(texts))
-    made.add_vectors("mini", texts[:1], np.full((1, 4), 9.0))
-    vectors = made.load("made", encoder="mini").vectors
+def test_vector_is_replaced_by_a_newer_one(example: Store) -> None:
+    texts = example.missing_texts("made", "mini")
+    example.add_vectors("mini", texts, vectors_of(texts))
+    example.add_vectors("mini", texts[:1], np.full((1, 4), 9.0))
+    vectors = example.load("made", encoder="mini").vectors
     assert vectors is not None
     assert (vectors[0] == 9.0).all()
 
@@ -434,39 +434,39 @@ def test_vectors_of_the_same_text_are_copied_from_other_benchmarks(store: Store)
     assert len(store.missing_texts("one", "mini")) == len(texts) - 3
 
 
-def test_vectors_of_a_replaced_benchmark_stay_for_the_texts_that_stay(made: Store) -> None:
-    texts = made.missing_texts("made", "mini")
-    made.add_vectors("mini", texts, vectors_of(texts))
-    made.add_vectors("wide", texts[:2], vectors_of(texts[:2], 6))
+def test_vectors_of_a_replaced_benchmark_stay_for_the_texts_that_stay(example: Store) -> None:
+    texts = example.missing_texts("made", "mini")
+    example.add_vectors("mini", texts, vectors_of(texts))
+    example.add_vectors("wide", texts[:2], vectors_of(texts[:2], 6))
     changed = frames()
     changed.prompts.loc[changed.prompts["text"] == texts[0], "text"] = "new"
-    made.save_benchmark("made", changed, replace=True)
-    assert made.missing_texts("made", "mini") == ["new"]
-    assert made.missing_texts("made", "wide")[:2] == ["new", texts[2]]
-    made.save_benchmark("made", frames(), replace=True)  # what was left out of the import before is gone
-    assert made.missing_texts("made", "mini") == texts[:1]
+    example.save_benchmark("made", changed, replace=True)
+    assert example.missing_texts("made", "mini") == ["new"]
+    assert example.missing_texts("made", "wide")[:2] == ["new", texts[2]]
+    example.save_benchmark("made", frames(), replace=True)  # what was left out of the import before is gone
+    assert example.missing_texts("made", "mini") == texts[:1]
 
 
-def test_gathering_makes_one_file_and_drops_what_was_replaced(made: Store) -> None:
-    texts = made.missing_texts("made", "mini")
+def test_gathering_makes_one_file_and_drops_what_was_replaced(example: Store) -> None:
+    texts = example.missing_texts("made", "mini")
     for text in texts:
-        made.add_vectors("mini", [text], vectors_of([text]))
-    made.add_vectors("mini", texts[:1], np.full((1, 4), 9.0))
-    made.add_vectors("wide", texts[:1], np.ones((1, 2)))
-    before = made.load("made", encoder="mini").vectors
-    made.gather_vectors("made")
-    np.testing.assert_array_equal(made.load("made", encoder="mini").vectors, before)
-    assert len(list(made.path.rglob("vectors-*"))) == 2
-    version = made.version("made")
-    made.gather_vectors("made")  # nothing to do
-    assert made.version("made") == version
+        example.add_vectors("mini", [text], vectors_of([text]))
+    example.add_vectors("mini", texts[:1], np.full((1, 4), 9.0))
+    example.add_vectors("wide", texts[:1], np.ones((1, 2)))
+    before = example.load("made", encoder="mini").vectors
+    example.gather_vectors("made")
+    np.testing.assert_array_equal(example.load("made", encoder="mini").vectors, before)
+    assert len(list(example.path.rglob("vectors-*"))) == 2
+    version = example.version("made")
+    example.gather_vectors("made")  # nothing to do
+    assert example.version("made") == version
 
 
-def test_vectors_of_texts_of_no_benchmark_are_refused(made: Store) -> None:
+def test_vectors_of_texts_of_no_benchmark_are_refused(example: Store) -> None:
     with pytest.raises(NotFoundError, match="No benchmark"):
-        made.add_vectors("mini", ["nobody's"], np.ones((1, 3)))
+        example.add_vectors("mini", ["nobody's"], np.ones((1, 3)))
     with pytest.raises(NotFoundError, match="made"):
-        made.add_vectors("mini", ["a"], np.ones((1, 3)), benchmark="other")
+        example.add_vectors("mini", ["a"], np.ones((1, 3)), benchmark="other")
 
 
 @pytest.mark.parametrize("vectors", [np.zeros((1, 3)), np.zeros(2), np.full((2, 3), np.nan), np.zeros((2, 0))])
@@ -475,12 +475,12 @@ def test_vectors_that_do_not_fit_are_refused(store: Store, vectors: np.ndarray) 
         store.add_vectors("mini", ["a", "b"], vectors)
 
 
-def test_one_encoder_has_one_length(made: Store) -> None:
-    first, second, *_ = made.missing_texts("made", "mini")
-    made.add_vectors("mini", [first], np.ones((1, 3)))
+def test_one_encoder_has_one_length(example: Store) -> None:
+    first, second, *_ = example.missing_texts("made", "mini")
+    example.add_vectors("mini", [first], np.ones((1, 3)))
     with pytest.raises(CarrotError, match="have 3 numbers"):
-        made.add_vectors("mini", [second], np.ones((1, 4)))
-    made.add_vectors("other", [second], np.ones((1, 4)))
+        example.add_vectors("mini", [second], np.ones((1, 4)))
+    example.add_vectors("other", [second], np.ones((1, 4)))
 
 
 def vector_file(path: Path, ids: list[str | None], vectors: list[list[float] | None]) -> Path:
@@ -513,56 +513,56 @@ def test_imported_vectors_are_renormalised_and_matched_by_id(store: Store, tmp_p
     ],
 )
 def test_vector_file_that_is_wrong(
-    made: Store, tmp_path: Path, ids: list[str | None], vectors: list[list[float] | None], says: str
+    example: Store, tmp_path: Path, ids: list[str | None], vectors: list[list[float] | None], says: str
 ) -> None:
     file = vector_file(tmp_path / "v.parquet", ids, vectors)
     with pytest.raises(DataError, match=says):
-        made.import_vectors("made", file, "mini")
+        example.import_vectors("made", file, "mini")
 
 
-def test_a_vector_file_is_read_without_keeping_what_is_not_wanted(made: Store, tmp_path: Path) -> None:
+def test_a_vector_file_is_read_without_keeping_what_is_not_wanted(example: Store, tmp_path: Path) -> None:
     path, wide = tmp_path / "v.parquet", [0.5] * 384
     ids = ["id 00001", *map(str, range(5000)), "id 00000"]
-    assert made.import_vectors("made", vector_file(path, ids, [wide] * len(ids)), "wide") == 2
+    assert example.import_vectors("made", vector_file(path, ids, [wide] * len(ids)), "wide") == 2
     with pytest.raises(DataError, match=r"row 5,003.*already has a vector"):
-        made.import_vectors("made", vector_file(path, [*ids, "id 00001"], [wide] * (len(ids) + 1)), "wide")
+        example.import_vectors("made", vector_file(path, [*ids, "id 00001"], [wide] * (len(ids) + 1)), "wide")
     with pytest.raises(DataError, match=r"row 5,002.*have 384 numbers"):
-        made.import_vectors("made", vector_file(path, ids, [*[wide] * 5001, [0.5]]), "wide")
+        example.import_vectors("made", vector_file(path, ids, [*[wide] * 5001, [0.5]]), "wide")
     many = pa.table({"prompt_id": ["x"] * 1000, "embedding": [wide] * 1000})
     with pq.ParquetWriter(path, many.schema, compression="zstd") as writer:
         for _ in range(60):
             writer.write_table(many)
     before = pa.default_memory_pool().max_memory()
     with pytest.raises(DataError, match=r"row 2.*already has a vector"):
-        made.import_vectors("made", path, "wide")
+        example.import_vectors("made", path, "wide")
     assert pa.default_memory_pool().max_memory() <= max(before, 50 << 20)  # of 180 MB
 
 
-def test_vectors_of_the_bundled_encoder_have_its_length(made: Store, tmp_path: Path) -> None:
+def test_vectors_of_the_bundled_encoder_have_its_length(example: Store, tmp_path: Path) -> None:
     file = vector_file(tmp_path / "v.parquet", ["id 00000"], [[1.0, 2.0]])
     with pytest.raises(DataError, match="384"):
-        made.import_vectors("made", file, "all-MiniLM-L6-v2")
+        example.import_vectors("made", file, "all-MiniLM-L6-v2")
 
 
-def test_vector_file_that_is_none(made: Store, tmp_path: Path) -> None:
+def test_vector_file_that_is_none(example: Store, tmp_path: Path) -> None:
     (tmp_path / "v.parquet").write_bytes(b"nothing")
     with pytest.raises(DataError, match="no Parquet file"):
-        made.import_vectors("made", tmp_path / "v.parquet", "mini")
+        example.import_vectors("made", tmp_path / "v.parquet", "mini")
     with pytest.raises(NotFoundError, match="absent"):
-        made.import_vectors("made", tmp_path / "absent.parquet", "mini")
+        example.import_vectors("made", tmp_path / "absent.parquet", "mini")
     for columns in ({"prompt_id": ["id 00000"], "embedding": ["text"]}, {"prompt_id": ["id 00000"]}):
         pq.write_table(pa.table(columns), tmp_path / "w.parquet")
         with pytest.raises(DataError, match="no Parquet file"):
-            made.import_vectors("made", tmp_path / "w.parquet", "mini")
+            example.import_vectors("made", tmp_path / "w.parquet", "mini")
 
 
 # Runs
 
 
-def test_run_comes_back_with_its_tables(made: Store) -> None:
-    run = a_run(made.load("made"))
-    made.save_run(run)
-    loaded = made.load_run(run.run_id)
+def test_run_comes_back_with_its_tables(example: Store) -> None:
+    run = a_run(example.load("made"))
+    example.save_run(run)
+    loaded = example.load_run(run.run_id)
     assert dataclasses.replace(loaded, estimates=None) == dataclasses.replace(run, estimates=None)
     assert loaded.run_id == run.run_id
     assert loaded.estimates is not None
@@ -575,38 +575,38 @@ def test_run_comes_back_with_its_tables(made: Store) -> None:
         np.testing.assert_array_equal(back.cost_usd, table.cost_usd)
 
 
-def test_a_run_carries_its_fitted_router_and_the_list_of_runs_does_not(made: Store) -> None:
-    run = a_run(made.load("made"), router_json='{"format": 1}', router_safetensors=bytes(range(256)) * 5000)
-    made.save_run(run)
-    loaded = made.load_run(run.run_id, router=True)
+def test_a_run_carries_its_fitted_router_and_the_list_of_runs_does_not(example: Store) -> None:
+    run = a_run(example.load("made"), router_json='{"format": 1}', router_safetensors=bytes(range(256)) * 5000)
+    example.save_run(run)
+    loaded = example.load_run(run.run_id, router=True)
     assert (loaded.router_json, loaded.router_safetensors) == (run.router_json, run.router_safetensors)
-    (listed,) = made.runs("made")
+    (listed,) = example.runs("made")
     assert (listed.router_json, listed.router_safetensors) == (None, None)
-    made.save_run(dataclasses.replace(run, router_json=None, router_safetensors=None))
-    loaded = made.load_run(run.run_id, router=True)
+    example.save_run(dataclasses.replace(run, router_json=None, router_safetensors=None))
+    loaded = example.load_run(run.run_id, router=True)
     assert (loaded.router_json, loaded.router_safetensors) == (None, None)
 
 
-def test_runs_of_one_moment_are_listed_newest_first(made: Store) -> None:
-    bench = made.load("made")
+def test_runs_of_one_moment_are_listed_newest_first(example: Store) -> None:
+    bench = example.load("made")
     for seed in (2, 0, 1):
-        made.save_run(a_run(bench, seed=seed, estimates=None))
-    made.save_run(a_run(bench, seed=9, estimates=None, created_at="2025-01-01T00:00:00+00:00"))
-    assert [run.seed for run in made.runs("made")] == [1, 0, 2, 9]
+        example.save_run(a_run(bench, seed=seed, estimates=None))
+    example.save_run(a_run(bench, seed=9, estimates=None, created_at="2025-01-01T00:00:00+00:00"))
+    assert [run.seed for run in example.runs("made")] == [1, 0, 2, 9]
 
 
-def test_run_of_the_same_identity_is_replaced_and_others_stay(made: Store) -> None:
-    bench = made.load("made")
+def test_run_of_the_same_identity_is_replaced_and_others_stay(example: Store) -> None:
+    bench = example.load("made")
     first, other = a_run(bench), a_run(bench, pool=("model-b", "model-a"))
     again = a_run(bench, metrics={"qnc": 0.5}, created_at="2026-01-03T00:00:00+00:00")
     for run in (first, other, again):
-        made.save_run(run)
-    assert [run.metrics for run in made.runs("made")] == [again.metrics, other.metrics]
-    assert [run.estimates for run in made.runs("made")] == [None, None]
+        example.save_run(run)
+    assert [run.metrics for run in example.runs("made")] == [again.metrics, other.metrics]
+    assert [run.estimates for run in example.runs("made")] == [None, None]
 
 
-def test_identity_of_a_run_is_what_was_asked_for(made: Store) -> None:
-    bench = made.load("made")
+def test_identity_of_a_run_is_what_was_asked_for(example: Store) -> None:
+    bench = example.load("made")
     run_id = a_run(bench).run_id
     for change in ({"router": "x"}, {"params": {"k": 9}}, {"seed": 4}, {"fit_on": "other"}, {"pool": ("model-a",)}):
         assert a_run(bench, **change).run_id != run_id  # type: ignore[arg-type]
@@ -626,21 +626,21 @@ def test_runs_go_with_the_benchmark_they_were_evaluated_or_fitted_on(store: Stor
     assert [run.run_id for run in store.runs("three")] == [third.run_id]
 
 
-def test_run_with_what_json_cannot_hold_is_refused(made: Store) -> None:
+def test_run_with_what_json_cannot_hold_is_refused(example: Store) -> None:
     with pytest.raises(CarrotError, match="metrics"):
-        made.save_run(a_run(made.load("made"), metrics={"qnc": float("nan")}))
+        example.save_run(a_run(example.load("made"), metrics={"qnc": float("nan")}))
 
 
-def test_run_on_prompts_the_benchmark_has_not_is_refused(made: Store) -> None:
+def test_run_on_prompts_the_benchmark_has_not_is_refused(example: Store) -> None:
     table = Estimates(("nowhere",), ("model-a",), np.ones((1, 1)), np.ones((1, 1)))
     with pytest.raises(NotFoundError, match="nowhere"):
-        made.save_run(a_run(made.load("made"), estimates={"test": table}))
-    assert made.runs("made") == []
+        example.save_run(a_run(example.load("made"), estimates={"test": table}))
+    assert example.runs("made") == []
 
 
-def test_unknown_run(made: Store) -> None:
+def test_unknown_run(example: Store) -> None:
     with pytest.raises(NotFoundError, match="no run"):
-        made.load_run("0" * 64)
+        example.load_run("0" * 64)
 
 
 # Real files
@@ -840,28 +840,28 @@ def test_three_samples_a_cell_of_a_real_benchmark(store: Store, shared_data: Pat
     assert 0.5 < other < naive - 0.01
 
 
-def test_tokens_of_free_models_come_back_with_a_run_and_older_runs_have_none(made: Store) -> None:
-    run = a_run(made.load("made"))
+def test_tokens_of_free_models_come_back_with_a_run_and_older_runs_have_none(example: Store) -> None:
+    run = a_run(example.load("made"))
     assert run.estimates is not None
     with_tokens = {
         split: dataclasses.replace(table, output_tokens=1000 * table.score + 1)
         for split, table in run.estimates.items()
     }
-    made.save_run(dataclasses.replace(run, estimates=with_tokens))
-    back = made.load_run(run.run_id).estimates
+    example.save_run(dataclasses.replace(run, estimates=with_tokens))
+    back = example.load_run(run.run_id).estimates
     assert back is not None
     for side, table in with_tokens.items():
         np.testing.assert_array_equal(back[side].output_tokens, table.output_tokens)
         some = back[side].rows(np.array([1, 0])).pool(table.models[::-1])
         assert table.output_tokens is not None
         np.testing.assert_array_equal(some.output_tokens, table.output_tokens[[1, 0]][:, ::-1])
-    files = made.folder("made").files()
+    files = example.folder("made").files()
     assert files is not None
     (path,) = files.of("run-")
     with duckdb.connect(str(path)) as connection:
         connection.execute("alter table estimates drop est_output_tokens")
         connection.execute("update schema_version set version = 2")
-    older = made.load_run(run.run_id).estimates
+    older = example.load_run(run.run_id).estimates
     assert older is not None
     assert all(table.output_tokens is None for table in older.values())
 
