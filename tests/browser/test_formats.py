@@ -120,3 +120,12 @@ def test_names_stand_where_the_table_says(bare: Page) -> None:
             ],
         )
         assert [side or "" for side in sides] == case["sides"], case["about"]
+
+
+def test_no_name_stands_where_the_ring_and_its_lines_are(bare: Page) -> None:
+    sides = bare.evaluate(
+        """() => labelSides([{ x: 380, y: 160 }, { x: 100, y: 160 }], [60, 60], {
+          order: [0, 1], named: [0], lines: new Set(), width: 760, height: 320,
+          taken: [{ left: 0, right: 400, top: 130, bottom: 155 }, { left: 60, right: 140, top: 100, bottom: 200 }] })"""
+    )
+    assert sides == ["bottom center", None]  # a name that is always written, and one that finds no room

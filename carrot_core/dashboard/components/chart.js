@@ -77,7 +77,7 @@ export class Toolbar {
 }
 
 export class Chart {
-  constructor(root, { onView }) {
+  constructor(root, { onView, ringAt }) {
     this.root = root;
     this.plot = root.querySelector(".plot");
     this.message = root.querySelector(".message");
@@ -90,6 +90,7 @@ export class Chart {
     this.kind = this.kinds.find(({ dataset }) => dataset.kind === address.get("kind"))?.dataset.kind ?? "cost";
     this.toolbar = new Toolbar(root.querySelector(".axis"));
     this.onView = onView;
+    this.ringAt = ringAt;
     this.hidden = new Set();
     this.logCost = address.get("axis") === "linear" ? false : null;
     for (const button of this.axes) {
@@ -207,10 +208,15 @@ export class Chart {
       this.plotly.relayout(this.plot, Object.fromEntries(Object.entries(ticks).map(([key, value]) => [`xaxis.${key}`, value])));
       return; // drawn again, viewed again
     }
-    placeLabels(this.plotly, this.plot, this.data, this.look.font, ({ cost, score }, model) =>
-      this.#x(cost, score, this.data.seconds?.models[model]),
-    );
     this.onView();
+    this.placeNames();
+  }
+
+  // Names beside the models' points, where the ring leaves room.
+  placeNames() {
+    if (!this.scale()) return; // not drawn yet
+    const at = ({ cost, score }, model) => this.#x(cost, score, this.data.seconds?.models[model]);
+    placeLabels(this.plotly, this.plot, this.data, this.look.font, at, this.ringAt());
   }
 
   #setAxis(log) {

@@ -29,7 +29,7 @@ class Live {
     this.legend = new Toolbar(this.root.querySelector(".legend"));
     this.pinned = new Toolbar(this.root.querySelector(".pins"));
     this.pins = [];
-    this.chart = new Chart(root, { onView: () => this.viewed() });
+    this.chart = new Chart(root, { onView: () => this.viewed(), ringAt: () => this.#ring() });
     this.hear = ({ detail }) => detail === this.data?.chart && this.receive();
     addEventListener("carrot-lam", this.hear);
   }
@@ -157,6 +157,7 @@ class Live {
   // What need not change at every frame: the chart's and the bar's descriptions.
   #describe() {
     this.resting = false;
+    this.chart.placeNames();
     this.panel.describe();
     this.root.querySelector(".figure").setAttribute("aria-label", `${this.data.alt} ${this.text}.`);
   }
@@ -168,6 +169,10 @@ class Live {
     this.#placePins();
     this.slider.project(this.handle.pixels.x, scale, (lam) => this.curve.index(lam));
     if (this.lam !== null) this.show(this.lam);
+  }
+
+  #ring() {
+    return this.lam === null || !this.handle.pixels ? null : this.handle.place(this.curve.index(this.lam));
   }
 
   show(lam) {

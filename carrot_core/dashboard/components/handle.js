@@ -40,6 +40,11 @@ export class Handle {
     this.pixels = { x: Float32Array.from(curve.cost, x), y: Float32Array.from(curve.score, scale.y) };
   }
 
+  // Pixel of a breakpoint.
+  place(index) {
+    return { x: this.pixels.x[index], y: this.pixels.y[index] };
+  }
+
   #nearest(x, y) {
     const { x: xs, y: ys } = this.pixels;
     let best = 0;
@@ -54,9 +59,9 @@ export class Handle {
   // The ring at a breakpoint, and a whisker to the score and the cost that it promises, where those are known.
   show(index, promise) {
     if (!this.pixels) return;
-    const [x, y] = [this.pixels.x[index], this.pixels.y[index]];
+    this.at = this.place(index);
+    const { x, y } = this.at;
     const { left, right, top, bottom } = this.scale;
-    this.at = { x, y };
     const visible = x >= left - 1 && x <= right + 1 && y >= top - 1 && y <= bottom + 1;
     this.overlay.classList.toggle("away", !visible);
     this.group.setAttribute("transform", `translate(${x} ${y})`);

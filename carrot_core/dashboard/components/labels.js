@@ -71,10 +71,10 @@ function crossed({ left, right, top, bottom }, cells) {
 }
 
 // Side of each point in pixels on which its name of that width has room, null where it has none. Those first in `order`
-// choose first; `named` are written even across lines.
-export function labelSides(points, widths, { order, named, lines, width, height }) {
+// choose first; `named` are written even across lines. No name is written over a box that is `taken`.
+export function labelSides(points, widths, { order, named, lines, taken = [], width, height }) {
   const inside = (b) => b.left > -GAP && b.right < width + 20 && b.top > -GAP && b.bottom < height;
-  const boxes = [];
+  const boxes = [...taken];
   const sides = points.map(() => null);
   for (const model of order) {
     const others = points.filter((_, other) => other !== model).map(around);
@@ -89,8 +89,15 @@ export function labelSides(points, widths, { order, named, lines, width, height 
   return sides;
 }
 
-// `at` is where a model stands on the chart's x axis.
-export function placeLabels(plotly, plot, data, font, at) {
+// The ring around a point in pixels, and the lines from it to both axes.
+const boxesOfRing = ({ x, y }, height) => [
+  { left: x - 14, right: x + 14, top: y - 14, bottom: y + 14 },
+  { left: x - 3, right: x + 3, top: y, bottom: height },
+  { left: 0, right: x, top: y - 3, bottom: y + 3 },
+];
+
+// `at` is where a model stands on the chart's x axis, `ring` a point of the figure in pixels or null.
+export function placeLabels(plotly, plot, data, font, at, ring) {
   const place = plot.data.findIndex((trace) => trace.meta.role === "models");
   const { xaxis, yaxis } = plot._fullLayout;
   const points = data.models.map((model, place) => ({ x: xaxis.d2p(at(model, place)), y: yaxis.d2p(100 * model.score) }));
@@ -98,6 +105,7 @@ export function placeLabels(plotly, plot, data, font, at) {
     order: data.labelOrder,
     named: [data.best, data.reference],
     lines: cellsOfLines(plot, xaxis, yaxis),
+    taken: ring ? boxesOfRing({ x: ring.x - xaxis._offset, y: ring.y - yaxis._offset }, yaxis._length) : [],
     width: xaxis._length,
     height: yaxis._length,
   });
