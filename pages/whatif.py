@@ -8,6 +8,7 @@ from carrot_core.dashboard.exhibits import models_note
 from carrot_core.dashboard.whatif import results
 from carrot_core.figures.scene import caption
 from carrot_core.frontier import shortest_lam
+from carrot_core.whatif import move_point
 
 shell.guard(__file__)
 st.title("What-if", anchor=False)
@@ -36,13 +37,15 @@ with for_result, shell.errors_as_text():
         validation_label="validation, before",
         on_release=lambda lam: controls.set_lam(lam, unit),
     )
+    points = move_point(what_if, rate)
+    results.other_pages_note(view, router, points[0], rate)
     st.caption(shell.plain(caption(scene)))
     results.show_notes(what_if)
     by_point, by_share, by_price, by_verdict = st.tabs(
         ["Where the point goes", "Who answers", "What would make a model worth using", "Cascades with a verifier"]
     )
     with by_point:
-        results.drift_table(view, router, what_if, rate)
+        results.drift_table(points)
     with by_share:
         results.share_table(what_if, rate)
     with by_price:

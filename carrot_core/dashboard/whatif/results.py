@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from carrot_core.outcomes import pick
 from carrot_core.routers.cascade import undominated, verified_cascades
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import short_names, visible
-from carrot_core.whatif import BEFORE, MovedPoint, WhatIf, apply, move_point, whatif_scene
+from carrot_core.whatif import BEFORE, MovedPoint, WhatIf, apply, whatif_scene
 from carrot_core.whatif.repricing import Threshold, threshold_exhibit, worth_using
 from carrot_core.whatif.scenario import Scenario, parse_scenario, scenario_json
 
@@ -101,9 +101,21 @@ def in_words(scenario: Scenario) -> str:
     return f"Changed: {', '.join(parts)}." if parts else "Nothing is changed yet: both curves are the same."
 
 
-def drift_table(view: views.View, router: str, what_if: WhatIf, rate: float) -> None:
-    """Where the operating point moves: at the same λ, and solved again; and why the other pages say something else."""
-    points = move_point(what_if, rate)
+def other_pages_note(view: views.View, router: str, base: MovedPoint, rate: float) -> None:
+    """Say why the other pages have other figures of the point before the scenario; nothing where they agree."""
+    basis, everywhere = cost_basis(base.cost_usd.value), view.verdict(router, rate)
+    here, there = (f"{percent(at.score.value)} at {basis.text(at.cost_usd.value)}" for at in (base, everywhere))
+    if here != there:
+        st.caption(
+            shell.plain(
+                f"The other pages say {there} of this point: λ was chosen to match the best single model, so there "
+                "each prompt is at a λ chosen without it. Here all prompts are at the same λ, before and after."
+            )
+        )
+
+
+def drift_table(points: Sequence[MovedPoint]) -> None:
+    """Where the operating point moves: at the same λ, and solved again. The first is the point as it is."""
     base = points[0]
     assert base.what == BEFORE
     basis = cost_basis(base.cost_usd.value)
@@ -129,15 +141,6 @@ def drift_table(view: views.View, router: str, what_if: WhatIf, rate: float) -> 
         "again on validation for the same cost, accuracy, or the best single model's. All with 95 % intervals on "
         "prompts that the router had not seen; those of a change are paired, so one across 0 shows no difference."
     )
-    everywhere = view.verdict(router, rate)
-    here, there = (f"{percent(at.score.value)} at {basis.text(at.cost_usd.value)}" for at in (base, everywhere))
-    if here != there:
-        st.caption(
-            shell.plain(
-                f"The other pages say {there} of this point: λ was chosen to match the best single model, so there "
-                "each prompt is at a λ chosen without it. Here all prompts are at the same λ, before and after."
-            )
-        )
     for point in points:
         if point.shortfall:
             st.caption(shell.plain(f"{point.what}: {point.shortfall}. The nearest point is shown."))
