@@ -222,7 +222,7 @@ def _open_weights(all_facts: Sequence[ModelFacts]) -> list[bool]:
 
 def _provider(all_facts: Sequence[ModelFacts]) -> list[bool]:
     """Which models pass the choice of providers (``?providers=``)."""
-    names, choice = sorted({fact.provider for fact in all_facts} - {""}), []
+    names, choice = sorted({fact.provider for fact in all_facts} - {""}, key=str.casefold), []
     if names:
         reset_if_stale("providers", [])
         choice = st.multiselect(

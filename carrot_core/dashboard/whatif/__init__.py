@@ -334,7 +334,7 @@ def _has_value(value: Any) -> bool:
 
 
 def _providers(setting: Setting) -> list[str]:
-    return sorted({provider(model) for model in setting.models} - {""})
+    return sorted({provider(model) for model in setting.models} - {""}, key=str.casefold)
 
 
 def _tasks_of(setting: Setting) -> list[str]:
