@@ -21,7 +21,7 @@ from carrot_core.compare.studies import ROUTER, learning_exhibit, transfer_exhib
 from carrot_core.compare.task_curves import TASKS, tasks_exhibit
 from carrot_core.dashboard import compare, controls, shell, views
 from carrot_core.dashboard.compare import paper_figures, results
-from carrot_core.dashboard.exhibits import show
+from carrot_core.dashboard.exhibits import models_note, show
 from carrot_core.dashboard.stores import labels
 from carrot_core.evaluation.tables import LAMS
 from carrot_core.figures.frontier import shares_exhibit
@@ -51,8 +51,9 @@ names = compare.usable(choice, (*view.fitted, *view.baselines))
 all_seeds = view.seeds(names)
 with for_seeds:
     seeds = compare.seeds(all_seeds, whole=not stored)
-with for_rest:
+with for_rest, st.container(horizontal=True):
     shell.kind_note(info)
+    models_note(info)
     if stored:
         results.fit_panel(info, whole.fitted)
 section = compare.section()

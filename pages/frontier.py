@@ -61,8 +61,9 @@ live_frontier(
     pins=() if pool or tasks else pins(info, active, unit),
     on_release=lambda lam: controls.set_lam(lam, unit),
 )
-terms = glossary.see("frontier", "exchange-rate", "zero-router", "task-lookup", "oracle")
-st.caption(f"{plain(caption(scene))} {terms}")
+with st.expander("How to read the chart"):
+    terms = glossary.see("frontier", "exchange-rate", "zero-router", "task-lookup", "oracle")
+    st.caption(f"{plain(caption(scene))} {terms}")
 
 by_share, by_slice, by_step, by_sample, data = st.tabs(
     ["Who answers", "By task", "What a small step changes", "How sure the point is", "Data"],

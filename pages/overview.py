@@ -44,6 +44,7 @@ live_frontier(
 st.subheader("Every router on every benchmark", anchor=False)
 with st.container(key="leaderboard"):
     overview.leaderboard(shell.readable_benchmarks())
-terms = glossary.see("verdict", "frontier", "lambda", "zero-router", "task-lookup", "cost-only", "oracle")
-st.caption(f"{shell.plain(caption(scene))} {terms}")
-st.caption(shell.plain(f"Where the data come from: {shell.origin(info)}"))
+with st.expander("How to read the chart, and where the data come from"):
+    terms = glossary.see("verdict", "frontier", "lambda", "zero-router", "task-lookup", "cost-only", "oracle")
+    st.caption(f"{shell.plain(caption(scene))} {terms}")
+    st.caption(shell.plain(f"Where the data come from: {shell.origin(info)}"))

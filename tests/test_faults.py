@@ -31,7 +31,7 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError, StoreError
 from carrot_core.evaluation.runs import run_router
 from carrot_core.points import shared_points
-from carrot_core.results import damaged_snapshots, shipped_snapshots
+from carrot_core.results import damaged_snapshots, list_prices, shipped_snapshots
 from carrot_core.results.snapshot import SnapshotResults, read, read_comparison
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.loading import shipped_head
@@ -94,6 +94,7 @@ USES: dict[str, Callable[[], object]] = {
     f"snapshots/{NAME}/pairs.parquet": lambda: snapshot().comparison((), (0,)),
     f"snapshots/{NAME}/quality.parquet": lambda: read_comparison(paths.shipped("snapshots") / NAME),
     f"snapshots/{NAME}/differences.parquet": lambda: read_comparison(paths.shipped("snapshots") / NAME),
+    "snapshots/routellm/list_prices.csv": lambda: list_prices(paths.shipped("snapshots") / "routellm"),
     f"heads/{NAME}/router.json": lambda: shipped_head(NAME),
     f"heads/{NAME}/router.safetensors": lambda: shipped_head(NAME),
     f"benchmarks/{WHOLE}/card.json": lambda: card_of(folder_of(WHOLE)),
@@ -108,8 +109,8 @@ USES: dict[str, Callable[[], object]] = {
 }
 # A table that older snapshots lack may be missing, and half a table of text may read as a shorter one.
 UNNOTICED = {
-    "removed": ("analysis-", "figures", "pairs", "quality", "differences"),
-    "cut": ("models.csv", "prices.csv"),
+    "removed": ("analysis-", "figures", "pairs", "quality", "differences", "list_prices.csv"),
+    "cut": ("models.csv", "prices.csv", "list_prices.csv"),
 }
 
 

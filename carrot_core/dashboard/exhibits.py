@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from pandas.io.formats.style import Styler
 
 from carrot_core.csv_latex import safe_csv
 from carrot_core.dashboard import views
-from carrot_core.dashboard.shell import plain, theme
+from carrot_core.dashboard.shell import errors_as_text, plain, theme
 from carrot_core.figures.exhibit import EXHIBIT_FORMATS, IMAGES, Exhibit, ExhibitFormat, browser
 from carrot_core.figures.theme import ThemeName
 from carrot_core.number_formats import money, same_decimals
@@ -56,21 +56,54 @@ _KNOWN = {
 
 def models_note(info: BenchmarkInfo) -> None:
     """What the costs are, in a few words that open to each model's provider, release and price with date and source."""
-    table = views.known_of_models(info)
-    display = pd.DataFrame({title: table[name] for name, title in _KNOWN.items() if name in table})
-    display = display.map(lambda cell: visible(cell) if isinstance(cell, str) else cell)
-    display = display[[name for name in display if (display[name].notna() & (display[name] != "")).any()]]
-    prices = [name for name in _PRICES.values() if name in display]
-    if not prices:
-        display = display.drop(columns=[*_OF_PRICES.values()], errors="ignore")
     words = f"Costs: {plain(info.costs)}" if info.costs else "Models"
-    with st.popover(words, type="tertiary", icon=":material/sell:"), st.container(key="known"):
-        st.caption(_cost_words(info, bool(prices)))
-        st.dataframe(
-            priced(display, *prices, together=True), hide_index=True,
-            column_config={"Model": st.column_config.TextColumn(pinned=True)},
-            alt=f"What is known of the {len(display)} models of {visible(info.name)}: {', '.join(map(str, display))}.",
-        )  # fmt: skip
+    with (
+        st.popover(words, type="tertiary", icon=":material/sell:"),
+        st.container(key="known"),
+        errors_as_text(),  # damaged prices of a snapshot hinder no page
+    ):
+        _models_table(info)
+
+
+def _models_table(info: BenchmarkInfo) -> None:
+    table = views.known_of_models(info)
+    columns = {name: title for name, title in _KNOWN.items() if name in table and _says(table[name])}
+    prices = [name for name in _PRICES if name in columns]
+    of_all = {name: set(table.loc[table[prices].notna().any(axis=1), name]) for name in _OF_PRICES if name in columns}
+    common = {name: str(next(iter(cells))) for name, cells in of_all.items() if len(cells) == 1}
+    columns = {name: title for name, title in columns.items() if name not in (common if prices else _OF_PRICES)}
+    words: dict[str, Callable[[Any], str]] = {name: same_decimals(table[name]).format for name in prices}
+    words |= {"open_weights": lambda is_open: "yes" if is_open else "no"}
+    rows = [
+        [plain(words.get(name, visible)(row[name])) if _has_value(row[name]) else "" for name in columns]
+        for row in table.to_dict("records")
+    ]
+    once = (f"{_OF_PRICES[name]}: {cell}." for name, cell in common.items())
+    st.caption(plain(" ".join([_cost_words(info, bool(prices)), *once])))
+    st.markdown(folding_table(list(map(plain, columns.values())), rows))
+
+
+def _has_value(cell: Any) -> bool:
+    return not pd.isna(cell) and cell != ""
+
+
+def _says(column: pd.Series) -> bool:
+    """Whether any cell of a column has a value."""
+    return any(map(_has_value, column))
+
+
+def folding_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; on a phone each row is a block of its own, in which what a cell is of stands before it.
+
+    Parameters
+    ----------
+    head : words of the columns in Markdown, as are the cells; that of the first one names a row.
+    """
+    lines = [head, ["---"] * len(head)]
+    for first, *cells in rows:
+        named = (f":gray[{title}] {cell}" if cell else "" for title, cell in zip(head[1:], cells, strict=True))
+        lines.append([first, *named])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cost_words(info: BenchmarkInfo, has_prices: bool) -> str:

@@ -28,7 +28,7 @@ from carrot_core.figures.scene import Scene
 from carrot_core.frontier import Frontier, ReadableCurve, rate_of_lam
 from carrot_core.operating_point import Point, Solution
 from carrot_core.outcomes import Estimates
-from carrot_core.results import Names, Results
+from carrot_core.results import Names, Results, list_prices
 from carrot_core.results.snapshot import read
 from carrot_core.results.source import stored_results
 from carrot_core.roles import Role
@@ -210,11 +210,12 @@ def latency_p95_s(view: View) -> dict[str, float]:
 
 
 def known_of_models(info: BenchmarkInfo) -> pd.DataFrame:
-    """A row a model with its facts and, of a store, what `model_summary` has of it."""
+    """A row a model with its facts and prices and, of a store, what else `model_summary` has of it."""
+    version, facts = results_version(info), info.facts_by_model
     if info.has_prompts:
-        return _model_summary(results_version(info), info.name)
-    facts = info.facts_by_model
-    return pd.DataFrame([{"model": model} | asdict(facts.get(model, NOTHING)) for model in info.models])
+        return _model_summary(version, info.name)
+    table = pd.DataFrame([{"model": model} | asdict(facts.get(model, NOTHING)) for model in info.models])
+    return table.merge(list_prices(Path(version.path)), on="model", how="left")
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

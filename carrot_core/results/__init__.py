@@ -25,6 +25,7 @@ Names = tuple[str, ...]
 FOLDER = "snapshots"
 DOCUMENT = "snapshot.json"
 MODELS = "models.csv"  # facts of the models of all snapshots
+PRICES = "list_prices.csv"  # that a snapshot's costs are computed at, kept by hand beside it
 
 
 class Results(Protocol):
@@ -202,6 +203,24 @@ def _read_facts() -> dict[str, ModelFacts] | DataError:
 @lru_cache(maxsize=1)
 def _facts_in(path: Path, _state: tuple[int, int, int]) -> dict[str, ModelFacts]:
     return read_model_facts(path)
+
+
+def list_prices(folder: Path) -> pd.DataFrame:
+    """A row a model with the list prices that a snapshot's costs are computed at, in US dollars per million tokens,
+    their date and source, each where known; no row where its costs are recorded dollars.
+
+    Raises
+    ------
+    DataError
+        The file is damaged.
+    """
+    path = folder / PRICES
+    if not path.exists():
+        return pd.DataFrame(columns=["model"])
+    try:
+        return pd.read_csv(path, index_col="model", dtype={"as_of": str}).reset_index()
+    except (OSError, ValueError) as error:
+        raise damage(path, error) from error
 
 
 def shipped_snapshots() -> list[SnapshotInfo]:

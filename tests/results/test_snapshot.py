@@ -35,7 +35,7 @@ from carrot_core.operating_point import (
 from carrot_core.outcomes import Benchmark
 from carrot_core.paths import shipped
 from carrot_core.promise import CONFIDENCE, default_confidence
-from carrot_core.results import Results, shipped_snapshots
+from carrot_core.results import Results, list_prices, shipped_snapshots
 from carrot_core.results.build import make_snapshot, write
 from carrot_core.results.snapshot import LATENCY, NoPromptsError, SnapshotResults, read
 from carrot_core.results.source import StoredResults
@@ -117,6 +117,16 @@ def test_facts_of_the_models_of_snapshots_that_ship_have_sources_and_stand_at_th
             assert (facts.provider, facts.open_weights) == (row["provider"], stated)
             assert (facts.release_date, facts.base_model) == (row["release_date"], row["base_model"])
         assert read(info.folder).info.facts == info.facts
+
+
+def test_list_prices_stand_beside_the_snapshots_whose_costs_are_computed_at_them() -> None:
+    for info in shipped_snapshots():
+        prices = list_prices(info.folder)
+        assert set(prices["model"]) == (set() if info.costs.startswith("recorded dollars") else set(info.models))
+        if not prices.empty:
+            assert (prices["input_usd_per_mtok"] > 0).all()
+            assert prices["source"].ne("").all()
+            assert all(info.costs.startswith(f"list prices of {date}") for date in prices["as_of"].dropna())
 
 
 @pytest.mark.parametrize("router", ["carrot-knn", "task-lookup", "oracle", "zero"])

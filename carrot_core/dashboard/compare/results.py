@@ -228,7 +228,7 @@ def fit_panel(info: BenchmarkInfo, fitted: Sequence[str]) -> None:
     skipped: Mapping[str, str] = st.session_state.pop(_SKIPPED, {})
     for name, why in skipped.items():
         st.warning(plain(f"{label(name)} could not run. {why}"))
-    with st.expander("Fit more routers"):
+    with st.popover("Fit more routers", type="tertiary", icon=":material/model_training:"):
         st.write(
             f"Fitted: {plain(', '.join(map(label, fitted)) or 'none')}. Baselines are always there. All other routers "
             "that need no download can be fitted here, which takes minutes to hours. Every router is stored at once; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from urllib.parse import urlencode
 
@@ -10,6 +10,7 @@ import streamlit as st
 
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import views
+from carrot_core.dashboard.exhibits import folding_table
 from carrot_core.dashboard.glossary import see
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import labels
@@ -30,15 +31,13 @@ def leaderboard(benchmarks: Sequence[BenchmarkInfo]) -> None:
             columns[name] = views.standings(view, view.version)
     routers = dict.fromkeys(router for column in columns.values() for router in column)
     by_saving, by_gain = st.tabs(["Saving at equal accuracy", "Gain over the best single model"])
+    own = [name for name in routers if name.startswith("carrot")]
+    others = [name for name in routers if name not in own] if own else []
     for tab, saving in ((by_saving, True), (by_gain, False)):
-        lines = [_row("Router", map(plain, columns)), "|---" * (len(columns) + 1) + "|"]
-        for router in routers:
-            cells = (
-                _cell(router, column[router], name, saving=saving) if router in column else "–"
-                for name, column in columns.items()
-            )
-            lines.append(_row(plain(label(router)), cells))
-        tab.markdown("\n".join(lines))
+        tab.markdown(_board(own or list(routers), columns, saving=saving))
+        if others:
+            with tab.expander(f"{len(others)} other router{'s' if len(others) > 1 else ''}"):
+                st.markdown(_board(others, columns, saving=saving))
     by_saving.caption(
         "Of the dollars of the best single model, at the point chosen to be as good as it; a dash: no point can "
         f"promise to be. {see('saving-at-equal-score')}"
@@ -46,13 +45,20 @@ def leaderboard(benchmarks: Sequence[BenchmarkInfo]) -> None:
     by_gain.caption(f"At λ = 0, as a part of the best single model's accuracy. {see('gain-b')}")
 
 
-def _row(first: str, cells: Iterable[str]) -> str:
-    return f"| {' | '.join([first, *cells])} |"
+def _board(routers: Sequence[str], columns: Mapping[str, Mapping[str, Standing]], *, saving: bool) -> str:
+    rows = [
+        [
+            plain(label(router)),
+            *(_cell(router, each.get(router), name, saving=saving) for name, each in columns.items()),
+        ]
+        for router in routers
+    ]
+    return folding_table(["Router", *map(plain, columns)], rows)
 
 
-def _cell(router: str, standing: Standing, benchmark: str, *, saving: bool) -> str:
+def _cell(router: str, standing: Standing | None, benchmark: str, *, saving: bool) -> str:
     """A figure with its interval, as a link; Markdown."""
-    gain, saved, worse = standing
+    gain, saved, worse = standing or (None, None, False)
     interval = saved if saving else gain
     if interval is None or not isfinite(interval.value):
         return "–"
