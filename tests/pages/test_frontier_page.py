@@ -267,8 +267,8 @@ def test_overview_and_frontier_give_one_verdict_on_a_router_that_can_answer(benc
     info = next(info for info in infos if bench in (info.name, f"{info.name} (snapshot)"))
     assert info.costs in "".join(each.proto.popover.label for each in app.get("popover")).replace("\\", "")
     facts = known_of_models(app)
-    assert len(known_of.splitlines()) == 2 + info.n_models
-    assert "$/1M in" in known_of
+    assert len(facts.splitlines()) == 2 + info.n_models
+    assert "$/1M in" in facts
     assert any("price" in each.value for each in app.caption)
     page_view = views.view(info)
     headline = views.drawable(page_view)[0]
