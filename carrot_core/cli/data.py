@@ -213,10 +213,7 @@ def describe(info: BenchmarkInfo) -> dict[str, Any]:
 @data.command("list")
 @json_option
 def list_() -> Result:
-    """List the benchmarks in the store.
-
-    Standard error names damaged ones, which the list leaves out.
-    """
+    """List the benchmarks in the store, and name damaged ones."""
     infos, damaged = open_store().benchmarks(), open_store().damaged()
     for name, reason in damaged.items():
         click.echo(visible(f"{name} is damaged. {reason}", keep=SENTENCE), err=True)
@@ -234,10 +231,7 @@ def list_() -> Result:
 @click.argument("name")
 @json_option
 def remove(name: str) -> Result:
-    """Remove benchmark NAME and everything computed from it.
-
-    `carrot data restore NAME` brings it back.
-    """
+    """Remove NAME and all computed from it; `restore` undoes it."""
     open_store().remove_benchmark(name)
     back = f"`carrot data restore {name}` brings it back within {limits.TRASH_DAYS} days."
     return {"removed": name}, f"Removed {name!r}. {back}"
