@@ -20,6 +20,8 @@ from carrot_core.errors import CarrotError
 from carrot_core.store import Store
 from tests.encoders import tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "What is 17 + 25?",
     "",
@@ -106,7 +108,6 @@ def test_nearness_follows_meaning() -> None:
     assert a @ b > 0.5 > a @ c
 
 
-@pytest.mark.slow
 def test_matches_vectors_made_elsewhere(shared_data: Path) -> None:
     with duckdb.connect() as connection:
         sample = connection.execute(
@@ -189,7 +190,6 @@ def test_an_unreachable_hub_name_is_refused_by_name(monkeypatch: pytest.MonkeyPa
         embed(["x"], "no-such-org/no-such-encoder")
 
 
-@pytest.mark.slow
 def test_importing_is_light_and_loading_is_silent() -> None:
     code = (
         "import sys, carrot_core.cli\n"

@@ -39,6 +39,8 @@ from carrot_core.store import Store
 from tests.points.test_difference import point
 from tests.tables import frames, long_table, main_file
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 FAULTS = ("cut", "noise", "removed", "unreadable")
 NAME, WHOLE = "frugalgpt-overruling", "openhands-index"

@@ -18,6 +18,8 @@ from carrot_core.results.snapshot import read
 from carrot_core.serving import CarrotRouter
 from carrot_core.verdict import SAME_WITHIN, Verdict, cheapest_mixture, name_among, sentence, verdict_on
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = {info.name: info for info in shipped_snapshots()}
 EXAMPLE = Verdict(
     "made", "carrot-knn", "acme/large", "large", 0.1, Interval(0.7, 0.68, 0.72), Interval(0.01, 0.009, 0.011),

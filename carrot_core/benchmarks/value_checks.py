@@ -47,8 +47,10 @@ USER_TEXT_REMEDY = (
     "The last text of a message with the role 'user' is what is embedded: add it, or leave the prompt out."
 )
 _AT_A_TIME = 512  # prompts held in memory
-# Whether cells may be repeated: no two that are the same differ in it, and most tables need no look at their texts.
+# Whether cells may be repeated, and texts of one prompt differ: hashes tell that most tables need no look at the texts.
 _ALIKE = "select 1 from cells where score is not null group by hash(prompt_id, model, sample) having count(*) > 1"
+_TEXT = f"hash({', '.join(TEXTS)})"
+_DIFFER = f"select 1 from cells group by prompt_id having min({_TEXT}) < max({_TEXT})"  # noqa: S608  fixed names
 
 
 @dataclass(frozen=True)
@@ -240,9 +242,8 @@ def _rules_across(table: TableFile) -> Iterator[Rule]:
     """Rules for splits, repeated cells and texts, most of which compare a cell with others."""
     types = table.types
     if "split" in types:
-        rule = "split not in ('train', 'validation', 'test')"
         remedy = f"Rename it, or leave its rows out: --where \"split <> 'unused'\". {OTHER_SPLIT}"
-        yield Rule("split", rule, "must be train, validation or test", remedy)
+        yield Rule("split", "split not in ('train', 'validation', 'test')", "must be train, validation or test", remedy)
         partly = "split is null and (select count(split) from cells) > 0"
         yield Rule("split", partly, "is empty here and given elsewhere", f"Give every row its split. {OTHER_SPLIT}")
     if types.keys() >= set(REQUIRED) and table.connection.execute(f"{_ALIKE} limit 1").fetchall():
@@ -253,7 +254,8 @@ def _rules_across(table: TableFile) -> Iterator[Rule]:
         again = ", in this sample too" if "sample" in types else ""
         what = f"stands on an earlier row already{again}" if table.wide else f"has already answered this prompt{again}"
         yield Rule("prompt_id" if table.wide else "model", twice, what, lambda: _runs_remedy(table))
-    for name in [name for name in TEXTS if name in types and "prompt_id" in types]:
+    some_differ = "prompt_id" in types and table.connection.execute(f"{_DIFFER} limit 1").fetchall()
+    for name in [name for name in TEXTS if some_differ and name in types]:
         first = f"(select prompt_id, arg_min({name}, row) as first from cells group by prompt_id)"  # noqa: S608
         differs = f"row in (select row from cells join {first} using (prompt_id) where {name} <> first)"  # noqa: S608
         yield Rule(name, differs, "differs from an earlier row of the same prompt_id", "One id is one prompt.")
@@ -261,9 +263,8 @@ def _rules_across(table: TableFile) -> Iterator[Rule]:
 
 def _runs_remedy(table: TableFile) -> str:
     """What to do about several answers of a model to a prompt: runs, or a prompt_id that is none."""
-    ids, rows = table.connection.execute("select count(distinct prompt_id), count(distinct row) from cells").fetchall()[
-        0
-    ]
+    counts = "select count(distinct prompt_id), count(distinct row) from cells"
+    ids, rows = table.connection.execute(counts).fetchall()[0]
     own = table.column_of("prompt_id", None)
     return (
         f"Tell runs of one prompt apart by a column sample; else keep one row.{hint('sample', table.types)} "
@@ -313,9 +314,8 @@ def found_scores(table: TableFile) -> str:
     if rule is None:
         return ""
     if rule.words:
-        right, wrong = table.connection.execute(
-            "select count(*) filter (score = 1), count(*) filter (score = 0) from cells"
-        ).fetchall()[0]
+        counts = "select count(*) filter (score = 1), count(*) filter (score = 0) from cells"
+        right, wrong = table.connection.execute(counts).fetchall()[0]
         return f"scores by the rule {rule.text}: {right:,} times {rule.words[0]}, {wrong:,} times {rule.words[1]}"
     number = "raw_score::double" if rule.is_expression else table.numbers.plain("rtrim(raw_score, '% ')")
     low, high = table.connection.execute(f"select min({number}), max({number}) from cells").fetchall()[0]  # noqa: S608

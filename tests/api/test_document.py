@@ -33,7 +33,7 @@ def test_answers_keep_to_the_document(route: str, mode: GenerationMode) -> None:
     statuses = set()
 
     @seed(0)
-    @settings(max_examples=10, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+    @settings(max_examples=5, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
     @given(case=operation.as_strategy(generation_mode=mode))
     def keeps(case: schemathesis.Case) -> None:
         answer = case.call(timeout=60)  # the first one loads the encoder

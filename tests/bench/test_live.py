@@ -2,7 +2,6 @@ import math
 from functools import partial
 
 import pytest
-import transformers
 
 from carrot_core.benchmarks.simulated import simulate
 from scripts.bench import live
@@ -11,8 +10,10 @@ from scripts.bench import live
 @pytest.mark.slow
 def test_ratios_come_from_the_times_and_targets_from_the_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
     """With few prompts to choose from and one layer of RoBERTa's twelve: what is tested is not their time."""
+    from transformers import RobertaConfig  # seconds, which only this test needs
+
     monkeypatch.setattr(live, "simulate", partial(simulate, n_prompts=300))
-    monkeypatch.setattr(transformers, "RobertaConfig", partial(transformers.RobertaConfig, num_hidden_layers=1))
+    monkeypatch.setattr("transformers.RobertaConfig", partial(RobertaConfig, num_hidden_layers=1))
     steps: list[tuple[int, int]] = []
     result = live.run(n_prompts=3, n_batched=10, rounds=2, clients=0, progress=lambda *at: steps.append(at))
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]

@@ -23,6 +23,8 @@ from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError, Problem
 from tests.tables import long_table, write
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = b"prompt_id,model,score,cost_usd\n"
 ROW = b"a,m,1,0\n"
@@ -135,7 +137,6 @@ def test_names_right_to_left_or_with_unseen_characters_are_compared_exactly(tmp_
     assert set(frames.models["model"]) == set(names)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read as on Linux")
 def test_fuzzed_uploads_are_accepted_or_refused_in_bounded_time_and_memory() -> None:
     count = os.environ.get("CARROT_FUZZ", "100")

@@ -15,6 +15,8 @@ from carrot_core.errors import DataError
 from tests.benchmarks.formats.fuzz import fuzz as fuzz_formats
 from tests.benchmarks.fuzz import KINDS, fuzz_tables, table
 
+pytestmark = pytest.mark.slow
+
 
 def test_changed_files_of_tools_are_read_or_refused_in_words() -> None:
     tallies = fuzz_formats(400, seed=1)

@@ -35,7 +35,7 @@ from tests.routerbench_files import published
 from tests.sprout_files import SHARDS, content, shards
 
 BIG = "data/test-00000-of-00001.parquet"
-pytestmark = pytest.mark.usefixtures("in_this_process")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_this_process")]
 NOBODY = "http://127.0.0.1:9"  # where nobody listens
 
 
@@ -467,7 +467,6 @@ def pull_sprout() -> None:
     pull(Store(), "sprout")
 
 
-@pytest.mark.slow
 def test_kill_at_any_moment_of_a_pull_and_the_next_one_succeeds(hub: Hub, forks: Forks, tmp_path: Path) -> None:
     noise = random.Random(3)
     for path, shard in shards().items():

@@ -15,7 +15,7 @@ from carrot_core.benchmarks.open_llm import WORKERS, in_document_order, mean_cor
 from carrot_core.benchmarks.registry import read_any, reader_for
 from carrot_core.errors import DataError
 
-pytestmark = pytest.mark.usefixtures("in_this_process")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_this_process")]
 Scores = npt.NDArray[np.float64]
 
 
@@ -156,7 +156,6 @@ def test_a_row_without_variation_takes_no_part_in_the_correlation() -> None:
     assert np.isnan(mean_correlation(scores[1:]))
 
 
-@pytest.mark.slow
 def test_the_real_matrix_comes_back_exactly(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "open-llm-leaderboard-v2"
     names = ["prompt_id", "item", "model", "score"]

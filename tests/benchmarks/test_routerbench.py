@@ -20,7 +20,7 @@ from carrot_core.prices import Price
 from carrot_core.store import Store
 from tests.routerbench_files import MODELS, published
 
-pytestmark = pytest.mark.usefixtures("in_this_process")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_this_process")]
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ from carrot_core.embedding import BUNDLED, embed
 from carrot_core.errors import CarrotError
 from carrot_core.store import Store
 
+pytestmark = pytest.mark.slow
+
 REAL_NAMES = {
     "claude", "command", "deepseek", "gemini", "gemma", "gpt", "granite", "grok", "llama", "mistral", "mixtral",
     "nova", "phi", "qwen", "titan", "yi",
@@ -191,7 +193,6 @@ def test_one_prompt_is_a_benchmark() -> None:
     assert len(simulate(0, 1).outcomes) == 13
 
 
-@pytest.mark.slow
 def test_shipped_vectors_are_those_of_a_fresh_embedding(frames: Frames) -> None:
     assert ENCODER == BUNDLED
     vectors, texts = simulated_vectors(frames), distinct_texts(frames)

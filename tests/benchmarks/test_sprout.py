@@ -272,6 +272,10 @@ from carrot_core.benchmarks import Provenance
 from carrot_core.prices.files import shipped_prices
 from carrot_core.benchmarks.sprout import read_sprout
 import carrot_core.store
+
+pytestmark = pytest.mark.slow
+
+
 def peak():  # getrusage would begin with the peak of the process that started this one
     return int(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[1]) * 1024
 before = peak()
@@ -280,7 +284,6 @@ print(json.dumps({"grown": peak() - before, "rows": len(frames.outcomes)}))
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read as on Linux")
 def test_answers_are_never_read_into_memory(tmp_path: Path) -> None:
     shard = one(table(200, response_chars=100_000))
@@ -297,7 +300,6 @@ def test_answers_are_never_read_into_memory(tmp_path: Path) -> None:
 # Real numbers
 
 
-@pytest.mark.slow
 def test_real_numbers_come_back_at_the_size_of_sprout(tmp_path: Path, shared_data: Path, carrot_home: Path) -> None:
     source = shared_data / "mmlu-pro-cot" / "mmlu_pro_cot.parquet"
     cells = pd.read_parquet(source, columns=["prompt_id", "model", "score", "input_tokens", "output_tokens", "prompt"])

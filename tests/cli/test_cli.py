@@ -13,6 +13,8 @@ from carrot_core import limits
 from carrot_core.cli import main
 from tests.made import MODELS, long_frame, made, write_files
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def carrot(carrot_home):

@@ -40,6 +40,8 @@ from carrot_core.metrics import METRICS
 from carrot_core.outcomes import Estimates
 from tests.made import made
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("carrot-knn", "zero", "task-lookup", "oracle")
 HOSTILE = "<img src=x onerror=alert(1)>"
 FAIR = ("a", "b", "c", "d")

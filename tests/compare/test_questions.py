@@ -27,6 +27,8 @@ from carrot_core.outcomes import Benchmark, Estimates
 from tests.evaluation.test_missing import with_gaps
 from tests.made import MODELS, made
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("carrot-knn", "zero", "task-lookup", "oracle", "best-single")
 Tables = dict[str, dict[str, Estimates]]
 

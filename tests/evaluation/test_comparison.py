@@ -19,6 +19,8 @@ from carrot_core.metrics import METRICS, aiq, aiq_of_points, audc, qnc
 from carrot_core.outcomes import Estimates, Outcomes
 from tests.made import made
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (0, 1, 2)
 ROUTERS = ("task-lookup", "zero", "oracle")
 

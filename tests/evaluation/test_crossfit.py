@@ -23,6 +23,8 @@ from carrot_core.routers import ZeroRouter
 from carrot_core.switches import upper_hull
 from tests.made import MODELS, fill, made
 
+pytestmark = pytest.mark.slow
+
 
 def ours(n: int = 150, **changes: object) -> Benchmark:
     """A benchmark whose source has no split; every tenth prompt repeats the text of the one before."""
@@ -241,7 +243,6 @@ def test_the_first_rounds_alone_report_on_their_prompts(whole: Setting) -> None:
     assert first.estimates("zero")["all"].prompt_ids == first.test.prompt_ids
 
 
-@pytest.mark.slow
 def test_what_serves_is_fitted_on_all_prompts_once_and_stored(store_of, monkeypatch) -> None:
     store = fill(store_of(), made(120))
     bench = store.load("made", encoder=BUNDLED)
@@ -263,7 +264,6 @@ def test_what_serves_is_fitted_on_all_prompts_once_and_stored(store_of, monkeypa
     assert estimates_on(stored, bench, "train").prompt_ids == bench.part("train").prompt_ids
 
 
-@pytest.mark.slow
 def test_a_run_whose_rounds_know_other_models_comes_back_as_it_was(store_of) -> None:
     store = fill(store_of(), made(60))
     bench = store.load("made", encoder=BUNDLED)

@@ -27,6 +27,8 @@ from carrot_core.results.source import StoredResults
 from tests.made import made
 from tests.points.test_difference import point
 
+pytestmark = pytest.mark.slow
+
 N, MODELS, TASKS = 300, 6, 4
 MECHANISMS = ("by chance", "by task", "by the first model")
 Flags = npt.NDArray[np.bool_]
@@ -93,7 +95,6 @@ def coverage(mechanism: str, draws: int, n: int = N, replicates: int = 200) -> t
     return inside / draws, errors / draws
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_intervals_hold_the_mean_over_all_prompts(mechanism: str) -> None:
     inside, _ = coverage(mechanism, 20, replicates=100)

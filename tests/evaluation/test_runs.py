@@ -118,7 +118,6 @@ def compare_many_seeds():
     compared(Store(), ("carrot-knn",), range(60))
 
 
-@pytest.mark.slow
 def test_a_killed_comparison_goes_on_where_it_stopped(store, carrot_home, forks):
     (process,) = forks.start((compare_many_seeds, ()), environment={"CARROT_HOME": str(carrot_home)})
     deadline = time.monotonic() + 120

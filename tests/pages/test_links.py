@@ -16,6 +16,8 @@ from carrot_core.dashboard.shell import PAGES, plain
 from tests import wording
 from tests.pages.reading import lam_in_address
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
 LAM = ["nan", "1e400", "-0.1", "7", "0,5", "", "9" * 10_000, HOSTILE]

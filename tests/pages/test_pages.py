@@ -26,6 +26,8 @@ from tests import wording
 from tests.made import long_frame, made, write_files
 from tests.pages.reading import page_text
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
 
@@ -190,7 +192,6 @@ def test_a_snapshot_opens_where_nothing_else_is_loaded(name: str) -> None:
     assert page(name).selectbox(key="bench").value == "mine"
 
 
-@pytest.mark.slow
 def test_every_snapshot_has_a_working_frontier() -> None:
     app = page("frontier")
     for option in app.selectbox(key="bench").options:

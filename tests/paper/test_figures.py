@@ -36,6 +36,8 @@ from tests.figures.test_exhibit import HOSTILE
 from tests.made import MODELS, made
 from tests.scenes import scene as made_scene
 
+pytestmark = pytest.mark.slow
+
 RESULTS = [name for name in PRESETS if name != "embedding-dimension"]  # the rest, of vectors alone, is no result
 FITTED = ("carrot-knn", "rorf", "routellm-mf", "routerbench-knn")
 _COLOR = re.compile(r"#[0-9a-fA-F]{3,8}\b|rgba?\([^)]*\)")
@@ -388,7 +390,6 @@ def test_a_folder_that_cannot_be_written_is_said(stored: StoredResults, tmp_path
         write_exhibits([("made", knn_accuracy(stored))], tmp_path / "file", ("csv",))
 
 
-@pytest.mark.slow
 def test_pictures_are_what_their_endings_say(stored: StoredResults, tmp_path: Path) -> None:
     made_of = [("made", PRESETS[name].make(stored)) for name in ("spider", "binary-routers")]
     files = write_exhibits(made_of, tmp_path, ("svg", "png", "pdf"), "print")

@@ -27,6 +27,8 @@ from carrot_core.serving.point import PointFigures, PointFile, PointPrice, write
 from tests.made import MODELS
 from tests.points.test_difference import point
 
+pytestmark = pytest.mark.slow
+
 HEAD = "mmlu-pro-cot"
 N_TEST = 800
 SHARES = (0.5, 0.3, 0.2)

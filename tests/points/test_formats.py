@@ -36,6 +36,8 @@ from carrot_core.store import Store
 from carrot_core.verdict import sentence, verdict_on
 from tests.scenes import scene
 
+pytestmark = pytest.mark.slow
+
 HEAD = "mmlu-pro-cot"
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
@@ -331,7 +333,6 @@ def test_a_point_with_no_figures_has_no_picture_and_says_why(router: CarrotRoute
             file_content(name, router, bare)
 
 
-@pytest.mark.slow
 def test_the_command_writes_each_format(carrot_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
@@ -404,7 +405,6 @@ def run(python: Path, script: Path, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
 def test_the_script_decides_as_the_router_and_writes_nothing(
     router: CarrotRouter, point: PointFile, tmp_path: Path, fresh_python: Path
 ) -> None:

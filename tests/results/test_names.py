@@ -22,6 +22,8 @@ from carrot_core.store import Store
 from carrot_core.store.maintenance import copy_benchmark
 from tests.made import MODELS, fill, made, write_files
 
+pytestmark = pytest.mark.slow
+
 NAME = "routellm"
 
 

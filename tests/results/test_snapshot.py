@@ -42,6 +42,8 @@ from carrot_core.results.source import StoredResults
 from carrot_core.store import Store
 from tests.made import made, write_files
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bench() -> Benchmark:

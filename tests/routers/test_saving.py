@@ -24,7 +24,7 @@ from carrot_core.store import Store
 from tests.forks import FINISHED, Forks
 from tests.made import made, write_files
 
-pytestmark = pytest.mark.usefixtures("few_steps")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_steps")]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,6 @@ def estimate_again(folder: str, names: list[str]) -> None:
         np.savez(f"{folder}/{name}.npz", score=table.score, cost_usd=table.cost_usd)
 
 
-@pytest.mark.slow
 def test_a_stored_router_decides_in_another_process_as_it_did_where_it_was_fitted(
     bench: Benchmark, carrot_home: Path, forks: Forks
 ) -> None:

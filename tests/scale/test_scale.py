@@ -37,6 +37,8 @@ from tests.forks import KILLED, Forks
 from tests.scale import dying
 from tests.serving.test_batch import text_vectors
 
+pytestmark = pytest.mark.slow
+
 N = 230
 PROMPTS = [f"Question {number}" for number in range(N)]
 
@@ -343,7 +345,6 @@ def test_no_key_of_an_address_is_printed(quick: Embed, prompts: Path) -> None:
         assert "cret" not in report.output
 
 
-@pytest.mark.slow
 def test_buckets_are_read_and_written(quick: Embed, prompts: Path, bucket: str) -> None:
     for file in prompts.glob("[ab].parquet"):
         fs.copy_files(str(file), f"{bucket}/in/{file.name}")
@@ -355,7 +356,6 @@ def test_buckets_are_read_and_written(quick: Embed, prompts: Path, bucket: str) 
         find_inputs([f"{bucket}/no-such.parquet"])
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'carrot-core[scale]'")
 def test_a_killed_process_and_a_killed_machine_cost_no_row(prompts: Path, tmp_path: Path) -> None:
     out, flags = tmp_path / "out", tmp_path / "flags"

@@ -32,6 +32,8 @@ from carrot_core.serving.summary import Summary, route_all, route_file, route_li
 from tests.forks import FINISHED, Forks
 from tests.made import MODELS, made
 
+pytestmark = pytest.mark.slow
+
 TOO_LONG = "x" * (limits.PROMPT_CHARACTERS + 1)
 TEXTS = [f"Question {number}: {'why ' * (number % 7)}?" for number in range(200)]
 
@@ -401,7 +403,6 @@ def route_long_prompts(folder: str) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60 << 10  # KiB
 
 
-@pytest.mark.slow
 def test_long_prompts_in_bounded_memory(tmp_path: Path, forks: Forks) -> None:
     """80 MB of text."""
     with (tmp_path / "p.txt").open("w") as file:

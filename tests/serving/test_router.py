@@ -32,6 +32,8 @@ from carrot_core.serving.profile import profile_of
 from tests.made import MODELS, PRICES, made
 from tests.typed_prompts import HOSTILE, served, typed
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [f"Question {i} about {'roots ' * (i % 40)}" for i in range(16)] + list(HOSTILE.values())
 FEW = TEXTS[10:20]
 
@@ -101,7 +103,6 @@ def test_a_label_that_cannot_be_used_is_said_to_be(router: CarrotRouter) -> None
     assert "use_task=true" in save.make_context("save", arguments).params["params"]  # a usage error if it cannot run
 
 
-@pytest.mark.slow
 def test_intervals_and_curves_of_a_router_that_reads_labels_are_those_without_and_hold_with_them() -> None:
     bench = made(3000)
     protocol = setting(bench)
@@ -407,7 +408,6 @@ ZEROS = st.sampled_from([0.0, 0.0, 0.1, 3.0, 15.0])
 SETS = st.tuples(*[st.builds(Price, ZEROS, ZEROS)] * len(MODELS)).map(lambda each: dict(zip(MODELS, each, strict=True)))
 
 
-@pytest.mark.slow
 @settings(max_examples=15)
 @given(prices=SETS, lam=st.floats(0, 1))
 def test_at_any_prices_0_among_them_decisions_are_finite_and_costs_exact(prices: dict[str, Price], lam: float) -> None:

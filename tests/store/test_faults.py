@@ -189,7 +189,6 @@ def whole(store: Store, name: str, seeds: range) -> bool:
     )
 
 
-@pytest.mark.slow
 def test_eight_readers_see_whole_versions_while_a_writer_imports_a_file_and_replaces(
     store: Store, tmp_path: Path
 ) -> None:
@@ -250,7 +249,6 @@ def test_writer_that_waits_too_long_says_so_and_neither_readers_nor_writers_else
 KILLS = 7  # spread evenly over the time that a write takes
 
 
-@pytest.mark.slow
 def test_kill_at_any_moment_of_an_import_leaves_the_database_whole(store: Store, forks: Forks) -> None:
     duration = forks.duration(save, str(store.path), "whole")
     expected = {info.name: info for info in store.benchmarks()}
@@ -275,7 +273,6 @@ def test_kill_at_any_moment_of_an_import_leaves_the_database_whole(store: Store,
     assert {info.name for info in store.benchmarks()} == {*expected, "after"}
 
 
-@pytest.mark.slow
 def test_kill_at_any_moment_of_a_replacement_leaves_one_import_with_its_vectors(store: Store, forks: Forks) -> None:
     texts = store.missing_texts("first", "mini")
     store.add_vectors("mini", texts, np.ones((len(texts), 3)))
@@ -294,7 +291,6 @@ def test_kill_at_any_moment_of_a_replacement_leaves_one_import_with_its_vectors(
     assert left_behind(store) == []
 
 
-@pytest.mark.slow
 def test_kill_at_any_moment_of_adding_vectors_leaves_whole_blocks(store: Store, forks: Forks) -> None:
     texts = store.missing_texts("first", "mini")[:8]
     tables = frames()
@@ -318,7 +314,6 @@ def test_kill_at_any_moment_of_adding_vectors_leaves_whole_blocks(store: Store, 
     assert len(numbers_left) > 2, "no kill fell between the blocks"
 
 
-@pytest.mark.slow
 def test_kill_at_any_moment_of_a_removal_leaves_all_of_it_or_nothing(store: Store, forks: Forks) -> None:
     duration = forks.duration(remove, str(store.path))
     for moment in moments(duration, KILLS):
@@ -373,6 +368,9 @@ from carrot_core.errors import StoreError
 from carrot_core.store import Store
 from tests.forks import FINISHED, KILLED, ROOT, Forks, moments
 from tests.tables import frames, left_behind
+
+pytestmark = pytest.mark.slow
+
 store = Store(Path(sys.argv[1]) / "carrot.duckdb")
 store.save_benchmark("first", frames())
 version, noise = store.version(), np.random.default_rng(0).random((3000, 384))
@@ -399,7 +397,6 @@ def _may_mount() -> bool:
         return False
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not _may_mount(), reason="this machine lets nobody mount a disk of their own")
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     mount = 'mount -t tmpfs -o size=4m tmpfs "$1" && exec "$2" -c "$3" "$1"'

@@ -17,6 +17,8 @@ from carrot_core.store import Store
 from carrot_core.store.database import SCHEMA_VERSION
 from tests.tables import frames, left_behind, main_file
 
+pytestmark = pytest.mark.slow
+
 
 def damage(kind: str) -> Callable[[bytes], bytes]:
     rng = np.random.default_rng(1)

@@ -20,6 +20,8 @@ from carrot_core.store import Store
 from carrot_core.store.maintenance import rebuild, verify
 from tests.tables import frames, main_file
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("one", "three", "two")
 SIZE = 2000  # prompts: enough for several blocks
 
@@ -99,7 +101,6 @@ def test_damage_of_what_was_computed_leaves_the_benchmark_whole(store: Store) ->
     assert findings == {"one": ("", True), "two": ("", True), "three": ("", False)}
 
 
-@pytest.mark.slow
 def test_whatever_block_is_damaged_each_benchmark_is_either_listed_or_named_as_damaged(store: Store) -> None:
     damaged_once = 0
     file = main_file(store, "two")
@@ -115,7 +116,6 @@ def test_whatever_block_is_damaged_each_benchmark_is_either_listed_or_named_as_d
     assert damaged_once, "no block was one that the description needs"
 
 
-@pytest.mark.slow
 def test_rebuild_keeps_what_is_whole_and_puts_damaged_files_aside(store: Store) -> None:
     runs = {name: [run.run_id for run in store.runs(name)] for name in NAMES}
     missing = len(store.missing_texts("one", "mini"))
@@ -161,7 +161,6 @@ def test_nothing_to_verify_or_rebuild(tmp_path: Path) -> None:
             use(Store(tmp_path / "carrot.duckdb"))
 
 
-@pytest.mark.slow
 def test_the_commands_say_what_is_damaged_and_what_was_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARROT_HOME", str(store.path.parent))
     flip(two := main_file(store, "two"), block_of(two, "outcomes", "score"))
@@ -187,7 +186,6 @@ def uses(store: Store) -> list[Callable[[], object]]:
     ]
 
 
-@pytest.mark.slow
 def test_one_bit_anywhere_is_an_error_of_ours_or_changes_nothing(store: Store) -> None:
     """In a process of its own each time: a crash of DuckDB must not pass for an error of ours."""
     rng, fates = random.Random(7), []

@@ -22,6 +22,8 @@ from carrot_core.store import Store, database, maintenance
 from carrot_core.store.maintenance import verify
 from tests.tables import frames, left_behind
 
+pytestmark = pytest.mark.slow
+
 # Written by version 0.2: two imports of nearly the same texts and one of others, vectors of two encoders and of two
 # texts that no benchmark has, runs.
 OLD = Path(__file__).with_name("files") / "carrot-0.2.duckdb.gz"
@@ -102,7 +104,6 @@ def check(store: Store, old: Path, names: set[str]) -> None:
             assert tables["test"].cost_is_paid == bool(store.load_run(str(run_id)).metrics["cost_is_paid"])
 
 
-@pytest.mark.slow
 def test_everything_is_taken_over_once_and_the_old_file_stays(
     home: Path, old_file: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,7 +122,6 @@ def test_everything_is_taken_over_once_and_the_old_file_stays(
     assert Store().runs("licensed") == []
 
 
-@pytest.mark.slow
 def test_a_takeover_that_is_killed_is_completed_by_the_next_use(home: Path, old_file: bytes) -> None:
     for place in (0, 2):
         child = os.fork()

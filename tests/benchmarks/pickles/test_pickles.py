@@ -16,6 +16,8 @@ from carrot_core.benchmarks.pickles import holds_dictionary, read_pickled_arrays
 from carrot_core.errors import DataError, NotFoundError
 from tests.pickle_files import PROTOCOLS, Calls, frame, values
 
+pytestmark = pytest.mark.slow
+
 # Written by the pandas in the name, with its numpy (1.21, 1.26, 2.2) and made-up values.
 PICKLES = Path(__file__).parent
 
@@ -79,7 +81,6 @@ def test_a_length_that_the_file_does_not_have(tmp_path: Path) -> None:
         assert "not a pickle that can be read" in message
 
 
-@pytest.mark.slow
 def test_memory_has_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "sets.pkl"
     path.write_bytes(b"\x80\x04(" + b"\x8f" * 2_500_000 + b"l.")  # a set takes 216 bytes of memory
@@ -106,7 +107,6 @@ def test_one_text_a_hundred_times_does_not_come_back_a_hundred_times(tmp_path: P
     assert "far more than the file has" in refused(data, tmp_path)
 
 
-@pytest.mark.slow
 def test_time_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each tuple holds the last one twice; hashing it as a key takes 2^60 steps in a file of 250 bytes."""
     path = tmp_path / "doubling.pkl"
