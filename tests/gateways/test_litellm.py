@@ -173,11 +173,17 @@ def test_other_groups_are_left_alone(ask: Ask, server: Upstream) -> None:
     assert len(carrot.prompts) == 1
 
 
-@both
-@pytest.mark.parametrize("failure", FAILURES)
+SETTINGS = [(0, (LARGE,), []), (2, StandIn.models, []), (2, (LARGE,), BACKUP), (0, StandIn.models, BACKUP)]
+
+
+# Every pair: of the settings, and of each way to ask with each failure and with each row of settings.
 @pytest.mark.parametrize(
-    ("num_retries", "models", "fallbacks"),
-    [(0, (LARGE,), []), (2, StandIn.models, []), (2, (LARGE,), BACKUP), (0, StandIn.models, BACKUP)],  # every pair
+    ("ask", "failure", "num_retries", "models", "fallbacks"),
+    [
+        ((ask_sync, ask_async)[(row + column) % 2], failure, *settings)
+        for row, settings in enumerate(SETTINGS)
+        for column, failure in enumerate(FAILURES)
+    ],
 )
 def test_an_upstream_that_fails_fails_as_without_carrot(
     ask: Ask, failure: str, num_retries: int, models: tuple[str, ...], fallbacks: list[Any], server: Upstream
@@ -290,11 +296,13 @@ def test_metadata_of_the_caller_breaks_nothing(ask: Ask, server: Upstream) -> No
         assert ask(routed(server, StandIn(), num_retries=1), metadata=metadata).model == MIDDLE
 
 
-@both
 @pytest.mark.parametrize(
-    ("label", "task", "used"),
-    [("math", "math", "math"), (SECRET, SECRET, None), (3, None, None), (["math"], None, None), (None, None, None)],
-)
+    ("ask", "label", "task", "used"),
+    [
+        (ask_sync, "math", "math", "math"), (ask_async, "math", "math", "math"), (ask_sync, SECRET, SECRET, None),
+        (ask_async, 3, None, None), (ask_sync, ["math"], None, None), (ask_async, None, None, None),
+    ],
+)  # fmt: skip
 def test_a_calls_task_label_reaches_carrot_and_an_odd_one_breaks_nothing(
     ask: Ask, server: Upstream, label: object, task: str | None, used: str | None
 ) -> None:
