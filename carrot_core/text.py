@@ -69,11 +69,12 @@ def visible(text: str, keep: str = "") -> str:
     keep : characters to leave as they are; a space among them leaves all spaces and sets no isolate,
         as in `SENTENCE`, for a sentence with names in it.
     """
-    plain = "".join(_code(char) if char not in keep and _hidden(char) else char for char in text)
+    hidden = {char for char in set(text).difference(keep) if _hidden(char)}
+    plain = "".join(_code(char) if char in hidden else char for char in text) if hidden else text
     if " " in keep:
         return plain
     plain = _EDGES.sub(lambda spaces: _code(" ") * len(spaces[0]), plain)
-    rtl = any(unicodedata.bidirectional(char) in ("R", "AL", "AN") for char in plain)
+    rtl = not plain.isascii() and any(unicodedata.bidirectional(char) in ("R", "AL", "AN") for char in set(plain))
     return f"{_FIRST_STRONG_ISOLATE}{plain}{_POP_ISOLATE}" if rtl else plain
 
 

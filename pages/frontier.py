@@ -9,7 +9,6 @@ from carrot_core.dashboard.frontier import solve, stability_panel
 from carrot_core.dashboard.points import keep_button, pins
 from carrot_core.dashboard.shell import plain
 from carrot_core.evaluation import frontier_frame
-from carrot_core.figures.frontier import shares_exhibit
 from carrot_core.figures.scene import caption
 from carrot_core.frontier import lam_of_rate, rate_of_lam, shortest_lam
 from carrot_core.paper.curves import chart_exhibit
@@ -40,7 +39,8 @@ with st.expander("Pool, tasks and curve"):
 with for_reference:
     reference = controls.reference(pool or view.models, view.best_single(pool, tasks), info.facts_by_model)
 
-scene = view.scene(names, active, pool, tasks, reference, verifier)
+shown = names, active, pool, tasks, reference, verifier
+scene = view.scene(*shown)
 curve, unit = scene.active_curve.frontier, scene.cost_unit_usd
 rate = controls.rate(views.opening_rate(view, active, unit), unit)
 lam = shortest_lam(rate, unit)
@@ -69,25 +69,30 @@ by_share, by_slice, by_step, by_sample, data = st.tabs(
     ["Who answers", "By task", "What a small step changes", "How sure the point is", "Data"],
     key="frontier:tabs", on_change="rerun",
 )  # fmt: skip
-with by_share:
-    show(shares_exhibit(scene), key="shares")
-with by_slice:
-    slices, compared_to = view.by_task(active, rate, reference, pool, tasks)
-    frontier.task_table(slices, compared_to, scene.models)
-    if (nearest := view.task_rate(active, rate)) != rate:
-        frontier.snapshot_rate_note(lam, float(lam_of_rate(nearest, unit)))
-    csv_button("Download these tasks (CSV)", lambda: slices, f"{info.name}-{active}-tasks")
-with by_step:
-    if view.has_prompts:
-        after = rate_of_lam(min(lam + SMALL_STEP, 1.0), unit)
-        flips = view.flips(active, rate, after, pool, tasks)
-        frontier.flip_table(flips, curve.n_prompts, lam, SMALL_STEP, scene.models)
-        csv_button("Download these prompts (CSV)", lambda: flips, f"{info.name}-{active}-flips")
-    else:
-        st.info("Which prompts change their model is not in a snapshot: it holds no prompts.")
-with by_sample:
-    if by_sample.open:  # takes a second, so only while the tab is open
+# Only the open tab is drawn: the page is drawn again at every λ.
+if by_share.open:
+    with by_share:
+        show(view.shares(*shown), key="shares")
+if by_slice.open:
+    with by_slice:
+        slices, compared_to = view.by_task(active, rate, reference, pool, tasks)
+        frontier.task_table(slices, compared_to, scene.models)
+        if (nearest := view.task_rate(active, rate)) != rate:
+            frontier.snapshot_rate_note(lam, float(lam_of_rate(nearest, unit)))
+        csv_button("Download these tasks (CSV)", lambda: slices, f"{info.name}-{active}-tasks")
+if by_step.open:
+    with by_step:
+        if view.has_prompts:
+            after = rate_of_lam(min(lam + SMALL_STEP, 1.0), unit)
+            flips = view.flips(active, rate, after, pool, tasks)
+            frontier.flip_table(flips, curve.n_prompts, lam, SMALL_STEP, scene.models)
+            csv_button("Download these prompts (CSV)", lambda: flips, f"{info.name}-{active}-flips")
+        else:
+            st.info("Which prompts change their model is not in a snapshot: it holds no prompts.")
+if by_sample.open:
+    with by_sample:
         stability_panel(view, active, rate, reference, pool, tasks, key="frontier:sure")
-with data:
-    csv_button("Download the curve (CSV)", lambda: frontier_frame(curve, unit), f"{info.name}-{active}-frontier")
-    take_away(chart_exhibit(scene), "Download the chart", key="chart")
+if data.open:
+    with data:
+        csv_button("Download the curve (CSV)", lambda: frontier_frame(curve, unit), f"{info.name}-{active}-frontier")
+        take_away(chart_exhibit(scene), "Download the chart", key="chart")

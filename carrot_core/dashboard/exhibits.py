@@ -14,9 +14,11 @@ from pandas.io.formats.style import Styler
 from carrot_core.csv_latex import safe_csv
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import errors_as_text, plain, theme
+from carrot_core.dashboard.stores import PrivateInfo, Version, results_version
 from carrot_core.figures.exhibit import EXHIBIT_FORMATS, IMAGES, Exhibit, ExhibitFormat, browser
 from carrot_core.figures.theme import ThemeName
 from carrot_core.number_formats import money, same_decimals
+from carrot_core.results import SnapshotInfo
 from carrot_core.store import BenchmarkInfo
 from carrot_core.store.info import RECORDED
 from carrot_core.text import visible
@@ -62,10 +64,14 @@ def models_note(info: BenchmarkInfo) -> None:
         st.container(key="known"),
         errors_as_text(),  # damaged prices of a snapshot hinder no page
     ):
-        _models_table(info)
+        _models_table(info, results_version(info))
 
 
-def _models_table(info: BenchmarkInfo) -> None:
+@st.cache_data(
+    max_entries=64, show_spinner=False, hash_funcs=dict.fromkeys((BenchmarkInfo, SnapshotInfo, PrivateInfo), hash)
+)
+def _models_table(info: BenchmarkInfo, version: Version) -> None:
+    """Streamlit draws it again from what it sent the first time; ``version`` is that of what the table is read from."""
     table = views.known_of_models(info)
     columns = {name: title for name, title in _KNOWN.items() if name in table and _says(table[name])}
     prices = [name for name in _PRICES if name in columns]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from carrot_core.dashboard.stores import Version, results_version, store_of
 from carrot_core.embedding import Progress, load_embedded
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.runs import run_router
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.frontier import shares_exhibit
 from carrot_core.figures.scene import Scene
 from carrot_core.frontier import Frontier, ReadableCurve, rate_of_lam
 from carrot_core.operating_point import Point, Solution
@@ -111,6 +114,18 @@ class View:
     ) -> Scene:
         """As of the results; with cascades where a verifier's sensitivity and specificity are given."""
         return _scene(self, routers, active, pool, tasks, reference, verifier)
+
+    def shares(
+        self,
+        routers: Names,
+        active: str,
+        pool: Names = (),
+        tasks: Names = (),
+        reference: str | None = None,
+        verifier: tuple[float, float] | None = None,
+    ) -> Exhibit:
+        """Who answers along the active curve of a `scene`, drawn once for each theme."""
+        return _shares(self, routers, active, pool, tasks, reference, verifier)
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> ReadableCurve:
         return self.results.curve(router, split, pool, tasks)
@@ -260,6 +275,13 @@ def _scene(
     if verifier is not None:
         cascades = undominated(verified_cascades(view.narrowed(pool, tasks).test.outcomes, *verifier))
     return replace(scene, curves=tuple(curves), cascades=cascades, verifier=verifier)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _shares(view: View, *scene: Any) -> Exhibit:
+    exhibit = shares_exhibit(_scene(view, *scene))
+    assert exhibit.draw is not None
+    return replace(exhibit, draw=cache(exhibit.draw))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

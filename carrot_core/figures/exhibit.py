@@ -90,10 +90,10 @@ class ExhibitFormat:
 
 
 def figure_of(exhibit: Exhibit, theme: ThemeName) -> go.Figure:
-    """The figure on a ground of its own, so that it can stand anywhere."""
+    """A copy of the figure on a ground of its own, so that it can stand anywhere."""
     assert exhibit.draw is not None
     ground = THEMES[theme].ground
-    return exhibit.draw(theme).update_layout(paper_bgcolor=ground, plot_bgcolor=ground)
+    return go.Figure(exhibit.draw(theme)).update_layout(paper_bgcolor=ground, plot_bgcolor=ground)
 
 
 def as_csv(exhibit: Exhibit, _: ThemeName = "light") -> bytes:

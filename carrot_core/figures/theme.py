@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -142,13 +143,14 @@ def _again(round_: int, place: int) -> LineStyle:
     return LineStyle(_STYLES[place].color, dash.dash, marker.symbol)
 
 
-def model_colors(n_models: int, theme: ThemeName) -> list[str]:
+@cache
+def model_colors(n_models: int, theme: ThemeName) -> tuple[str, ...]:
     """Colours of a benchmark's models, cheapest to most expensive: the more expensive the darker."""
     ramps, colors = THEMES[theme].ramps, []
     for place in range(n_models):
         (color,) = sample_colorscale(list(ramps[place % len(ramps)]), [place / max(n_models - 1, 1)])
         colors.append("#{:02x}{:02x}{:02x}".format(*map(round, unlabel_rgb(color))))
-    return colors
+    return tuple(colors)
 
 
 def scene_colors(scene: Scene, theme: ThemeName) -> list[str]:

@@ -181,7 +181,10 @@ class SnapshotInfo(BenchmarkInfo):
 def facts_of(entry: Mapping[str, Any]) -> tuple[ModelFacts, ...]:
     """Facts of a benchmark's models: its own where it has any, else what ``data/models.csv`` knows of them."""
     own = tuple(ModelFacts(**each) for each in entry.get("facts", ()))
-    return own or tuple(shipped_facts().get(model, NOTHING) for model in entry["models"])
+    if own:
+        return own
+    facts = shipped_facts()
+    return tuple(facts.get(model, NOTHING) for model in entry["models"])
 
 
 def shipped_facts() -> dict[str, ModelFacts]:

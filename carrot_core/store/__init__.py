@@ -94,6 +94,8 @@ class Store:
 
         Every command, page and server that takes a name goes by this.
         """
+        if not os.path.isdir(self.folder(name).path):  # so of most that ship, which costs little
+            return False
         shipped = paths.shipped_data().get(name)
         try:
             return shipped is not None and self.info(name).data_hash != shipped

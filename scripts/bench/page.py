@@ -192,7 +192,8 @@ MEANINGS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "users": (
         "Users of the dashboard at once: half on Frontier, half on Live, each with another λ, pool or prompt every 5 "
         "to 15 s. Beside them one uploads results, has them read and fits CARROT-KNN, leaves, and comes again. They "
-        "speak Streamlit's own protocol from the same machine: what a browser draws is not in the times.",
+        "speak Streamlit's own protocol from the same machine and, as a browser does, keep copies of large parts of a "
+        "page and run only the fragment that a control is in: what a browser draws is not in the times.",
         {
             "sessions": "users",
             "seconds": "for which they act, once all have come",

@@ -30,6 +30,7 @@ from carrot_core.errors import CarrotError
 _THINK_S = (5.0, 15.0)  # between an answer and a user's next action
 _ANSWER_S = 120.0
 _OPENING_S = 1.0  # between two users who come
+_COPY_RUNS = 2  # after which a browser drops its copy of a large message that no longer comes
 _UPLOAD_MB = 100
 _TEXTS = (
     "What is the capital of France?",
@@ -92,23 +93,36 @@ class _Log:
 
 
 class _Session:
-    """One tab: the values of its widgets, and the identities that the page gave them."""
+    """One tab: the values of its widgets, the identities that the page gave them, and what a browser keeps.
+
+    As a browser does, it runs only the fragment that a widget is in, and names the large messages of which it has a
+    copy: the server sends their hash in place of them.
+    """
 
     def __init__(self, socket: ClientConnection, port: int, page: str) -> None:
         self._socket, self._page = socket, page
         self._url = f"http://127.0.0.1:{port}/{page}"
         self._widgets: dict[str, str] = {}  # identity by kind and key
         self._values: dict[str, WidgetState] = {}
+        self._fragments: dict[str, str] = {}  # of a widget that is in one
+        self._copies: dict[str, int] = {}  # runs since a large message came, by its hash
 
     def value(self, key: str) -> WidgetState:
         """The value of a widget, to be set and sent."""
-        name, identity = next((name, identity) for name, identity in self._widgets.items() if key in name)
-        return self._values.setdefault(name, WidgetState(id=identity))
+        name = self._name(key)
+        return self._values.setdefault(name, WidgetState(id=self._widgets[name]))
 
-    async def act(self, query: str = "", *, page: str | None = None, by_address: bool = False) -> float:
-        """Run the page's script; seconds until its end."""
+    def _name(self, key: str) -> str:
+        return next(name for name in self._widgets if key in name)
+
+    async def act(
+        self, query: str = "", *, page: str | None = None, by_address: bool = False, widget: str = ""
+    ) -> float:
+        """Run the page's script, or the fragment that a widget is in; seconds until its end."""
         self._page = page or self._page
         state = ClientState(query_string=query, page_name=self._page, is_history_navigation=by_address)
+        state.fragment_id = self._fragments.get(self._name(widget), "") if widget else ""
+        state.cached_message_hashes.extend(self._copies)
         state.context_info.url, state.context_info.timezone, state.context_info.locale = self._url, "UTC", "en"
         state.widget_states.widgets.extend(self._values.values())
         start = time.perf_counter()
@@ -122,9 +136,12 @@ class _Session:
         while True:
             message = await self.receive()
             kind = message.WhichOneof("type")
+            if kind == "ref_hash" or message.metadata.cacheable:
+                self._copies[message.ref_hash or message.hash] = 0
             if kind == "delta":
                 self._note(message)
             elif kind == "script_finished" and message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                self._copies = {copy: runs + 1 for copy, runs in self._copies.items() if runs < _COPY_RUNS}
                 return
 
     async def receive(self) -> ForwardMsg:
@@ -140,7 +157,8 @@ class _Session:
             raise CarrotError(f"{self._page}: {element.exception.type}: {element.exception.message}")
         identity = getattr(getattr(element, kind), "id", "") if kind else ""
         if identity:
-            self._widgets[f"{kind}:{identity.split('-', 2)[-1]}"] = identity
+            name = f"{kind}:{identity.split('-', 2)[-1]}"
+            self._widgets[name], self._fragments[name] = identity, message.delta.fragment_id
 
     async def upload(self, path: Path) -> None:
         """Send a file as the browser does, and choose it."""
@@ -224,13 +242,14 @@ async def _action(session: _Session, page: str, chance: random.Random) -> float:
     lam = chance.random()
     if chance.random() < 0.5:
         return await session.act(f"lam={lam:.4f}", by_address=True)
+    widget = "open_weights" if page == "frontier" else "live:box"
+    value = session.value(widget)
     if page == "frontier":
-        value = session.value("open_weights")
         value.bool_value = not value.bool_value
     else:
         text = f"{chance.choice(_TEXTS)} ({lam:.6f})"
-        session.value("live:box").json_value = json.dumps({"typed": {"text": text, "length": len(text)}})
-    return await session.act()
+        value.json_value = json.dumps({"typed": {"text": text, "length": len(text)}})
+    return await session.act(widget=widget)
 
 
 async def _worker(port: int, results: Path, log: _Log) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -69,6 +70,13 @@ def test_a_page_asks_no_host_and_runs_no_name(theme: ThemeName) -> None:
     assert "<script>alert" not in page
     assert 'src="http' not in page
     assert THEMES[theme].ground in page
+
+
+def test_what_is_taken_away_leaves_the_figure_of_the_page_as_it_is() -> None:
+    figure = drawn("light")
+    before = figure.to_json()
+    as_html(replace(EXHIBIT, draw=lambda theme: figure))
+    assert figure.to_json() == before
 
 
 def test_a_table_has_a_page_too() -> None:

@@ -32,6 +32,7 @@ from tests.pages.test_pages import load_a_benchmark
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
+BY_TASK = "By task"
 
 
 @pytest.fixture(autouse=True)
@@ -47,9 +48,12 @@ def store(_at_home, store_of, carrot_home, monkeypatch):
     return store_of("carrot-knn")
 
 
-def page(name: str, **query: str | list[str]) -> AppTest:
+def page(name: str, tab: str = "", **query: str | list[str]) -> AppTest:
+    """A page of the app, with a tab of Frontier open that is not the first."""
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     app.query_params.update(query)
+    if tab:
+        app.session_state["frontier:tabs"] = tab
     app = app.switch_page(f"pages/{name}.py").run()
     assert not app.exception
     return app
@@ -70,7 +74,7 @@ def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
 
 
 def test_a_snapshot_says_which_lam_its_tasks_are_of():
-    app = page("frontier", bench="mmlu-pro-cot (snapshot)", lam="0.3456")
+    app = page("frontier", BY_TASK, bench="mmlu-pro-cot (snapshot)", lam="0.3456")
     page_view = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
     unit = page_view.scene(("zero",), "zero").cost_unit_usd
     lam_of_tasks = float(
@@ -85,12 +89,13 @@ def test_a_snapshot_says_which_lam_its_tasks_are_of():
 
 
 def test_pool_tasks_and_reference_narrow_the_scene():
-    app = page("frontier")
+    app = page("frontier", BY_TASK)
     app.multiselect(key="pool").set_value(["acme/large", "zeta/mid"]).run()
     assert not app.exception
     app.multiselect(key="tasks").set_value(["kind 1"]).run()
     assert not app.exception
     assert list(table(app, "Task")["Task"]) == ["kind 1"]
+    assert not app.get("plotly_chart")  # of a tab that is closed
     assert app.selectbox(key="reference").options[1:] == ["acme/large", "zeta/mid"]
 
 
@@ -109,6 +114,7 @@ def test_what_is_known_of_models_narrows_the_pool_and_stands_in_the_address(stor
     assert pool()[0] == {"acme/large", "acme/small", "zeta/mid"}
     app = pool()[1]
     facts = known_of_models(app)
+    assert known_of_models(app.run()) == facts  # drawn again from what was sent
     (row,) = (line for line in facts.splitlines() if "acme/small" in line)
     price = same_decimals(price.input_usd_per_mtok for price in PRICES.values()).format(
         PRICES["acme/small"].input_usd_per_mtok
@@ -366,7 +372,7 @@ def test_two_providers_of_one_model_are_told_apart_on_every_page():
     best = scene.short_names[scene.best_single]
     assert best in ("azure/flash", "mid")
     assert f" {best} " in page_text(overview, "markdown")
-    frontier = page("frontier", bench="twins", reference="openrouter/flash")
+    frontier = page("frontier", BY_TASK, bench="twins", reference="openrouter/flash")
     assert set(table(frontier, "Answered most by")["Answered most by"]) <= {"azure/flash", "openrouter/flash", "mid"}
     names = ["azure/flash", "openrouter/flash", "mid"]
     payload = build_payload(scene)
