@@ -158,6 +158,13 @@ def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
             f"{split:10} accuracy {cell(values['score'], ends['score'])}, cost "
             f"{call_cost(values['cost_usd'], *ends['cost_usd'])}, {paid}"
         )
+    everywhere, judged = solved.at_lam, (solved.reported.score.value, solved.reported.cost_usd.value)
+    in_words = [f"accuracy {score:.4f}, cost {call_cost(usd)}" for score, usd in (everywhere, judged)]
+    if in_words[0] != in_words[1]:
+        lines.append(
+            "Each prompt counts at the λ that its round chose without it; validation is the same prompts, by the "
+            f"rounds that chose on them. At λ {lam_text(solved.lam, 6)} for every prompt: {in_words[0]}."
+        )
     lines.append(verdict)
     shares = sorted(solved.shares.items(), key=lambda item: -item[1])
     little = [share for _, share in shares if 0 < share < SMALL_SHARE]

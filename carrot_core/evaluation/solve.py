@@ -99,6 +99,8 @@ class SolvedGoal:
     points : what the point does on "validation" and on the prompts reported on, against ``reference``. In
         cross-fitting the point is solved on all prompts, and reported where each round solves on its own.
     shares : share of the queries reported on that each model answers.
+    at_lam : score and cost, US dollars per query, of the prompts reported on, each at ``lam``. Without cross-fitting
+        these are the means of the point.
     latency_s : mean and 95th percentile of the seconds of a call on the prompts reported on; None where not recorded.
     mix : two points that would use a budget, less the margin of the point, better on validation; None where one is as
         good.
@@ -112,6 +114,7 @@ class SolvedGoal:
     points: Mapping[str, Point]
     shares: Mapping[str, float]
     mix: Mix | None
+    at_lam: tuple[float, float]
     latency_s: tuple[float, float] | None = None
 
     @property
@@ -132,6 +135,7 @@ class SolvedGoal:
             "cost_unit_usd": self.cost_unit_usd,
             "reference": self.reference,
             **{split: _figures(point) for split, point in self.points.items()},
+            "at_lam": dict(zip(("score", "cost_usd"), self.at_lam, strict=True)),
             "shares": dict(self.shares),
             "latency": None
             if self.latency_s is None
@@ -191,7 +195,7 @@ def solve(
     drawn, drawn_again = (bootstrap_counts(curve.n_prompts, replicates) for curve in (validation, report))
     solution, reported = chosen_point(setting, estimates, lambda curve: solve_on(curve, goal), reference, drawn_again)
     rate, unit = solution.exchange_rate_per_usd, setting.cost_unit_usd
-    mix = None
+    at, mix = report.at(rate), None
     if goal.budget_usd is not None and solution.promise is not None:
         margin = solution.promise.bound - solution.promise.value
         mix = mix_within_budget(validation, goal.budget_usd - margin)
@@ -204,7 +208,8 @@ def solve(
         {"validation": operating_point(validation, rate, reference, unit, drawn), setting.report_on: reported},
         dict(zip(report.models, report.shares([rate])[0].tolist(), strict=True)),
         mix,
-        None if report.latency_s is None else tuple(report.latency_s[:, report.at(rate)].tolist()),
+        (float(report.score[at]), float(report.cost_usd[at])),
+        None if report.latency_s is None else tuple(report.latency_s[:, at].tolist()),
     )
 
 

@@ -34,7 +34,7 @@ def bare(chromium: Browser) -> Iterator[Page]:
     """An empty page with the modules that write numbers and place names."""
     page = chromium.new_page()
     scripts = {
-        ("words", "ticks"): [*FUNCTIONS.values(), "against", "costTicks"],
+        ("words", "ticks"): [*FUNCTIONS.values(), "against", "underRing", "costTicks"],
         ("labels",): ["labelSides", "cellsAlong"],
     }
     for names, exported in scripts.items():
@@ -66,6 +66,13 @@ def test_ticks_are_whole_amounts_that_do_not_touch_over_twelve_decades_of_cost(b
         halves = [letter * len(text) / 2 for text in ticks["ticktext"]]
         ends = [(middle - half, middle + half) for middle, half in zip(middles, halves, strict=True)]
         assert all(one[1] < other[0] for one, other in itertools.pairwise(ends))
+
+
+def test_figures_that_are_not_those_under_the_ring_say_so(bare: Page) -> None:
+    basis, under = {"calls": 1000, "words": "per 1k calls"}, {"score": 0.7575, "cost": 0.00114}
+    say = "([measured, ring, basis]) => underRing(measured, ring, basis)"
+    assert bare.evaluate(say, [under | {"scoreEnds": [0.7, 0.8]}, under, basis]) == ""
+    assert "75.8 % and $1.14 per 1k calls" in bare.evaluate(say, [{"score": 0.752, "cost": 0.00103}, under, basis])
 
 
 def test_the_reference_itself_costs_the_same(bare: Page) -> None:

@@ -158,6 +158,8 @@ def test_a_point_is_chosen_on_validation_and_reported_on_test(
         assert point.cost_per_solved_usd is not None
         assert point.cost_per_solved_usd.value == pytest.approx(point.cost_usd.value / point.score.value)
         assert point.cost_per_solved_usd.low < point.cost_per_solved_usd.value < point.cost_per_solved_usd.high
+    reported = protocol.frontier(estimates, "test").at(rate)
+    assert solved.at_lam == pytest.approx((curve.score[reported], curve.cost_usd[reported]))
     assert sum(solved.shares.values()) == pytest.approx(1)
     assert validation.at(rate_of_lam(solved.lam, solved.cost_unit_usd)) == validation.at(rate)
 

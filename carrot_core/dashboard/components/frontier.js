@@ -6,7 +6,7 @@ import { drawLegend } from "./legend.js";
 import { Panel } from "./panel.js";
 import { Slider } from "./slider.js";
 import { Goals } from "./goals.js";
-import { reading } from "./words.js";
+import { reading, underRing } from "./words.js";
 
 function lookOf(root) {
   const style = getComputedStyle(root);
@@ -184,7 +184,7 @@ class Live {
     const point = { score: score[index], cost: cost[index], latency: latency?.[index], p95: p95?.[index], ...measured };
     this.text = reading(lam, point, this.data.basis, this.data.models[this.data.reference]);
     this.slider.show(index, this.curve.cost.length, this.text);
-    this.goals.show(lam);
+    this.goals.show(lam, measured && underRing(measured, { score: score[index], cost: cost[index] }, this.data.basis));
     this.next = () => {
       this.handle.show(index, this.goals.promise(lam));
       this.panel.render(point, this.curve.shares(index));

@@ -37,6 +37,7 @@ export class Goals {
   constructor(root, { onMove, onRelease }) {
     this.box = root.querySelector(".goals");
     this.note = root.querySelector(".missed");
+    this.apart = root.querySelector(".apart");
     const onMiss = (miss, lam) => {
       this.note.textContent = miss;
       this.missedAt = lam; // the note stays until λ changes
@@ -107,7 +108,9 @@ export class Goals {
   }
 
   // Show the four numbers of a λ.
-  show(lam) {
+  // λ in every field; ``apart`` says why the figures beside the chart are not those under the ring.
+  show(lam, apart) {
+    this.apart.textContent = apart || "";
     if (!(Math.abs(lam - this.missedAt) < 1e-9)) this.note.textContent = ""; // it comes back with its last digit rounded
     const rate = rateOf(lam, this.unit);
     this.lam.show(lam);

@@ -82,3 +82,10 @@ export function reading(lam, point, basis, model) {
   const { headline, detail } = against(point, model);
   return `λ ${lamText(lam)}: ${costText(point.cost, basis)}, accuracy ${percent(point.score)}; against ${model.short} ${headline}, ${detail}`;
 }
+
+// Why the figures of the point at rest are not those under the ring: nothing where they are written alike.
+export function underRing(measured, ring, basis) {
+  const [figures, under] = [measured, ring].map((at) => `${percent(at.score)} and ${costText(at.cost, basis)}`);
+  if (figures === under) return "";
+  return `Accuracy and cost count each prompt at the λ that its round chose without it; the ring stands at ${under}, this λ for every prompt.`;
+}
