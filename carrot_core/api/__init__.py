@@ -258,7 +258,7 @@ def _open_routes(services: _Services) -> APIRouter:
     api = APIRouter(prefix=PREFIX)
 
     @api.get("/health", response_model=HealthAnswer, responses=error_responses(403, 405, 503))
-    async def health(request: Request, response: Response) -> HealthAnswer:
+    async def health(request: Request) -> HealthAnswer:
         """What can be answered now: "ready" if the first prompt would be at once; needs no token."""
         services.served.mend()
         status = services.served.status

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from carrot_core.benchmarks.split import FOLDS, LEAST_FOLDS
-from carrot_core.cli.common import TABLE, Group, Result, json_option, open_store, progress, write
+from carrot_core.cli.common import TABLE, Command, Group, Result, json_option, open_store, progress, write
 from carrot_core.errors import DataError
 from carrot_core.number_formats import NOTHING_SOLVED, fixed, money_interval, with_interval
 from carrot_core.outcomes import SPLITS
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from carrot_core.outcomes import Benchmark
     from carrot_core.store import Run, Store
 
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 METRICS = {
     "routing_accuracy": "accuracy at λ = 0",

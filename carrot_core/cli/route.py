@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from carrot_core import limits
-from carrot_core.cli.common import as_line, open_store, progress
+from carrot_core.cli.common import Command, as_line, open_store, progress
 from carrot_core.number_formats import call_cost, lam_text, money, pays
 from carrot_core.text import visible
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 SOURCE = "A benchmark with a fitted head or in the store, a folder of `carrot router save`, or owner/name on the hub."
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def decide_options(command: Command) -> Command:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.common import Group, Result, json_option, progress
+from carrot_core.cli.common import Command, Group, Result, json_option, progress
 from carrot_core.cli.route import decide_options, load_router, options_of, router_options
 from carrot_core.embedding import BUNDLED
 
 if TYPE_CHECKING:
     from carrot_core.scale import Work
     from carrot_core.scale.blocks import Input
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @click.group(cls=Group)

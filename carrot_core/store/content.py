@@ -199,7 +199,7 @@ def _fill_prompts(
     for block in joined(blocks, _TEXT_BYTES):
         append(connection, "staged", [_staged(block, n, seed)])
         n += len(block)
-    rule, warnings = _divide(connection, n, seed)
+    rule, warnings = _divide(connection, n)
     ((shared,),) = rows(connection, _SHARED)
     if shared and rule.startswith(OWN_SPLIT):
         warnings.append(f"{shared:,} texts stand on more than one side of the file's own split.")
@@ -260,7 +260,7 @@ def _texts_and_messages(ids: list[str], whole: list[str | None]) -> tuple[list[s
     return texts, messages
 
 
-def _divide(connection: duckdb.DuckDBPyConnection, n: int, seed: int) -> tuple[str, list[str]]:
+def _divide(connection: duckdb.DuckDBPyConnection, n: int) -> tuple[str, list[str]]:
     """Fill the table of prompts with their sides of the split; the rule it follows and warnings.
 
     A source's own split with train and test alone gets its validation out of train: of the distinct texts there as
