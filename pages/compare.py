@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from carrot_core.compare.choices import agreement_exhibit, collapse_exhibit
+from carrot_core.compare.choices import agreement_exhibit, collapse_exhibit, shares_exhibit
 from carrot_core.compare.gap import gap_exhibit
 from carrot_core.compare.learnable import learnable_exhibit
 from carrot_core.compare.losses import losses_exhibit
@@ -24,7 +24,6 @@ from carrot_core.dashboard.compare import paper_figures, results
 from carrot_core.dashboard.exhibits import models_note, show
 from carrot_core.dashboard.stores import labels
 from carrot_core.evaluation.tables import LAMS
-from carrot_core.figures.frontier import shares_exhibit
 from carrot_core.figures.scene import label
 from carrot_core.number_formats import lam_text
 from carrot_core.text import visible

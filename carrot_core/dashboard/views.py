@@ -19,6 +19,7 @@ import streamlit as st
 from carrot_core import modes
 from carrot_core.benchmarks.model_facts import NOTHING
 from carrot_core.bootstrap import Interval
+from carrot_core.compare.choices import shares_exhibit
 from carrot_core.dashboard import work
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import Version, results_version, store_of
@@ -26,7 +27,6 @@ from carrot_core.embedding import Progress, load_embedded
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.runs import run_router
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.frontier import shares_exhibit
 from carrot_core.figures.scene import Scene
 from carrot_core.frontier import Frontier, ReadableCurve, rate_of_lam
 from carrot_core.operating_point import Point, Solution

@@ -1,4 +1,4 @@
-"""The chart of frontiers, and who answers along a curve."""
+"""The chart of frontiers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.curve import thin
-from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.scene import Band, Curve, Scene, label
+from carrot_core.figures.scene import Band, Curve, Scene
 from carrot_core.figures.theme import (
     THEMES,
     Theme,
@@ -26,8 +25,8 @@ from carrot_core.figures.theme import (
     sides,
     translucent,
 )
-from carrot_core.frontier import FloatArray, lam_of_rate, rate_of_lam
-from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, lam_text, money_tick, percent
+from carrot_core.frontier import FloatArray, lam_of_rate
+from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, money_tick
 from carrot_core.text import visible
 
 NAME_LETTERS = 36  # of a name beside a point
@@ -218,99 +217,3 @@ def _part(figure: go.Figure, name: str, values: Any) -> FloatArray:
     low, high = (float(end) for end in ends)
     part: FloatArray = (scale(np.asarray(values, dtype=np.float64)) - low) / ((high - low) or 1.0)
     return part
-
-
-_STEPS = 400
-_SMALL = 0.01  # models that answer less at every λ are drawn as one, where they are several
-_OWN_AREAS = 20  # models with an area of their own, at most: those that answer most at some λ
-_PATTERNS = ("", "/", ".", "\\", "-", "+", "|")
-
-
-def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
-    """Stacked shares over λ from 0 to 1, cheapest model at the bottom; independent of the λ that is set."""
-    look = THEMES[theme]
-    # Exact where it is drawn; most switches lie at small λ, so steps are finer there.
-    even = np.linspace(0, 1, _STEPS + 1)
-    lams = np.union1d(even, even**2)
-    shares = scene.active_curve.frontier.shares([rate_of_lam(float(lam), scene.cost_unit_usd) for lam in lams])
-    colors = scene_colors(scene, theme)
-    figure = go.Figure()
-    for place, (name, share, color) in enumerate(_areas(scene, shares, colors, look)):
-        figure.add_trace(
-            go.Scatter(
-                x=lams,
-                y=100 * share,
-                stackgroup="models",
-                mode="lines",
-                line={"width": 1, "color": look.ground, "shape": "hv"},
-                fillcolor=color,
-                # Neighbours in cost have neighbouring colours: a pattern tells them apart.
-                fillpattern={
-                    "shape": _PATTERNS[place % len(_PATTERNS)],
-                    "bgcolor": color,
-                    "fgcolor": look.ground,
-                    "size": 10,
-                    "solidity": 0.1,
-                },
-                name=plotly_text(name),
-                hovertemplate="%{y:.1f} %",
-            )
-        )
-    return figure.update_layout(
-        layout(
-            look,
-            420,
-            hovermode="x unified",
-            legend={"orientation": "h", "y": -0.22, "yanchor": "top"},
-            margin={"l": 55, "r": 10, "t": 10, "b": 10},
-            xaxis=axis(look, "λ", range=[0, 1], title_standoff=4),
-            yaxis=axis(look, "Share of prompts", range=[0, 100], ticksuffix=" %"),
-        )
-    )
-
-
-def _areas(scene: Scene, shares: FloatArray, colors: list[str], look: Theme) -> list[tuple[str, FloatArray, str]]:
-    """Name, share at each λ and colour of every area, by cost; on top, as one, the models that answer little."""
-    by_cost, most = np.argsort(scene.model_cost_usd), shares.max(axis=0)
-    own = [int(column) for column in np.argsort(-most, kind="stable")[:_OWN_AREAS] if most[column] >= _SMALL]
-    rest = [int(column) for column in by_cost if most[column] > 0 and column not in own]
-    if len(rest) == 1:
-        own, rest = own + rest, []
-    areas = [
-        (scene.short_names[scene.models[column]], shares[:, column], colors[column])
-        for column in by_cost
-        if column in own
-    ]
-    return areas + ([(f"{len(rest)} others", shares[:, rest].sum(axis=1), look.muted)] if rest else [])
-
-
-def share_text(scene: Scene) -> str:
-    """The chart in words: who answers at both ends and halfway."""
-    parts = []
-    for lam in (0.0, 0.5, 1.0):
-        shares = scene.active_curve.frontier.shares([rate_of_lam(lam, scene.cost_unit_usd)])[0]
-        order = [int(j) for j in np.argsort(-shares)[:3] if shares[j] > 0]
-        named = ", ".join(f"{visible(scene.models[j])} {percent(shares[j], digits=0)}" for j in order)
-        parts.append(f"at λ {lam_text(lam)}: {named}")
-    return "Share of prompts each model answers; " + "; ".join(parts) + "."
-
-
-def shares_exhibit(scene: Scene) -> Exhibit:
-    """Who answers at which λ: the active curve of a scene."""
-    name = scene.active
-    return Exhibit(
-        name=f"shares-{name.split(' ')[0]}",
-        title=f"Who answers: {visible(label(name))}",
-        caption=f"Share of the prompts that each model answers when {visible(label(name))} routes, at every λ; the "
-        "cheapest model is at the bottom.",
-        alt=f"{visible(label(name))}. {share_text(scene)}",
-        table=_shares(scene),
-        draw=lambda theme: share_figure(scene, theme),
-    )
-
-
-def _shares(scene: Scene) -> pd.DataFrame:
-    lams = np.linspace(0, 1, 101)
-    shares = scene.active_curve.frontier.shares([rate_of_lam(float(lam), scene.cost_unit_usd) for lam in lams])
-    table = pd.DataFrame(shares, columns=list(scene.active_curve.frontier.models)).assign(lam=lams)
-    return table.melt("lam", var_name="model", value_name="share").assign(router=scene.active)

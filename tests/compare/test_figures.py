@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carrot_core.compare import ANALYSES
-from carrot_core.compare.choices import agreement_exhibit, collapse_exhibit
+from carrot_core.compare.choices import agreement_exhibit, collapse_exhibit, shares_exhibit
 from carrot_core.compare.gap import GAP, WORDS, gap_exhibit
 from carrot_core.compare.learnable import learnable_exhibit
 from carrot_core.compare.losses import losses_exhibit
@@ -33,7 +33,6 @@ from carrot_core.compare.studies import learning, learning_exhibit, transfer, tr
 from carrot_core.compare.task_curves import legend_of, task_figure, tasks_exhibit
 from carrot_core.evaluation import Candidate, Comparison, Setting, compare, setting
 from carrot_core.figures.exhibit import Exhibit, as_csv, as_html, as_json, as_latex, figure_of
-from carrot_core.figures.frontier import shares_exhibit
 from carrot_core.figures.scene import compose, label
 from carrot_core.figures.theme import THEMES, model_names, router_names
 from carrot_core.metrics import METRICS

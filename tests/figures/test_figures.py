@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from carrot_core.compare.choices import share_figure
 from carrot_core.curve import thin
 from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.errors import CarrotError
 from carrot_core.figures import alt_text, caption, frontier_figure, read_out, saving
-from carrot_core.figures.frontier import share_figure
 from carrot_core.figures.scene import Curve, Scene
 from carrot_core.figures.theme import (
     THEMES,

@@ -12,10 +12,10 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.model_facts import ModelFacts, with_facts
+from carrot_core.compare.choices import share_figure
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.dashboard.shell import plain
-from carrot_core.figures.frontier import share_figure
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import lam_text, percent, same_decimals
 from carrot_core.outcomes import Outcomes
