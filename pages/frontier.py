@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from carrot_core.compare.choices import shares_exhibit
 from carrot_core.dashboard import controls, frontier, glossary, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
 from carrot_core.dashboard.exhibits import csv_button, models_note, show, take_away

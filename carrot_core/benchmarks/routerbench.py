@@ -20,7 +20,7 @@ from carrot_core.benchmarks import NONE_STATED, Frames, Provenance
 from carrot_core.benchmarks.costs import pricing_of, with_costs
 from carrot_core.benchmarks.file_checks import choose
 from carrot_core.benchmarks.formats.head import Head, head_of
-from carrot_core.benchmarks.formats.reading import table_rows
+from carrot_core.benchmarks.formats.values import table_rows
 from carrot_core.benchmarks.pickles import read_pickled_table
 from carrot_core.benchmarks.value_checks import SHOWN, bounds_of
 from carrot_core.errors import DataError, Problem

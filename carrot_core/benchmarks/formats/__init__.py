@@ -11,7 +11,14 @@ from typing import Literal
 
 from carrot_core import limits
 from carrot_core.benchmarks.conversion import is_visible, unzipped
-from carrot_core.benchmarks.formats import evals, inspect_helm, records, swe_bench, traces, traffic
+from carrot_core.benchmarks.formats import (
+    inspect_helm,
+    lm_eval_promptfoo,
+    openai_evals_routers,
+    swe_bench,
+    traces,
+    traffic,
+)
 from carrot_core.benchmarks.formats.head import Head, head_of, heads_in
 from carrot_core.benchmarks.formats.rows import Options, Rows
 from carrot_core.errors import DataError, Problem
@@ -65,8 +72,8 @@ FORMATS = {
             "lm-evaluation-harness samples",
             "evaluation",
             "carrot data import results/ --name mine --estimate-tokens --prices prices.csv",
-            evals.is_lm_eval,
-            evals.lm_eval_rows,
+            lm_eval_promptfoo.is_lm_eval,
+            lm_eval_promptfoo.lm_eval_rows,
         ),
         Format(
             "helm",
@@ -81,40 +88,40 @@ FORMATS = {
             "promptfoo results",
             "evaluation",
             "carrot data import results.json --name mine",
-            evals.is_promptfoo,
-            evals.promptfoo_rows,
+            lm_eval_promptfoo.is_promptfoo,
+            lm_eval_promptfoo.promptfoo_rows,
         ),
         Format(
             "openai-evals",
             "OpenAI evals logs",
             "evaluation",
             "carrot data import *.jsonl --name mine --prices prices.csv",
-            records.is_openai_evals,
-            records.openai_evals_rows,
+            openai_evals_routers.is_openai_evals,
+            openai_evals_routers.openai_evals_rows,
         ),
         Format(
             "every-eval-ever",
             "Every Eval Ever records",
             "evaluation",
             "carrot data import *.jsonl --name mine --prices prices.csv",
-            records.is_every_eval_ever,
-            records.every_eval_ever_rows,
+            openai_evals_routers.is_every_eval_ever,
+            openai_evals_routers.every_eval_ever_rows,
         ),
         Format(
             "llmrouterbench",
             "LLMRouterBench results",
             "evaluation",
             "carrot data import results/bench/ --name mine",
-            records.is_llm_router_bench,
-            records.llm_router_bench_rows,
+            openai_evals_routers.is_llm_router_bench,
+            openai_evals_routers.llm_router_bench_rows,
         ),
         Format(
             "routerarena",
             "RouterArena cached results",
             "evaluation",
             "carrot data import cached_results/ --name mine",
-            records.is_router_arena,
-            records.router_arena_rows,
+            openai_evals_routers.is_router_arena,
+            openai_evals_routers.router_arena_rows,
         ),
         Format(
             "swe-bench",

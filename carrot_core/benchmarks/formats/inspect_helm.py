@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from carrot_core.benchmarks.formats.head import Head, head_of
-from carrot_core.benchmarks.formats.reading import (
+from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number, prompt_text, tokens
+from carrot_core.benchmarks.formats.values import (
     Place,
     document,
     document_and_items,
@@ -20,7 +21,6 @@ from carrot_core.benchmarks.formats.reading import (
     objects,
     zip_values,
 )
-from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number, prompt_text, tokens
 
 _HEADER = re.compile(r"header\.json|_journal/start\.json")
 _SAMPLE = re.compile(r"samples/[^/]+\.json")

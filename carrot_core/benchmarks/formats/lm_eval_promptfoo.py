@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from carrot_core.benchmarks.formats.head import Head, head_of
-from carrot_core.benchmarks.formats.reading import (
+from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number, ranked
+from carrot_core.benchmarks.formats.values import (
     Place,
     document,
     first_of,
@@ -21,7 +22,6 @@ from carrot_core.benchmarks.formats.reading import (
     parse,
     table_cells,
 )
-from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number, ranked
 
 _OF_SAMPLE = {
     "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from carrot_core.benchmarks.formats.head import Head, head_of
-from carrot_core.benchmarks.formats.reading import Place, document, first_of, inside, json_values, objects
 from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number, tokens
+from carrot_core.benchmarks.formats.values import Place, document, first_of, inside, json_values, objects
 
 _EEE = ("schema_version", "evaluation_id", "model_id", "evaluation_name", "sample_id")
 _USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from carrot_core.benchmarks.formats.reading import NUMBER, Place, inside, objects
+from carrot_core.benchmarks.formats.values import NUMBER, Place, inside, objects
 
 TEXTS = ("prompt_id", "model", "prompt", "task", "benchmark", "split", "sample", "time")
 NUMBERS = (

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from carrot_core.benchmarks.formats.head import Head, head_of
-from carrot_core.benchmarks.formats.reading import Place, document, first_of, inside, json_values, objects
 from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number
+from carrot_core.benchmarks.formats.values import Place, document, first_of, inside, json_values, objects
 from carrot_core.text import last_user_text
 
 _COSTS = ("cost", "instance_cost", "cost_usd", "total_cost")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from carrot_core.benchmarks.formats.head import Head
-from carrot_core.benchmarks.formats.reading import Place, first_of, inside, objects
 from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, seconds_between, tokens
 from carrot_core.benchmarks.formats.traffic import Cells, add_call, decoded, read_calls, records, rows_of_calls
+from carrot_core.benchmarks.formats.values import Place, first_of, inside, objects
 
 _CALLS = ("chat", "text_completion", "generate_content")  # operations of a span that are one call of a model
 _OTLP_ERROR = (2, "STATUS_CODE_ERROR")

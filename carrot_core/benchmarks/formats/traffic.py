@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from carrot_core.benchmarks.formats.head import Head, head_of
-from carrot_core.benchmarks.formats.reading import (
+from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number, seconds_between
+from carrot_core.benchmarks.formats.values import (
     Place,
     first_of,
     inside,
@@ -16,7 +17,6 @@ from carrot_core.benchmarks.formats.reading import (
     objects,
     table_rows,
 )
-from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number, seconds_between
 
 Cells = dict[str, object]
 _FREE = ":free"  # at the end of the name of a model at no price

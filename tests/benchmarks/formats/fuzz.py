@@ -128,7 +128,7 @@ def broken(raw: bytes, chance: random.Random) -> bytes:
 
 def _zip(path: Path, chance: random.Random) -> tuple[bytes, bool]:
     from carrot_core.benchmarks.formats.inspect_helm import _HEADER, _SAMPLE
-    from carrot_core.benchmarks.formats.reading import zip_values
+    from carrot_core.benchmarks.formats.values import zip_values
 
     values = {name: value for pattern in (_HEADER, _SAMPLE) for _, name, value in zip_values(path, pattern)}
     touched = chance.choice(list(values))
