@@ -16,7 +16,7 @@ from pandas.io.formats.style import Styler
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard.exhibits import priced
 from carrot_core.dashboard.links import plain
-from carrot_core.figures.theme import sides
+from carrot_core.figures.frontier import sides
 from carrot_core.number_formats import (
     PER_1K,
     PER_CALL,

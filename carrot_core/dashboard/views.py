@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import streamlit as st
 
 from carrot_core import modes
 from carrot_core.benchmarks.model_facts import NOTHING
-from carrot_core.bootstrap import Interval
 from carrot_core.compare.choices import shares_exhibit
 from carrot_core.dashboard import work
 from carrot_core.dashboard.shell import errors_as_text, plain
@@ -190,23 +188,6 @@ class View:
 def drawable(view: View) -> Names:
     """The routers that have a curve, those that can answer typed prompts here first: the first is the headline."""
     return tuple(dict.fromkeys([*view.runnable, *view.fitted]))
-
-
-@st.cache_data(max_entries=64, show_spinner="Reading every benchmark's results …")
-def standings(_view: View, version: Version) -> dict[str, tuple[Interval | None, Interval | None, bool]]:
-    """By router: the gain over the best single model, the saving at the point chosen to match it, and whether that
-    point is measurably less accurate; None where there is no such figure. ``version`` is that of the results."""
-    rows = {}
-    for router in drawable(_view):
-        figures, match = _view.figures(router) or {}, _view.matching_point(router)
-        gain, ends = figures.get("gain_best_single"), figures.get("intervals", {}).get("gain_best_single")
-        worse = match is not None and match.score_difference.high < 0
-        rows[router] = (
-            None if gain is None else Interval(gain, *(ends or (nan, nan))),
-            None if match is None else match.saving,
-            worse,
-        )
-    return rows
 
 
 def view(info: BenchmarkInfo) -> View:

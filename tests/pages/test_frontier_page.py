@@ -303,7 +303,7 @@ def test_the_leaderboard_has_a_link_for_every_figure_and_it_opens_what_it_names(
     app = page("overview", bench="made")
     boards = [each.value for each in app.markdown if each.value.startswith("| Router")]
     address = urlencode({"bench": bench, "router": "CARROT-Linear"})
-    assert [f"(?{address})" in board for board in boards] == [True, True]
+    assert sum(f"(?{address})" in board for board in boards) == 2  # once in each tab
     page_view = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
     point = page_view.matching_point(router)
     assert point is not None

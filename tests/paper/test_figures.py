@@ -22,7 +22,8 @@ from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import setting
 from carrot_core.figures import exhibit
 from carrot_core.figures.exhibit import as_html, as_json, as_latex, folder_name, write_exhibits
-from carrot_core.figures.theme import THEMES, box, sides
+from carrot_core.figures.frontier import box, sides
+from carrot_core.figures.theme import THEMES
 from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.paper import PRESETS, PUBLISHED, ROWS, NotDrawnError, knn_accuracy
 from carrot_core.paper.curves import accuracy_range, chart_exhibit, deferral_figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from math import isfinite, nan
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -13,13 +13,13 @@ from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import folding_table
 from carrot_core.dashboard.glossary import see
 from carrot_core.dashboard.shell import errors_as_text, plain
-from carrot_core.dashboard.stores import labels
+from carrot_core.dashboard.stores import Version, labels
 from carrot_core.figures.scene import label
 from carrot_core.number_formats import percent
 from carrot_core.store import BenchmarkInfo
 from carrot_core.verdict import whole_percent
 
-Standing = tuple[Interval | None, Interval | None, bool]  # of `views.standings`
+Standing = tuple[Interval | None, Interval | None, bool]  # of `_standings`
 
 
 def leaderboard(benchmarks: Sequence[BenchmarkInfo]) -> None:
@@ -28,7 +28,7 @@ def leaderboard(benchmarks: Sequence[BenchmarkInfo]) -> None:
     for name, info in zip(labels(benchmarks), benchmarks, strict=True):
         with errors_as_text():  # one whose results are damaged has no column
             view = views.view(info)
-            columns[name] = views.standings(view, view.version)
+            columns[name] = _standings(view, view.version)
     routers = dict.fromkeys(router for column in columns.values() for router in column)
     by_saving, by_gain = st.tabs(["Saving at equal accuracy", "Gain over the best single model"])
     own = [name for name in routers if name.startswith("carrot")]
@@ -43,6 +43,23 @@ def leaderboard(benchmarks: Sequence[BenchmarkInfo]) -> None:
         f"promise to be. {see('saving-at-equal-score')}"
     )
     by_gain.caption(f"At λ = 0, as a part of the best single model's accuracy. {see('gain-b')}")
+
+
+@st.cache_data(max_entries=64, show_spinner="Reading every benchmark's results …")
+def _standings(_view: views.View, version: Version) -> dict[str, Standing]:
+    """By router: the gain over the best single model, the saving at the point chosen to match it, and whether that
+    point is measurably less accurate; None where there is no such figure. ``version`` is that of the results."""
+    rows = {}
+    for router in views.drawable(_view):
+        figures, match = _view.figures(router) or {}, _view.matching_point(router)
+        gain, ends = figures.get("gain_best_single"), figures.get("intervals", {}).get("gain_best_single")
+        worse = match is not None and match.score_difference.high < 0
+        rows[router] = (
+            None if gain is None else Interval(gain, *(ends or (nan, nan))),
+            None if match is None else match.saving,
+            worse,
+        )
+    return rows
 
 
 def _board(routers: Sequence[str], columns: Mapping[str, Mapping[str, Standing]], *, saving: bool) -> str:
