@@ -16,31 +16,33 @@ from carrot_core.verdict import sentence, verdict_on
 _HEAD = """\
 # Results
 
-Written by `carrot results FOLDER`; do not edit by hand. Of these benchmarks OpenHands Index and MisguidedAttention ship
-whole, in `data/benchmarks/`. The others may not be passed on and are not in this repository: what was computed from
-them is in `data/snapshots/` (curves, shares, slices, figures) and `data/heads/` (fitted weights).
+`carrot results FOLDER` writes this page; do not edit it by hand. OpenHands Index and MisguidedAttention ship whole, in
+`data/benchmarks/`. The other benchmarks may not be passed on and are not in this repository. The results computed from
+them are in `data/snapshots/` (curves, shares, slices, figures) and `data/heads/` (fitted weights).
 
-Every figure rests on **all prompts** of its benchmark, by cross-fitting: the prompts are in {folds} folds, identical
-texts in one and every task in each; in each round a router learns from all but two folds, λ, the best single model
-and the operating points are chosen on one of these two, and the other is judged. So each prompt is judged once, by a
-router that never saw it, at points chosen without it. The heads that ship are fitted on all prompts.
+Every figure rests on **all prompts** of its benchmark, by cross-fitting in {folds} folds: each prompt is judged once,
+by a router that never saw it, at points chosen without it ([method](method.md#cross-fitting)). The heads that ship are
+fitted on all prompts.
 
-AIQ and QNC are of the curve of all prompts as a whole, so at each budget of the points that did best on these prompts,
-as those who define them have it, and AIQ is too high for it. **Corrected AIQ** leaves that luck out
-([method](method.md#hindsight)); routers are compared in it. **Chosen AIQ** is of points that each round fixed
-beforehand: what one gets. In brackets: 95 % bootstrap intervals over prompts, differences are paired (the same prompts
-are drawn for both). A verdict (above, below) rests on intervals that are widened for the number of pairs of routers,
-wider than those in brackets; those of routers given the task label are the wider ones. Accuracies and AIQ are in
-percent; the [glossary](glossary.md) has the definitions. AIQ counts 0 at budgets below a router's cheapest point, so a
-pair of models or a single one has little. A dash: in some round the router never reaches the best single model on
-validation, so no such point can be chosen.
+How to read the tables (the [glossary](glossary.md) has the definitions):
+
+- Accuracies and AIQ are in per cent. Brackets are 95 % bootstrap intervals over prompts. Differences are paired: the
+  same prompts are drawn for both.
+- AIQ and QNC use the curve of all prompts as a whole, so at each budget the points that did best on these prompts. AIQ
+  is too high for that reason. **Corrected AIQ** leaves that luck out ([method](method.md#hindsight)), and routers are
+  compared in it. **Chosen AIQ** uses points that each round fixed beforehand.
+- A verdict (above, below) rests on intervals widened for the number of pairs of routers. The intervals in brackets are
+  not widened, except those of routers that read the task label.
+- AIQ counts 0 at budgets below a router's cheapest point, so a pair of models or a single model has little.
+- A dash means that in some round the router never reaches the best single model on validation, so there is no such
+  point to choose.
 """
 
 _PUBLISHED = """\
 ## Beside published figures
 
-None of these can be repeated here: SPROUT and the whole of RouterBench are not among the files at hand, and the
-authors used OpenAI embeddings where these tables use MiniLM. They say what order of size to expect.
+None of these figures can be repeated here: SPROUT and the whole of RouterBench are not among the files used, and the
+authors used OpenAI embeddings where these tables use MiniLM. They show the order of magnitude to expect.
 
 | source | benchmark | what | figure |
 |---|---|---|---|
@@ -56,29 +58,29 @@ authors used OpenAI embeddings where these tables use MiniLM. They say what orde
 | LLMRouterBench | its own | oracle by data set, against the best single model | +4.9 % |
 
 - On the whole of RouterBench the published CARROT-KNN is .19 points above its best single model. On the subset here,
-  1,642 prompts, a difference of that size cannot be seen.
-- The published numbers on the Open LLM Leaderboard v2 rest on rows in a different order for every model
-  ([data.md](data.md)); those here do not, and cannot be compared.
-- That one well-chosen model is hard to beat, and that a task label alone recovers much of what a router gains, is
-  what others report too; both are in every table here.
+  1,642 prompts, a difference of that size cannot be measured.
+- The published numbers on the Open LLM Leaderboard v2 come from rows in a different order for every model
+  ([data.md](data.md)). The numbers here do not, so the two cannot be compared.
+- Others also report that one well-chosen model is hard to beat, and that a task label alone has much of a router's
+  gain. Every table here has both.
 """
 
 _LIMITS = """\
 ## What these results do and do not show
 
-- Differences of a few tenths of a point are within what another draw of prompts would change. Where an interval
-  includes 0, no difference has been seen; it is not shown that there is none.
+- Differences of a few tenths of a point are within what another draw of prompts would change. An interval that
+  includes 0 shows no difference; it does not show that there is none.
 - The intervals are over prompts. They do not cover another pool of models, other prices or another mix of tasks.
-- Any two rounds share some of the prompts that they learn from. Intervals draw prompts and keep the routers as they
-  are: they say what other prompts would change, not what learning from other prompts would.
-- Which router of several to show first is told by their AIQ on validation prompts, which are all prompts, too.
-- The task lookup reads the task label of every test prompt. A deployed router has no such label, so a router that
-  equals it has inferred the task from the text.
-- Cost only knows nothing of the quality of an answer but each model's mean, and predicts costs as CARROT-Linear does. A
-  router that equals it gains by knowing what prompts cost, not by knowing which model answers them well.
-- Costs are those of the benchmark: recorded dollars, tokens at dated list prices, or the input alone where no output
-  was recorded. They are not what a call costs today.
-- The oracle knows every outcome. No router can be expected near it: it also picks up what is luck in a single answer.
+- Any two rounds share some of the prompts that they learn from. Intervals draw prompts and leave the routers as they
+  are: they show what other prompts would change, not what learning from other prompts would.
+- AIQ on validation prompts decides which of several routers is shown first. These are all prompts, too.
+- The task lookup reads the task label of every test prompt. A deployed router usually has no such label, so a router
+  that equals the lookup has inferred the task from the text.
+- Cost only knows only each model's mean score, and predicts costs as CARROT-Linear does. A router that equals it gains
+  by knowing what prompts cost, not by knowing which model answers them well.
+- Costs are those of the benchmark: recorded dollars, tokens at dated list prices, or the input alone if no output was
+  recorded. They are not what a call costs today.
+- The oracle knows every outcome, including the luck in a single answer. No router can be expected near it.
 """
 
 
@@ -130,16 +132,16 @@ _BEFORE = {
 }
 
 _WHY = """\
-Before, each of five seeds drew its own split and judged 15 % of the prompts. What differs now, and what it does:
+Before, each of five seeds drew its own split and judged 15 % of the prompts. These things differ now:
 
-- **All prompts are judged**, so the intervals are of 6.7 times as many prompts; a router also learns from 60 % of them
-  in place of 70 %, which costs it a little.
-- **The luck of the corners is left out.** AIQ took at each budget what did best on the prompts it was judged on, worth
-  most where these are few. AIQ and corrected AIQ stand side by side in the tables.
-- **Intervals of verdicts are widened** for the number of pairs, so fewer differences count as seen.
-- **The routers changed**: what they expect a call to cost is calibrated on prompts they did not learn from.
-- **Two more baselines** stand beside the old ones. What a router gains over *cost only* is what it knows of quality;
-  over *task lookup with input cost*, what the text tells beyond the label.
+- **All prompts are judged**, so the intervals use 6.7 times as many prompts. A router learns from 60 % of them instead
+  of 70 %, which makes it slightly worse.
+- **The luck of the corners is left out.** At each budget, AIQ takes the points that did best on the prompts it is
+  judged on; that luck is largest with few prompts. The tables have AIQ and corrected AIQ side by side.
+- **Intervals of verdicts are widened** for the number of pairs, so fewer differences count as measurable.
+- **The routers changed**: their expected cost of a call is calibrated on prompts they did not learn from.
+- **There are two more baselines.** The gain over *cost only* is what a router knows about quality; the gain over *task
+  lookup with input cost* is what the text shows beyond the label.
 """
 
 
@@ -148,8 +150,8 @@ def _changes(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recip
     sides = (("task-lookup", HEADLINE), ("carrot-knn", HEADLINE), ("best-single-model", "routing_accuracy"))
     lines = [
         "## What changed\n",
-        "CARROT-Blend, before and now. AIQ less that of the task lookup and of CARROT-KNN (now corrected AIQ), and "
-        "accuracy at λ = 0 less that of the best single model. Now with the wider intervals that verdicts rest on.\n",
+        "CARROT-Blend, before and now: AIQ minus that of the task lookup and of CARROT-KNN (now corrected AIQ), and "
+        "accuracy at λ = 0 minus that of the best single model. The intervals of now are the wider ones of verdicts.\n",
         "| benchmark | − task lookup, before | now | − CARROT-KNN, before | now | − best single, before | now |",
         "|---|---|---|---|---|---|---|",
     ]

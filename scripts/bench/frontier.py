@@ -14,7 +14,7 @@ from carrot_core.switches import sweep_tables
 
 FloatTable = npt.NDArray[np.float64]
 GRID = np.linspace(0.0, 1.0, 1001)
-_SOME = 20  # on a large table every so many steps of the grid are timed, and the whole of it is reckoned from them
+_SOME = 20  # on a large table every so many steps of the grid are timed, and the whole is estimated from them
 _LARGE = 100_000  # prompts
 _TURNS = 7
 

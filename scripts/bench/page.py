@@ -9,12 +9,13 @@ from scripts.bench.planning import planning
 
 _HEAD = """# Benchmarks
 
-What is fast, what is not, and by how much, on one machine. `make bench` measures all of it and writes this page and
-[measured.json](benchmarks/measured.json); `make bench BENCH="frontier knn"` measures some and leaves the rest as it is;
-`carrot bench NAME` measures one at sizes of your own and writes nothing.
+This page shows how fast CARROT is on one machine. `make bench` measures everything and writes this page and
+[measured.json](benchmarks/measured.json). `make bench BENCH="frontier knn"` measures some benchmarks and leaves the
+rest. `carrot bench NAME` measures one at sizes of your own and writes nothing.
 
-Seconds are of the machine stated, and of what else ran on it: the load average is that of the minute before. Ratios
-are of two things measured in one run, so they say more. A `+` behind a commit says that the code was not quite its.
+Seconds depend on the machine, which is stated, and on what else ran on it: the load average is that of the minute
+before. Ratios compare two things measured in one run, so rely on these. A `+` after a commit means that the code had
+changes beyond it.
 """
 _SIZES = {
     "n_prompts": "prompts",
@@ -34,7 +35,7 @@ MEANINGS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "breakpoints": "rates at which the choice of some prompt changes: points of the curve",
             "exact_s": "seconds for all switches, and mean score and cost at every breakpoint; median of 7",
             "exact_cpu_s": "the same in seconds of processor time, of all threads",
-            "grid_s": "seconds for the grid; above 100,000 prompts reckoned from every 20th of its steps",
+            "grid_s": "seconds for the grid; above 100,000 prompts estimated from every 20th of its steps",
             "times_faster_than_grid": "`grid_s` ÷ `exact_s`",
             "one_pass_s": "seconds to add up the four tables, one thread; median of 7, in turn with the curve",
             "times_one_pass": "curve ÷ pass by the clock, median of the ratios of 7 turns",
@@ -47,7 +48,7 @@ MEANINGS: Mapping[str, tuple[str, Mapping[str, str]]] = {
         "replicate anew.",
         {
             "bootstrap_s": "seconds for all of it",
-            "resweeping_s": "seconds that sweeping anew would take, reckoned from 5 replicates",
+            "resweeping_s": "seconds that sweeping anew would take, estimated from 5 replicates",
             "times_faster": "`resweeping_s` ÷ `bootstrap_s`",
             "largest_difference": "in AIQ between both ways, over those 5",
         },

@@ -1,4 +1,4 @@
-"""What a billion prompts and a billion logged calls take, reckoned from measured rates."""
+"""What a billion prompts and a billion logged calls take, estimated from measured rates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ USE = 0.8  # of the cores' time that is work: reading, writing, starting and wai
 
 _HEAD = """## What a billion takes
 
-Reckoned by `scripts/bench/planning.py` from the rates above, so it changes with them. Assumptions:
+`scripts/bench/planning.py` computes these figures from the rates above. Assumptions:
 
 - **Work grows with the number of prompts** and is shared by blocks, none of which waits for another: ten times the
   prompts are ten times the core hours. Switches are sorted by radix, whose work grows in the same way.
