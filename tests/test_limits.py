@@ -13,8 +13,6 @@ import pytest
 from carrot_core import limits
 from carrot_core.limits import DEFAULTS, LimitError, set_limits, unpacked_bytes
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -69,7 +69,6 @@ CASES = [
     pytest.param(
         page,
         {name: values[number] for name, values in TABLE[page].items() if number < len(values)},
-        marks=[pytest.mark.slow] * (number > 0),
         id=f"{page}-{number}",
     )
     for page in PAGES_HERE

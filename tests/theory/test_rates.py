@@ -117,5 +117,5 @@ def test_the_measured_slope_is_near_the_law(controls: tuple[int, float, float]) 
 @pytest.mark.parametrize("breach", ["no-margin", "rough", "thin"])
 def test_a_broken_assumption_makes_it_slower_than_promised(breach: str) -> None:
     world = World(2, 1.0, 1.0, breach=breach)  # type: ignore[arg-type]
-    _, low, _ = simulate(world, (1_000, 2_000, 4_000, 8_000)).slope()
+    _, low, _ = simulate(world, (1_000, 2_000, 4_000, 8_000, 16_000)).slope()
     assert low > predicted_slope(world)
