@@ -5,7 +5,7 @@ import streamlit as st
 from carrot_core import modes
 from carrot_core.dashboard import controls, shell
 from carrot_core.dashboard.data import details, sql_console
-from carrot_core.dashboard.data.cards import cards, pull_panel, show_notice, trash_list
+from carrot_core.dashboard.data.cards import cards, pull_panel, show_notice, snapshots_list, trash_list
 from carrot_core.dashboard.data.upload import upload_panel
 from carrot_core.roles import Role
 
@@ -26,6 +26,7 @@ trash_list()
 benchmarks = shell.loaded_benchmarks()
 shell.damaged_list(shell.damaged_benchmarks())
 cards(benchmarks)
+snapshots_list()
 
 st.header("Look inside")
 details(controls.benchmark(benchmarks))

@@ -165,7 +165,7 @@ def search_box() -> str:
     """The words looked for in terms and notes (``?words=``); "" shows all."""
     search = st.text_input(
         "Search", key="words", bind="query-params", type="search", icon=":material/search:",
-        placeholder="Words of a term, of its definition or of the notes", max_chars=100,
+        placeholder="Words of a term or of the notes", max_chars=100,
     )  # fmt: skip
     links.check_parameter("words", lambda text: len(text) <= 100, "all terms")
     return search or ""

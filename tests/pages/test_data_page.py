@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED, Frames, Provenance
 from carrot_core.dashboard.data.prompts import PAGE_SIZE
 from carrot_core.dashboard.shell import plain
+from carrot_core.results import shipped_snapshots
 from carrot_core.store import Store
 from tests import wording
 from tests.made import fill, made
@@ -88,6 +89,11 @@ def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is() -> None:
     assert f":gray[Missing cells:] {info.n_missing} of {cells}" in text
     assert f":gray[Repeated prompts:] {info.n_duplicate_prompts}" in text
     assert ":gray[Licence:] not known" in text
+    snapshots = [line for line in text.replace("\\", "").splitlines() if line.startswith("| ")][2:]
+    for info in shipped_snapshots():  # stand beside the benchmarks, with what each allows
+        (row,) = (line for line in snapshots if line.startswith(f"| {info.name} |"))
+        assert f"{info.n_prompts:,}" in row
+        assert row.rstrip(" |").endswith("yes")  # each has a router for typed prompts
 
 
 @pytest.mark.parametrize("view", ["Prompts", "Models", "Missing cells", "Scores", "Output tokens"])

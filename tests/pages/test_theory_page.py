@@ -40,7 +40,7 @@ def test_it_opens_on_what_ships_and_simulates_nothing(monkeypatch: pytest.Monkey
     app = open_app()
     assert not app.exception
     assert figure(app, "Predicted slope") == "-0.50"
-    assert figure(app, "To halve the excess") == "4.0 times the prompts"
+    assert figure(app, "To halve the excess") == "4.0 × prompts"
 
 
 def test_another_world_is_simulated_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:

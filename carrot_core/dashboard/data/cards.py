@@ -16,21 +16,24 @@ from carrot_core.benchmarks.model_facts import KINDS, add_arms, arms_in, without
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.benchmarks.split import FOLDS
 from carrot_core.dashboard import views
-from carrot_core.dashboard.exhibits import file_stem
-from carrot_core.dashboard.shell import errors_as_text, plain
+from carrot_core.dashboard.exhibits import file_stem, folding_table
+from carrot_core.dashboard.glossary import link
+from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
 from carrot_core.dashboard.stores import PrivateInfo, Version, private_benchmarks, private_store, store_of, version_of
 from carrot_core.evaluation.missing import costless_note, gaps_by_model, without_costless
 from carrot_core.paths import shipped_data
 from carrot_core.points import shared_points
+from carrot_core.results import SnapshotInfo
 from carrot_core.roles import Role
 from carrot_core.routers import BASELINES
+from carrot_core.serving.loading import shipped_heads
 from carrot_core.store import BenchmarkInfo, Store, trash
 from carrot_core.store.browse import split_sizes
 from carrot_core.store.intake import HUB_SOURCES, pull
 from carrot_core.store.maintenance import copy_benchmark
 from carrot_core.text import visible
 
-_PER_ROW = 2
+_PER_ROW = 3
 _MOST_CALLS = 5  # of an arm that is offered
 _GAPS_NAMED = 3  # models with gaps that a card names
 _NOTICE, _PULL_NOTICE = "cards:done", "pull:done"
@@ -38,11 +41,34 @@ _LICENCE = "It states no licence, so the texts of its prompts stay on this machi
 
 
 def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
-    """All cards, two in a row if there is room."""
+    """All cards, three in a row if there is room."""
     for start in range(0, len(benchmarks), _PER_ROW):
         for place, info in zip(st.columns(_PER_ROW), benchmarks[start : start + _PER_ROW], strict=False):
             with place, st.container(border=True, height="stretch"):
                 _card(info)
+
+
+def snapshots_list() -> None:
+    """The snapshots: how large they are, what their costs are, and what can be done with them; nothing without any."""
+    snapshots = [info for info in all_benchmarks() if isinstance(info, SnapshotInfo)]
+    if not snapshots:
+        return
+    st.header("Snapshots")
+    st.caption(
+        "Real results of which the prompts may not be passed on. Overview, Frontier, Compare and Operating points "
+        "show them like any other; What-if, other pools and tasks, single prompts and fits need the data. "
+        + link("snapshot", "What a snapshot is")
+    )
+    heads = shipped_heads()
+    rows = [
+        [
+            *map(plain, (info.name, f"{info.n_prompts:,}", f"{info.n_models:,}", info.era, info.costs)),
+            "yes" if info.name in heads else "no",
+        ]
+        for info in snapshots
+    ]
+    with st.container(key="snapshots"):
+        st.markdown(folding_table(["Snapshot", "Prompts", "Models", "Of", "Costs", "Live prompt"], rows))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -70,7 +96,8 @@ def _gaps(version: Version, name: str) -> str:
 def _card(info: BenchmarkInfo) -> None:
     version = version_of(info)
     fitted = _fitted(version, info.name)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    place = "own" if isinstance(info, PrivateInfo) else "shared"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"title:{place}:{info.name}"):
         st.markdown(f"## {plain(info.name)}", width="content")
         _badges(info, fitted)
     st.markdown(f"**{info.n_prompts:,}** prompts · **{info.n_models:,}** models · **{info.n_outcomes:,}** outcomes")

@@ -129,17 +129,20 @@ def _table(version: Version, info: BenchmarkInfo, filter_: Filter, matches: npt.
 
 
 def _readable(rows: pd.DataFrame) -> pd.DataFrame:
+    """The table of prompts; where none of them has a text here, their ids come first."""
     beginning = rows["text"].map(lambda text: "(no text)" if pd.isna(text) else " ".join(text.split())[:_LINE])
+    text, ids = {"Prompt": beginning.map(lambda text: visible(text, " "))}, {"Id": rows["prompt_id"].map(visible)}
+    without = rows["text"].isna().all()
     return pd.DataFrame(
         {
-            "Prompt": beginning.map(lambda text: visible(text, " ")),
+            **(ids if without else text),
             "Task": rows["task"].map(visible),
             "Split": rows["split"],
             "Right": [
                 f"{right} of {n_models}" for right, n_models in zip(rows["n_right"], rows["n_models"], strict=True)
             ],
             "Mean score": 100 * rows["mean_score"],
-            "Id": rows["prompt_id"].map(visible),
+            **({} if without else ids),
         }
     )
 

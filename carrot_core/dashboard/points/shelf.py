@@ -108,7 +108,7 @@ def shelf(entries: Sequence[tuple[PointShelf, ShelfPoint]]) -> None:
 
 def _card(place: PointShelf, record: ShelfPoint) -> None:
     point, figures = record.point, test_figures(record.point)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"title:{record.id}"):
         st.markdown(f"### {plain(visible(record.name))}", width="content")
         if place != shared_points():
             st.badge("only you", icon=":material/lock:", color="blue")

@@ -124,7 +124,8 @@ def readings(curve: RateCurve) -> None:
     places = st.columns(3)
     places[0].metric("Predicted slope", f"{promised:.2f}", help="-γ(1 + α)/(2γ + d)")
     places[1].metric("Measured slope", f"{measured:.2f}", f"95 %: {low:.2f} to {high:.2f}", "off", delta_arrow="off")
-    places[2].metric("To halve the excess", f"{factor(promised)} the prompts", help="From the predicted slope.")
+    times = factor(promised).replace(" times", " ×")
+    places[2].metric("To halve the excess", f"{times} prompts", help="So many times as many, from the predicted slope.")
 
 
 def factor(slope: float) -> str:
