@@ -181,13 +181,14 @@ class Live {
     const { score, cost, latency, p95 } = this.curve;
     // Where λ rests, score and cost as Python measured them there, with intervals: the verdict's own figures.
     const measured = lam === this.restingLam ? this.measured : null;
-    const point = { score: score[index], cost: cost[index], latency: latency?.[index], p95: p95?.[index], ...measured };
+    const ring = { score: score[index], cost: cost[index] };
+    const point = { ...ring, latency: latency?.[index], p95: p95?.[index], ...measured };
     this.text = reading(lam, point, this.data.basis, this.data.models[this.data.reference]);
     this.slider.show(index, this.curve.cost.length, this.text);
-    this.goals.show(lam, measured && underRing(measured, { score: score[index], cost: cost[index] }, this.data.basis));
+    this.goals.show(lam, measured && underRing(measured, ring, this.data.basis));
     this.next = () => {
       this.handle.show(index, this.goals.promise(lam));
-      this.panel.render(point, this.curve.shares(index));
+      this.panel.render(point, this.curve.shares(index), ring);
     };
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;

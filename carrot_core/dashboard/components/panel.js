@@ -70,13 +70,14 @@ export class Panel {
     for (const row of this.rows) row.segment.classList.toggle("lit", row.segment === segment);
   }
 
-  // ``point`` may have the ends of the intervals of its score and cost.
-  render(point, shares) {
+  // ``point`` may have the ends of the intervals of its score and cost; ``ring`` is where the ring stands.
+  render(point, shares, ring) {
     const { calls } = this.data.basis;
     this.#write("score", point.score, percent(point.score));
     this.#write("cost", point.cost, money(calls * point.cost));
-    this.#range("score", point.scoreEnds?.map((end) => percent(end)));
-    this.#range("cost", point.costEnds?.map((end) => money(calls * Math.max(0, end))));
+    const [score, cost] = [(value) => percent(value), (usd) => money(calls * Math.max(0, usd))];
+    this.#range("score", point.scoreEnds?.map(score), score(point.score), score(ring.score));
+    this.#range("cost", point.costEnds?.map(cost), cost(point.cost), cost(ring.cost));
     const solved = perSolved(point.cost, point.score);
     this.#write("solved", solved, Number.isFinite(solved) ? money(calls * solved) : "nothing");
     this.unit.textContent = Number.isFinite(solved) ? this.data.basis.solved : "solved";
@@ -128,10 +129,12 @@ export class Panel {
     this.bar.setAttribute("aria-label", used.map((row) => `${row.label} ${row.share.textContent}`).join(", "));
   }
 
-  #range(name, ends) {
+  // The interval of a figure, and what the curve says under the ring where that is written otherwise.
+  #range(name, ends, figure, under) {
     const box = this.reads[name].parentElement.nextElementSibling;
     box.classList.toggle("unknown", !ends);
-    if (ends) box.lastElementChild.textContent = unbroken(ends.join(" to "));
+    if (!ends) return;
+    box.lastElementChild.textContent = unbroken(ends.join(" to ")) + (under === figure ? "" : `; ${unbroken(`ring ${under}`)}`);
   }
 
   #write(name, value, text) {
