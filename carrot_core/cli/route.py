@@ -216,7 +216,7 @@ def _row(row: dict[Any, Any]) -> str:
     """One model of an explanation."""
     score = f"{row['est_score']:.2f} [{row['score_low']:.2f}, {row['score_high']:.2f}]"
     tokens = f"{row['est_output_tokens']:.0f} [{row['output_tokens_low']:.0f}, {row['output_tokens_high']:.0f}]"
-    tokens = "not recorded" if "nan" in tokens else tokens
+    tokens = "not estimated" if "nan" in tokens else tokens
     cost = call_cost(row["est_cost_usd"], row["cost_low_usd"], row["cost_high_usd"])
     return f"{visible(row['model']):42} {score:>20} {tokens:>24} {cost:>36} {row['utility']:>9.4f}"
 

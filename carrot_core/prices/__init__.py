@@ -13,6 +13,7 @@ import numpy.typing as npt
 from carrot_core.errors import DataError
 
 TOKENS_PER_PRICE = 1e6
+INFERRED = "inferred from tokens and dollars"  # the source of a price that no file states
 # Fields that few prices have.
 MORE_PRICES = (
     "cached_input_usd_per_mtok", "reasoning_usd_per_mtok", "cached_input_share", "reasoning_share", "tiers",
@@ -253,4 +254,4 @@ def infer_price(
         return None
     exact = [float(f"{max(value, 0.0):.6g}") for value in solution]
     output_price = exact[1] if output_tokens is not None else 0.0
-    return Price(exact[0], output_price, source="inferred from tokens and dollars")
+    return Price(exact[0], output_price, source=INFERRED)

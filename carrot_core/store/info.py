@@ -18,7 +18,7 @@ from pandas.api.types import is_numeric_dtype
 from carrot_core import paths
 from carrot_core.benchmarks.built_in import BUILT_IN
 from carrot_core.benchmarks.model_facts import FACTS, NOTHING, ModelFacts, facts_of_row
-from carrot_core.prices import MORE_PRICES
+from carrot_core.prices import INFERRED, MORE_PRICES
 from carrot_core.store.database import columns_of, identity, reading, rows
 
 OWN_SPLIT = "the source's own split"
@@ -149,8 +149,8 @@ def _describe(path: Path, _identity: str) -> BenchmarkInfo:
 
 
 def _costs(models: pd.DataFrame) -> str:
-    """What the costs of a benchmark with tokens are, from the prices of its models."""
-    priced = models[models["input_usd_per_mtok"].notna()]
+    """What the costs of a benchmark with tokens are: dollars of its file, also where they show a price, or priced."""
+    priced = models[models["input_usd_per_mtok"].notna() & (models["source"] != INFERRED)]
     if priced.empty:
         return RECORDED
     dates = sorted(set(priced["as_of"].dropna()) - {""})

@@ -34,6 +34,7 @@ from carrot_core.operating_point import (
 )
 from carrot_core.outcomes import Benchmark
 from carrot_core.paths import shipped
+from carrot_core.prices import INFERRED
 from carrot_core.promise import CONFIDENCE, default_confidence
 from carrot_core.results import Results, list_prices, shipped_snapshots
 from carrot_core.results.build import make_snapshot, write
@@ -335,6 +336,8 @@ def test_what_costs_are_is_told_of_every_benchmark(tmp_path: Path) -> None:
     undated = replace(frames, models=frames.models.assign(as_of=""))
     store.save_benchmark("undated", undated)
     assert store.info("undated").costs == "undated prices"
+    store.save_benchmark("inferred", replace(undated, models=undated.models.assign(source=INFERRED)))
+    assert store.info("inferred").costs == "recorded dollars"
     store.save_benchmark(
         "two dates", replace(frames, models=frames.models.assign(as_of=_two_dates(len(frames.models))))
     )
