@@ -134,7 +134,7 @@ def bench(words: tuple[str, ...]) -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("scripts", "scripts.bench", "scripts.bench.cli"):
             raise
-        raise CarrotError("The benchmarks of the program are in a checkout, not in the package.") from error
+        raise CarrotError("`carrot bench` needs a checkout of the project; the package does not have it.") from error
     group.main(args=list(words), prog_name="carrot bench", standalone_mode=False)
 
 

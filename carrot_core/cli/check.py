@@ -186,7 +186,7 @@ def verify() -> Result:
     document = [asdict(finding) for finding in findings]
     if not any(finding.data or finding.computed for finding in findings):
         return document, "\n".join(lines)
-    lines.append("`carrot data rebuild` sets the damaged files aside, beside the store.")
+    lines.append("`carrot data rebuild` moves the damaged files into a folder beside the store.")
     return document, "\n".join(lines), StoreError.exit_code
 
 
@@ -216,9 +216,9 @@ def rebuild() -> Result:
     lines = [f"{store.path} has {', '.join(whole) or 'no benchmark'}."]
     lines.append("Nothing is damaged." if aside is None else f"The damaged files are now in {aside}.")
     if lost:
-        lines.append(f"Damaged and set aside: {', '.join(lost)}; import them again.")
+        lines.append(f"Damaged and moved: {', '.join(lost)}; import them again.")
     if again:
-        lines.append(f"To be embedded and fitted again: {', '.join(again)}.")
+        lines.append(f"Embed and fit again: {', '.join(again)}.")
     return {
         "kept": whole,
         "lost": lost,

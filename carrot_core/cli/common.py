@@ -137,7 +137,7 @@ def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> f
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(ms|s)?", value)
     length = float(match[1]) / (1000 if match[2] == "ms" else 1) if match else 0.0
     if not 0 < length < float("inf"):
-        raise click.BadParameter(f"{value!r} is no length of time; write 2s or 800ms")
+        raise click.BadParameter(f"{value!r} is not a length of time; write 2s or 800ms")
     return length
 
 

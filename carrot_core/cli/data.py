@@ -107,7 +107,7 @@ def import_(
     paths = bring(places)
     if is_log(paths, format):
         calls, notes = keep_log(name, paths, replace)
-        lines = [f"Kept {calls:,} calls as the log {name!r}: `carrot point drift POINT {name}` compares them."]
+        lines = [f"Stored {calls:,} calls as the log {name!r}: `carrot point drift POINT {name}` compares them."]
         return {"log": name, "calls": calls, "warnings": notes}, "\n".join(
             [*lines, *(f"Note: {each}" for each in notes)]
         )
@@ -202,7 +202,7 @@ def _warnings(info: BenchmarkInfo) -> list[str]:
     """Warnings of an import: those of the reader, and one if results that ship have the same name."""
     if not open_store().shadows(info.name):
         return list(info.warnings)
-    return [*info.warnings, f"Results that ship are called {info.name!r} too: from here on the name means yours."]
+    return [*info.warnings, f"Results that ship have the name {info.name!r} too. From now on it means your data."]
 
 
 def describe(info: BenchmarkInfo) -> dict[str, Any]:
@@ -223,7 +223,7 @@ def list_() -> Result:
         for info in infos
     ]
     if not infos and not damaged:
-        lines = ["Nothing here yet: `carrot setup` builds the simulated benchmark, `carrot data import` brings yours."]
+        lines = ["The store is empty: `carrot setup` stores the benchmarks that ship, `carrot data import` yours."]
     return [describe(info) for info in infos], "\n".join(lines)
 
 
@@ -281,7 +281,7 @@ def restore(name: str) -> Result:
     elif name in (record.id for record, _ in shelf.deleted()):
         shelf.restore(name)
     else:
-        raise NotFoundError(f"Nothing called {name!r} is in the trash; `carrot data trash` lists what is.")
+        raise NotFoundError(f"The trash has nothing called {name!r}; `carrot data trash` lists its contents.")
     return {"restored": name}, f"{name!r} is back."
 
 
@@ -300,7 +300,7 @@ def arms(name: str, arms: tuple[str, ...], remove: bool, shadow: bool) -> Result
     from carrot_core.benchmarks.model_facts import add_arms, arms_in, without_arms
 
     if remove and arms:
-        raise click.UsageError("--remove takes all arms out: name none beside it.")
+        raise click.UsageError("--remove removes all arms: name none with it.")
     store = open_store()
     info = store.info(name)
     if arms or remove:

@@ -46,7 +46,7 @@ class Numbers(click.ParamType[tuple[int, ...]]):
             ends = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part, re.ASCII)
             first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (1, 0)
             if not first <= last < first + limits.NUMBERS:
-                self.fail(f"{value!r} is no list of numbers such as 0-4 or 0,2,7: look at {part!r}", param, ctx)
+                self.fail(f"{value!r} is not a list of numbers such as 0-4 or 0,2,7: check {part!r}", param, ctx)
             numbers |= dict.fromkeys(range(first, last + 1))
         return tuple(numbers)
 
@@ -61,7 +61,7 @@ class Names(click.ParamType[tuple[str, ...]]):
             return value
         names = tuple(name.strip() for name in value.split(","))
         if not all(names):
-            self.fail(f"{value!r} has an empty name: give names with a comma between each two", param, ctx)
+            self.fail(f"{value!r} has an empty name: put one comma between two names", param, ctx)
         return names
 
 
@@ -100,7 +100,9 @@ def evaluate(
                 "goes with one --router on one benchmark, and with --csv", param_hint="--leave-one-task-out"
             )
         if options["again"]:
-            raise click.BadParameter("nothing of --leave-one-task-out is stored: it always fits", param_hint="--again")
+            raise click.BadParameter(
+                "has no effect: --leave-one-task-out stores nothing and always fits", param_hint="--again"
+            )
         return _transfer(
             bench, seeds or (options["seed"],), csv_file, options["router"], options["params"], options["pool"],
             options["n_folds"],

@@ -164,7 +164,7 @@ def results_table(run: Run) -> str:
     for name, cells in {"": columns.values(), **rows}.items():
         lines.append(f"{name:{width}}" + "".join(f"{text:>{wide}}" for text, wide in zip(cells, widths, strict=True)))
     if copies := run.metrics.get("n_copies"):
-        lines.append(f"{copies:,} prompts of {run.fit_on} were not learned from: their texts are evaluated, too.")
+        lines.append(f"{copies:,} prompts of {run.fit_on} are left out of training, because their texts are evaluated.")
     return "\n".join(lines)
 
 
@@ -207,7 +207,7 @@ def estimates(bench: str, router: str, split: str | None, out: Path, **options: 
     write(frame, out)
     document = {"out": str(out), "rows": len(frame), "n_prompts": table.shape[0], "split": split, "router": router}
     learned = split in ("train", "all") and source is None and not run.n_folds
-    note = " Train prompts were learned from." if learned else ""
+    note = " The router learned from the train prompts." if learned else ""
     return document, f"Wrote {len(frame):,} rows ({table.shape[0]:,} prompts, {split}) to {out}.{note}"
 
 

@@ -84,11 +84,11 @@ def _profile(point: PointFile, calls: Calls) -> tuple[RouterProfile | None, str]
         return None, ""
     store = open_store()
     if not is_here(point.source, store):
-        return None, f"Whether prompts are unlike the training data is not told: {point.source!r} is not here."
+        return None, f"Prompts unlike the training data are not counted: {point.source!r} is not on this machine."
     try:
         return at_point(point, store).profile, ""
     except CarrotError as error:
-        return None, f"Whether prompts are unlike the training data is not told: {error}"
+        return None, f"Prompts unlike the training data are not counted: {error}"
 
 
 def _drift_report(result: Drift) -> str:
@@ -178,7 +178,7 @@ def check(file: Path) -> Result:
     document = {"file": str(file), "router": fitted.router, "artefact": fitted.artefact, "whole": True}
     return (
         document,
-        f"{file} is whole: {fitted.router} of {visible(fitted.name)} is here and decides as when it was exported.",
+        f"{file} is whole: {fitted.router} of {visible(fitted.name)} is on this machine and decides as at export.",
     )
 
 
@@ -194,7 +194,7 @@ def diff(one: Path, other: Path) -> Result:
     lines = [
         f"{visible(name, keep=' ')}: {_short(before)} -> {_short(after)}" for name, (before, after) in changes.items()
     ]
-    return {name: list(values) for name, values in changes.items()}, "\n".join(lines) or "The two are the same point."
+    return {name: list(values) for name, values in changes.items()}, "\n".join(lines) or "Both are the same point."
 
 
 point.add_command(drift)

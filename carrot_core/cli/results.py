@@ -36,7 +36,9 @@ def results(folder: Path, only: tuple[str, ...]) -> Result:
     from carrot_core.results.recipes import BUILT_IN_RECIPES, RECIPES
 
     if not IN_CHECKOUT:
-        raise CarrotError("Results are made in a checkout of the project, whose files they are.")
+        raise CarrotError(
+            "`carrot results` needs a checkout of the project, because it writes the files of the project."
+        )
     whole = {recipe.card.name: recipe for recipe in BUILT_IN_RECIPES}
     by_name = {recipe.name: recipe for recipe in RECIPES}
     names = [name for name in (*whole, *by_name) if not only or name in only]
@@ -131,7 +133,7 @@ def figures(
     if listing:
         return _list_figures(result_names(store))
     if out is None:
-        raise click.UsageError("Say where to with --out, or list what there is with --list.")
+        raise click.UsageError("Give a folder with --out, or use --list.")
     for choice, allowed, option in ((endings, _ENDINGS, "--format"), (only, tuple(PRESETS), "--only")):
         unknown = [name for name in choice if name not in allowed]
         if unknown:

@@ -117,11 +117,11 @@ def route(
     """
     options = options_of(**point_options) | {"task": task}
     if source is not None and (out is None or prompts):
-        raise click.UsageError("--file needs --out, and no PROMPT beside it.")
+        raise click.UsageError("--file needs --out and no PROMPT.")
     if task_column is not None and source is None:
-        raise click.UsageError("--task-column is of --file.")
+        raise click.UsageError("--task-column needs --file.")
     if out is not None and explain:
-        raise click.UsageError("--explain is for the terminal: it does not go with --out.")
+        raise click.UsageError("--explain prints to the terminal, so it does not work with --out.")
     fitted = load_router(bench, point, router, use_task=task is not None or task_column is not None)
     if out is not None:
         columns = {"column": column, "task_column": task_column}
@@ -141,7 +141,7 @@ def load_router(bench: str | None, point: Path | None, router: str | None, *, us
 
     source = point if bench is None else bench
     if source is None or None not in (bench, point):
-        raise click.UsageError("Say which router: --bench NAME or --point FILE.")
+        raise click.UsageError("Name a router: --bench NAME or --point FILE.")
     return CarrotRouter.load(source, router=router, store=open_store(), use_task=use_task)
 
 
@@ -241,7 +241,7 @@ def _report(explanation: Explanation) -> str:
     label, note = decision.labels.used[0], decision.labels.notes[0]
     if label or note:
         lines.append(f"Task label: {visible(label) or note}")
-    lines.append(f"{explanation.prompt_tokens:,} tokens, of which the encoder read {explanation.read_tokens:,}.")
+    lines.append(f"{explanation.prompt_tokens:,} tokens; the encoder read {explanation.read_tokens:,}.")
     return "\n".join(lines)
 
 

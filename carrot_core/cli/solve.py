@@ -174,7 +174,7 @@ def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
     lines.append(f"Answered by: {', '.join(parts)}")
     if solved.latency_s is not None:
         mean, p95 = map(seconds, solved.latency_s)
-        lines.append(f"Latency of a call: {mean} in the mean, {p95} at the 95th percentile.")
+        lines.append(f"Latency of a call: mean {mean}, 95th percentile {p95}.")
     if solved.mix is not None:
         first, second = (lam_text(lam, 6) for lam in document["mix"]["lams"])
         lines.append(

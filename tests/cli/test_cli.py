@@ -207,7 +207,7 @@ def test_fit_on_another_benchmark_judges_every_prompt(imported, tmp_path):
     assert (document["evaluated_on"], document["n_prompts"], document["fit_on"]) == ("all", 90, "made")
     assert document["n_copies"] > 0
     text = imported("evaluate", "held", "--fit-on", "made")
-    assert f"{document['n_copies']} prompts of made were not learned from" in text
+    assert f"{document['n_copies']} prompts of made are left out of training" in text
     written = imported("estimates", "held", "--fit-on", "made", "--split", "all", "--out", tmp_path / "e.csv", "--json")
     assert written["n_prompts"] == 90
     some = imported("estimates", "held", "--fit-on", "made", "--split", "test", "--out", tmp_path / "t.csv", "--json")

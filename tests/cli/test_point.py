@@ -39,7 +39,7 @@ def test_an_exported_point_is_shown_checked_and_used(exported: Path) -> None:
 
 
 def test_points_are_compared(exported: Path, tmp_path: Path) -> None:
-    assert carrot("point", "diff", exported, exported) == "The two are the same point.\n"
+    assert carrot("point", "diff", exported, exported) == "Both are the same point.\n"
     carrot("export", HEAD, "--lam", 1, "--pool", "google/gemini-1.5-pro-002", "--out", tmp_path / "q.json")
     output = carrot("point", "diff", exported, tmp_path / "q.json")
     assert "-> 1.0" in output

@@ -163,7 +163,7 @@ def test_the_fallback_of_a_point_can_be_switched_off(router: CarrotRouter, tmp_p
         ([PROMPT, "--bench", HEAD, "--price", "nobody"], 2, "MODEL=IN,OUT"),
         ([PROMPT, "--bench", "no such"], 3, "no such"),
         (["--bench", HEAD, "--file", __file__], 2, "--file needs --out"),
-        ([PROMPT, "--bench", HEAD, "--file", __file__, "--out", "x.csv"], 2, "no PROMPT beside it"),
+        ([PROMPT, "--bench", HEAD, "--file", __file__, "--out", "x.csv"], 2, "no PROMPT"),
         ([PROMPT, "--bench", HEAD, "--out", "x.xlsx"], 1, "x.xlsx"),
         ([PROMPT, "--bench", HEAD, "--out", f"{__file__}/o.csv"], 1, "Cannot write"),
         ([PROMPT, "--bench", HEAD, "--out", "x.csv", "--explain"], 2, "--explain"),
