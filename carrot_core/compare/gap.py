@@ -25,6 +25,7 @@ from carrot_core.figures.theme import (
     layout_with_axes,
     names_of,
     router_names,
+    whiskers,
 )
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam, sweep
 from carrot_core.metrics import HEADLINE, METRICS
@@ -244,9 +245,12 @@ def bars(rows: pd.DataFrame, parts: Mapping[str, str], what: str, theme: ThemeNa
                 marker={"color": color, "line": {"color": look.ink, "width": 0.5},
                         "pattern": {"shape": PATTERNS[place], "bgcolor": color, "fgcolor": look.ink, "size": 6,
                                 "solidity": 0.2}},
-                error_x={"type": "data", "symmetric": False, "color": look.ink, "thickness": 1, "width": 2,
-                         "array": 100 * (of["high"] - of["value"]).clip(lower=0),
-                         "arrayminus": 100 * (of["value"] - of["low"]).clip(lower=0)},
+                error_x=whiskers(
+                    100 * of["value"],
+                    100 * of["low"].clip(upper=of["value"]),
+                    100 * of["high"].clip(lower=of["value"]),
+                    color=look.ink, thickness=1, width=2,
+                ),
                 hovertemplate=f"%{{y}}, {words.lower()}: %{{x:+.2f}}<extra></extra>",
             )
         )  # fmt: skip

@@ -14,7 +14,7 @@ from carrot_core.curve import thin
 from carrot_core.evaluation.solve import Goal, SolvedGoal
 from carrot_core.evaluation.stability import FEW, Stability
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, plotly_text, translucent
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, plotly_text, translucent, whiskers
 from carrot_core.frontier import ReadableCurve
 from carrot_core.number_formats import (
     DOLLAR_AXIS,
@@ -262,11 +262,10 @@ def _forest(stability: Stability, table: pd.DataFrame, theme: ThemeName) -> go.F
         go.Scatter(
             x=100 * table["score"], y=place, mode="markers", name="Accuracy at the common λ", customdata=rows,
             marker={"color": look.curves[1], "size": 8},
-            error_x={
-                "type": "data", "symmetric": False, "color": look.curves[1], "thickness": 1.5, "width": 3,
-                "array": 100 * (table["score_high"] - table["score"]),
-                "arrayminus": 100 * (table["score"] - table["score_low"]),
-            },
+            error_x=whiskers(
+                *(100 * table[name] for name in ("score", "score_low", "score_high")),
+                color=look.curves[1], thickness=1.5, width=3,
+            ),
             hovertemplate="%{customdata}: %{x:.1f} %<extra></extra>",
         )
     )  # fmt: skip

@@ -192,6 +192,11 @@ def layout(look: Theme, height: int | None, **more: Any) -> dict[str, Any]:
     } | more
 
 
+def whiskers(value: pd.Series[Any], low: pd.Series[Any], high: pd.Series[Any], **style: Any) -> dict[str, Any]:
+    """Error bars from the low to the high ends of intervals."""
+    return {"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low, **style}
+
+
 def layout_with_axes(look: Theme, height: int, **more: Any) -> dict[str, Any]:
     """Ground, words, axes and legend that all of these figures have."""
     plain = axis(look, automargin=True, exponentformat="none")

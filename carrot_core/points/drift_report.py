@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from carrot_core.bootstrap import Interval
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.theme import THEMES, ThemeName, axis, layout, plotly_text, translucent
+from carrot_core.figures.theme import THEMES, ThemeName, axis, layout, plotly_text, translucent, whiskers
 from carrot_core.number_formats import call_cost, cost_basis, money, percent, points
 from carrot_core.points.drift import LEAST, SAME_PRICE, Drift, FigureCheck
 from carrot_core.text import visible
@@ -167,8 +167,7 @@ def _figure(rows: pd.DataFrame, words: Mapping[str, str], theme: ThemeName) -> g
             go.Scatter(
                 x=value, y=here, mode="markers", name=_VERDICTS[verdict], showlegend=bool(here),
                 marker={"symbol": symbol, "size": 10, "color": color, "line": {"color": color, "width": 2}},
-                error_x={"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low,
-                         "color": color, "thickness": 2, "width": 4},
+                error_x=whiskers(value, low, high, color=color, thickness=2, width=4),
                 customdata=[plotly_text(words[what]) for what in rows["what"].iloc[here]],
                 hovertemplate="%{customdata}<extra></extra>",
             )

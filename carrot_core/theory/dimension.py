@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.theme import THEMES, ThemeName, axis, line_styles, plotly_text
+from carrot_core.figures.theme import THEMES, ThemeName, axis, line_styles, plotly_text, whiskers
 from carrot_core.number_formats import percent
 from carrot_core.text import visible
 from carrot_core.theory.rate_figures import log_axis, over_legend
@@ -201,12 +201,7 @@ def _learning(points: pd.DataFrame, theme: ThemeName) -> go.Figure:
         figure.add_scatter(
             x=rows["n"],
             y=rows["loss"],
-            error_y={
-                "type": "data",
-                "array": rows["high"] - rows["loss"],
-                "arrayminus": rows["loss"] - rows["low"].clip(lower=least),
-                "thickness": 1,
-            },
+            error_y=whiskers(rows["loss"], rows["low"].clip(lower=least), rows["high"], thickness=1),
             mode="lines+markers",
             line={"color": look.curves[style.color], "dash": style.dash, "width": 2},
             marker={"symbol": style.symbol, "size": 8},
@@ -321,12 +316,7 @@ def _dimensions(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
             figure.add_scatter(
                 x=rows["n_vectors"],
                 y=rows["dimension"],
-                error_y={
-                    "type": "data",
-                    "array": rows["high"] - rows["dimension"],
-                    "arrayminus": rows["dimension"] - rows["low"],
-                    "thickness": 1,
-                },
+                error_y=whiskers(rows["dimension"], rows["low"], rows["high"], thickness=1),
                 mode="lines+markers",
                 line={"color": look.curves[style.color], "dash": "dot" if near else "solid", "width": 2},
                 marker={"symbol": style.symbol + ("-open" if near else ""), "size": 8},

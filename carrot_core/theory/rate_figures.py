@@ -14,7 +14,7 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, whiskers
 from carrot_core.number_formats import percent
 from carrot_core.theory.rates import RateCurve, plug_in, predicted_slope, utility_loss
 from carrot_core.theory.world import World
@@ -108,12 +108,7 @@ def _rates(curves: Sequence[RateCurve], theme: ThemeName) -> go.Figure:
         figure.add_scatter(
             x=rows["n"],
             y=rows["excess"],
-            error_y={
-                "type": "data",
-                "array": rows["high"] - rows["excess"],
-                "arrayminus": rows["excess"] - rows["low"],
-                "color": color,
-            },
+            error_y=whiskers(rows["excess"], rows["low"], rows["high"], color=color),
             mode="markers",
             marker={"color": color, "size": 9, "symbol": ("circle", "square")[place]},
             name=name,
@@ -184,12 +179,7 @@ def _slopes(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
         figure.add_scatter(
             x=rows["predicted"],
             y=rows["measured"],
-            error_y={
-                "type": "data",
-                "array": rows["high"] - rows["measured"],
-                "arrayminus": rows["measured"] - rows["low"],
-                "thickness": 1.2,
-            },
+            error_y=whiskers(rows["measured"], rows["low"], rows["high"], thickness=1.2),
             mode="markers",
             marker={
                 "color": look.curves[(1, 2, 4, 0)[place]],
