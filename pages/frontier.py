@@ -39,8 +39,8 @@ with st.expander("Pool, tasks and curve"):
 with for_reference:
     reference = controls.reference(pool or view.models, view.best_single(pool, tasks), info.facts_by_model)
 
-shown = names, active, pool, tasks, reference, verifier
-scene = view.scene(*shown)
+choices = names, active, pool, tasks, reference, verifier
+scene = view.scene(*choices)
 curve, unit = scene.active_curve.frontier, scene.cost_unit_usd
 rate = controls.rate(views.opening_rate(view, active, unit), unit)
 lam = shortest_lam(rate, unit)
@@ -72,7 +72,7 @@ by_share, by_slice, by_step, by_sample, data = st.tabs(
 # Only the open tab is drawn: the page is drawn again at every λ.
 if by_share.open:
     with by_share:
-        show(view.shares(*shown), key="shares")
+        show(view.shares(*choices), key="shares")
 if by_slice.open:
     with by_slice:
         slices, compared_to = view.by_task(active, rate, reference, pool, tasks)
