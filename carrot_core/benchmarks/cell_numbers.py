@@ -13,12 +13,13 @@ from carrot_core.errors import DataError, Problem
 from carrot_core.text import PYTHON_CHARACTERS, json_of_python
 
 _EXPONENT = "([eE][+-]?\\d+)?"
+_POINTS = "[1-9]\\d{0,2}(\\.\\d{3})+"  # a whole number with points between its thousands
 # A number with a decimal comma, points between its thousands; one with commas between its thousands; and one with a
 # point that can only be a decimal point. "1,234" is of the first two kinds.
-DECIMAL_COMMA = f"\\s*[+-]?(\\d*|\\d{{1,3}}(\\.\\d{{3}})+),\\d+{_EXPONENT}\\s*"
+DECIMAL_COMMA = f"\\s*[+-]?(\\d*|{_POINTS}),\\d+{_EXPONENT}\\s*"
 THOUSANDS = f"\\s*[+-]?[1-9]\\d{{0,2}}(,\\d{{3}})+(\\.\\d*)?{_EXPONENT}\\s*"
 _DECIMAL_POINT = f"\\s*[+-]?(\\d*\\.(\\d{{1,2}}|\\d{{4,}})|(0|\\d{{4,}})?\\.\\d+){_EXPONENT}\\s*"
-_GERMAN = f"\\s*[+-]?(\\d*|\\d{{1,3}}(\\.\\d{{3}})+)(,\\d+)?{_EXPONENT}\\s*"
+_GERMAN = f"\\s*[+-]?(\\d*|{_POINTS})(,\\d+)?{_EXPONENT}\\s*"
 _RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*\.\.\s*(-?\d+(?:\.\d+)?)\s*")
 _WORDS = re.compile(r"\s*([^\s/()+*'\"]{1,20})\s*/\s*([^\s/()+*'\"]{1,20})\s*")
 _RIGHT = (
@@ -113,7 +114,7 @@ class Numbers:
 
     def plain(self, text: str) -> str:
         """Expression for the number that an expression of text is; NULL if it is none."""
-        number = f"try_cast({text} as double)"
+        number = f"try_cast(if(contains({text}, '_'), null, {text}) as double)"  # DuckDB reads 1_0 as 10
         if self.decimal == ",":
             german = f"try_cast(replace(replace({text}, '.', ''), ',', '.') as double)"
             other = f"if(contains({text}, '.'), null, {number})"
@@ -198,14 +199,19 @@ def numbers_of(
     Raises
     ------
     DataError
-        A comma may be a decimal comma or one between thousands.
+        A comma, or a point in a count of tokens, may be a decimal sign or stand between thousands.
     """
     if not columns or decimal == ",":
         return Numbers(decimal or ".", score=rule), []
-    comma = " or ".join(f"contains({quote(column)}, ',')" for column in columns)
-    if not connection.execute(f"select bool_or({comma}) from file").fetchall()[0][0]:  # noqa: S608
-        return Numbers(score=rule), []
-    union = " union all ".join(f"select {quote(column)} as v from file" for column in columns)  # noqa: S608
+    counts = [column for column in columns if column.endswith("_tokens")]
+    has_comma, has_point = (
+        " or ".join(f"contains({quote(column)}, '{sign}')" for column in some) or "false"
+        for sign, some in ((",", columns), (".", counts))
+    )
+    comma, point = connection.execute(f"select bool_or({has_comma}), bool_or({has_point}) from file").fetchall()[0]  # noqa: S608
+    if not comma:
+        return Numbers(score=rule), _points_in_counts(source, connection, columns, counts, decimal) if point else []
+    union = _values(columns)
     is_comma, is_thousands, is_point = (
         f"regexp_full_match(v, {literal(kind)})" for kind in (DECIMAL_COMMA, THOUSANDS, _DECIMAL_POINT)
     )
@@ -225,6 +231,42 @@ def numbers_of(
         message = "the comma in numbers may be a decimal comma or stand between thousands"
         raise DataError(source, [Problem(message, remedy, value=repr(example))])
     return Numbers(thousands=True, score=rule), ["Commas in numbers stand between thousands."]
+
+
+def _values(columns: Sequence[str]) -> str:
+    """SQL for the values of several columns, one below the other, as ``v``."""
+    return " union all ".join(f"select {quote(column)} as v from file" for column in columns)  # noqa: S608
+
+
+def _points_in_counts(
+    source: str,
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[str],
+    counts: Sequence[str],
+    decimal: str | None,
+) -> list[str]:
+    """A note on counts of tokens that are not whole, in a file without commas in its numbers.
+
+    Raises a `DataError` where a point may stand between thousands: nothing states or shows a decimal point, and of
+    the counts that have one, all have three digits behind it, not all of them 0 as a program would write them.
+    """
+    grouped = f"regexp_full_match(trim(v), {literal(_POINTS)})"
+    number = "try_cast(v as double)"
+    telling, fractions, example, fraction = connection.execute(
+        f"select count(*) filter ({grouped} and not ends_with(rtrim(v), '.000') or not contains(v, '.')), "  # noqa: S608
+        f"count(*) filter (isfinite({number}) and {number} % 1 <> 0), min(v) filter ({grouped}), "
+        f"min(v) filter (isfinite({number}) and {number} % 1 <> 0) from ({_values(counts)})"
+    ).fetchall()[0]
+    is_point = f"regexp_full_match(v, {literal(_DECIMAL_POINT)})"
+    (points,) = connection.execute(
+        f"select count(*) filter ({is_point}) from ({_values(columns)})"  # noqa: S608
+    ).fetchall()[0]
+    if example and telling and not (decimal or points):
+        remedy = "State it: --decimal , reads points between thousands, --decimal . reads counts that are not whole."
+        message = "the point in counts of tokens may be a decimal point or stand between thousands"
+        raise DataError(source, [Problem(message, remedy, value=repr(example))])
+    several = f"{fractions:,} counts of tokens are not whole, such as {fraction!r}"
+    return [f"{several}: they are kept, as means and estimates are."] if fractions else []
 
 
 def is_nothing(text: str) -> str:

@@ -174,6 +174,39 @@ def test_points_beside_decimal_commas_are_told_by_row(tmp_path: Path) -> None:
     assert (problem.column, problem.row) == ("score", 1)
 
 
+@pytest.mark.parametrize(
+    ("tokens", "score", "decimal", "largest"),
+    [
+        (["1.201", "900"], "1", None, None),
+        (["1.201", "900"], "1", ",", 1201),
+        (["1.201", "900"], "1", ".", 900),
+        (["1.201", "900.5"], "1", None, 900.5),
+        (["512.333", "900"], "0.25", None, 900),
+        (["1.000", "12.000"], "1", None, 12),
+        (["1.000", "900"], "1", None, None),
+        (["1.000.000", "900"], "1", None, None),
+        (["12.0", "900"], "1", None, 900),
+    ],
+)
+def test_a_point_in_counts_is_refused_where_it_may_stand_between_thousands(
+    tmp_path: Path, tokens: list[str], score: str, decimal: str | None, largest: float | None
+) -> None:
+    path = numbers(tmp_path, tokens, score)
+    if largest is None:
+        assert "--decimal ," in refused(path).remedy
+        return
+    frames = read_any(path, reading=Reading(decimal=decimal))
+    assert frames.outcomes["input_tokens"].max() == largest
+    fractions = frames.outcomes["input_tokens"] % 1
+    assert any("not whole" in note for note in frames.warnings) == bool(fractions.any())
+
+
+@pytest.mark.parametrize(("cell", "decimal"), [("1_0", None), ("1_000", "."), ("1_0", ","), ("0.001", ",")])
+def test_what_is_no_number_as_people_write_them_is_refused(tmp_path: Path, cell: str, decimal: str | None) -> None:
+    problem = refused(numbers(tmp_path, [cell]), reading=Reading(decimal=decimal))
+    assert (problem.row, problem.column, problem.value) == (1, "input_tokens", repr(cell))
+
+
 def test_a_decimal_comma_in_a_wide_table(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("prompt_id;a;a|cost_usd;b;b|cost_usd\np;0,25;0,5;1;0,125\n")
