@@ -184,11 +184,11 @@ def _query() -> dict[str, list[str]]:
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
-# What a reader of the Overview does next: page, words, icon.
-_DOORS = (
-    ("live", "Try a prompt", ":material/edit_note:"),
-    ("points", "Use this point", ":material/bookmark_add:"),
-    ("data", "Your own results", ":material/upload:"),
+# What a reader of the Overview does next: page, words, icon, parameters of the address.
+_DOORS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
+    ("live", "Try a prompt", ":material/edit_note:", {"try": "1"}),
+    ("points", "Use this point", ":material/bookmark_add:", {}),
+    ("data", "Your own results", ":material/upload:", {}),
 )
 
 
@@ -196,8 +196,8 @@ def doors() -> None:
     """Links to the three things to do next; nothing if the page runs without the app."""
     if st.session_state.get(_IN_APP):
         with st.container(horizontal=True, gap="xsmall", key="doors"):
-            for name, words, icon in _DOORS:
-                st.page_link(f"pages/{name}.py", label=words, icon=icon, width="content")
+            for name, words, icon, query in _DOORS:
+                st.page_link(f"pages/{name}.py", label=words, icon=icon, width="content", query_params=query)
 
 
 @contextmanager

@@ -98,6 +98,13 @@ def test_the_shipped_head_answers_where_nothing_is_loaded(type_in: Type) -> None
     assert f"u = {money(router.cost_unit_usd)}" in page_text(app)
 
 
+def test_the_door_to_this_page_opens_it_with_an_example_that_is_answered() -> None:
+    app = page(**{"try": "1"})
+    example = next(iter(shipped_kinds()["mmlu-pro-cot"].examples.values()))
+    assert at(payload(app), 0.5)["sentence"] == CarrotRouter.load(HEAD).explain(example, lam=0.5).sentence
+    assert "try" not in app.query_params
+
+
 @pytest.mark.parametrize("pool", [None, 2, 1])
 def test_the_browser_can_tell_the_choice_at_every_lam(pool: int | None) -> None:
     router = CarrotRouter.load(HEAD)

@@ -33,10 +33,13 @@ _KEY, _ENTRY, _START = "live:box", "live:typed", "live:start"
 def prompt_box(examples: Mapping[str, str]) -> str | None:
     """The text as of the last pause in typing; None if it is longer than `limits.TYPED_CHARACTERS`.
 
-    ``examples`` are texts by the name on the button that types one.
+    ``examples`` are texts by the name on the button that types one; a link (``?try=1``) opens with the first of them.
     """
     previous = st.session_state.get(_ENTRY, {"text": "", "length": 0})
     if _KEY not in st.session_state:
+        if st.query_params.pop("try", None) and examples and not previous["text"]:
+            first = next(iter(examples.values()))
+            previous = {"text": first, "length": len(first)}
         # The text the box starts with when the page is opened. It stays the same at later reruns, so that the
         # server sends no text back while somebody types.
         st.session_state[_START] = previous["text"]

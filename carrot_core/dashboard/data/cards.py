@@ -17,7 +17,6 @@ from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.benchmarks.split import FOLDS
 from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import file_stem, folding_table
-from carrot_core.dashboard.glossary import link
 from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
 from carrot_core.dashboard.stores import PrivateInfo, Version, private_benchmarks, private_store, store_of, version_of
 from carrot_core.evaluation.missing import costless_note, gaps_by_model, without_costless
@@ -56,8 +55,7 @@ def snapshots_list() -> None:
     st.header("Snapshots")
     st.caption(
         "Real results of which the prompts may not be passed on. Overview, Frontier, Compare and Operating points "
-        "show them like any other; What-if, other pools and tasks, single prompts and fits need the data. "
-        + link("snapshot", "What a snapshot is")
+        "show them like any other; What-if, other pools and tasks, single prompts and fits need the data."
     )
     heads = shipped_heads()
     rows = [

@@ -98,7 +98,7 @@ def _table(version: Version, info: BenchmarkInfo, filter_: Filter, matches: npt.
     """Show one page of prompts; returns the id of the prompt chosen in the table or named in the address."""
     pages = -(-len(matches) // PAGE_SIZE)
     place = st.container()
-    at = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
+    at = st.pagination(pages, max_visible_pages=5, key="page", bind="query-params") if pages > 1 else 1
     links.check_parameter("page", links.between(1, pages, whole=True), f"page {at}")
     rows = _all(version, info.name).iloc[matches[(at - 1) * PAGE_SIZE : at * PAGE_SIZE]]
     first = (at - 1) * PAGE_SIZE + 1
@@ -109,7 +109,7 @@ def _table(version: Version, info: BenchmarkInfo, filter_: Filter, matches: npt.
     event = place.dataframe(
         _readable(rows),
         hide_index=True,
-        height=353,
+        height=283,
         on_select="rerun",
         selection_mode="single-row",
         key=_ROWS,  # the same for every page: the browser then refills the table and builds no new one
