@@ -16,6 +16,7 @@ from carrot_core.curve import thin
 from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.errors import CarrotError
 from carrot_core.figures import alt_text, caption, frontier_figure, read_out, saving
+from carrot_core.figures.frontier import sides
 from carrot_core.figures.scene import Curve, Scene
 from carrot_core.figures.theme import (
     THEMES,
@@ -26,7 +27,6 @@ from carrot_core.figures.theme import (
     model_colors,
     plotly_text,
     scene_colors,
-    sides,
 )
 from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.number_formats import money
