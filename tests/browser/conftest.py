@@ -99,11 +99,11 @@ new PerformanceObserver((list) => {
     if (!hadRecentInput) shifts.push([value, ...sources.map(edges)]);
   }
 }).observe({ type: "layout-shift", buffered: true });"""
-# What moves by itself is where it will be at once: no test waits for it, and drawing it over and over is dear.
+# What is moved by frames, as a spinner or a notice is, is at its end at once: nobody waits, and nothing is drawn anew.
 STILL = """{
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(`*, *::before, *::after { animation-duration: 1ms !important; animation-delay: 0s !important;
-    animation-iteration-count: 1 !important; transition-duration: 1ms !important; transition-delay: 0s !important }`);
+  sheet.replaceSync(`*, *::before, *::after {
+    animation-duration: 1ms !important; animation-delay: 0s !important; animation-iteration-count: 1 !important }`);
   document.adoptedStyleSheets.push(sheet);
 }"""
 DRAWN = """() => {
@@ -388,6 +388,15 @@ def check_texts_and_widths(page: Page) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("window.__xss") is None
     assert page.locator("img[src=x]").count() == 0
+
+
+def unfold(page: Page) -> None:
+    """Open every tab and every box of a page that is visible."""
+    for tab in page.get_by_role("tab").all():
+        click(tab)
+    for box in page.get_by_test_id("stExpander").all():
+        if box.is_visible():  # those in the other tabs are not
+            click(box)
 
 
 def choose(box: Locator, option: str) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from carrot_core.store import Store
 from tests import wording
-from tests.browser.conftest import at_rest, check_texts_and_widths, click
+from tests.browser.conftest import at_rest, check_texts_and_widths, click, unfold
 from tests.browser.homes import MARKUP
 
 
@@ -25,10 +25,18 @@ def query(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query)
 
 
-def test_hostile_texts_are_shown_as_they_are_and_fit(open_data: Callable[..., Page]) -> None:
+def test_hostile_texts_are_shown_as_they_are_and_fit_and_removing_takes_two_steps(
+    open_data: Callable[..., Page], odd_folder: Path
+) -> None:
     page = open_data("prompt=id+00007")
     expect(page.locator("[data-testid=stCode]", has_text=f"{MARKUP} number 7")).to_be_visible()
+    unfold(page)
     check_texts_and_widths(page)
+    expect(page.get_by_role("button", name="Remove it")).to_have_count(0)
+    click(page.get_by_role("button", name="Remove").first)
+    expect(page.get_by_role("button", name="Remove it")).to_be_visible()
+    page.keyboard.press("Escape")
+    assert len(Store(odd_folder / "carrot.duckdb").benchmarks()) == 4
 
 
 def test_hostile_names_in_every_view(open_data: Callable[..., Page]) -> None:
@@ -82,12 +90,3 @@ def test_sql_is_answered_and_no_table_has_a_download_of_its_own(open_data: Calla
         tables.nth(number).hover()
         expect(tables.nth(number).get_by_role("button", name="Fullscreen")).to_be_visible()
         expect(tables.nth(number).get_by_role("button", name="Download as CSV")).to_have_count(0)
-
-
-def test_removing_takes_two_steps(open_data: Callable[..., Page], odd_folder: Path) -> None:
-    page = open_data()
-    expect(page.get_by_role("button", name="Remove it")).to_have_count(0)
-    click(page.get_by_role("button", name="Remove").first)
-    expect(page.get_by_role("button", name="Remove it")).to_be_visible()
-    page.keyboard.press("Escape")
-    assert len(Store(odd_folder / "carrot.duckdb").benchmarks()) == 4

@@ -68,8 +68,12 @@ def test_a_page_comes_with_the_style_of_today_and_a_file_as_it_is(server: str, w
     assert request.get(f"{server}/_stcore/health", headers=as_a_page).text() == "ok"
 
 
-def test_a_script_that_slips_into_a_page_does_not_run(server: str, open_page: Callable[..., Page]) -> None:
-    page = open_page(f"{server}/method", ready="h1")
+def test_no_text_of_a_file_is_a_link_and_a_script_that_slips_into_a_page_does_not_run(
+    server: str, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(f"{server}/data", ready="h1")
+    expect(page.get_by_text("evil.example").first).to_be_visible()
+    assert page.locator("a[href*='evil.example']").count() == 0
     page.evaluate("""() => {
       const script = document.createElement("script");
       script.textContent = "window.__xss = 1";
@@ -77,12 +81,6 @@ def test_a_script_that_slips_into_a_page_does_not_run(server: str, open_page: Ca
     }""")
     assert page.evaluate("window.__xss") is None
     open_page.forgive(page)  # type: ignore[attr-defined]
-
-
-def test_no_text_of_a_file_is_a_link(server: str, open_page: Callable[..., Page]) -> None:
-    page = open_page(f"{server}/data", ready="h1")
-    expect(page.get_by_text("evil.example").first).to_be_visible()
-    assert page.locator("a[href*='evil.example']").count() == 0
 
 
 def test_a_visitor_keeps_a_point_that_another_does_not_see(server: str, open_page: Callable[..., Page]) -> None:

@@ -45,8 +45,17 @@ def test_a_hostile_link_is_told_once_and_its_address_is_put_right(open_plain: Ca
     expect(page.get_by_role("heading", level=1)).to_have_text("Frontier")
 
 
-def test_a_tip_leads_to_its_term(open_plain: Callable[..., Page]) -> None:
+def test_a_term_is_told_beside_its_link_and_a_tip_leads_to_it(open_plain: Callable[..., Page]) -> None:
     page = open_plain("/frontier")
+    click(page.get_by_text("How to read the chart", exact=True))
+    address, link = page.url, page.get_by_role("link", name="Exchange rate")
+    link.click()
+    card = page.get_by_role("dialog").filter(has_text="Exchange rate")
+    expect(card).to_contain_text("score units per dollar")
+    assert (page.url, len(page.context.pages)) == (address, 1)
+    page.keyboard.press("Escape")
+    expect(card).to_be_hidden()
+    expect(link).to_be_focused()
     page.get_by_test_id("stSelectbox").first.get_by_test_id("stTooltipIcon").hover()
     tip = page.get_by_test_id("stTooltipContent")
     expect(tip).to_contain_text("Benchmark")

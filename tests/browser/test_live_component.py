@@ -118,7 +118,7 @@ def test_dragging_the_ring_moves_every_number_and_runs_python_once_on_release(ad
     assert ring(page) == pytest.approx(moved, abs=0.5)
 
 
-def test_numbers_are_exact_at_any_lam(address: str, open_page: Open) -> None:
+def test_numbers_are_exact_at_any_lam_and_lam_and_its_price_are_typed_exactly(address: str, open_page: Open) -> None:
     drawn_scene = scene(2000)
     page = open_page(f"{address}/?n=2000")
     for lam in [0.0, 1.0, *np.random.default_rng(7).random(8).round(9)]:
@@ -130,6 +130,20 @@ def test_numbers_are_exact_at_any_lam(address: str, open_page: Open) -> None:
             name.split("/")[-1]: pytest.approx(100 * share, abs=0.051)
             for name, share in zip(drawn_scene.models, point.shares, strict=True)
         }
+    unit = drawn_scene.cost_unit_usd
+    rate = 0.01 / 2e-4
+    for name, text, lam in (
+        ("λ", "0.123456", 0.123456), ("Pays", "0.0002", rate * unit / (1 + rate * unit)), ("Pays", "0", 1.0),
+        ("λ", "3", 1.0), ("λ", "0", 0.0),
+    ):  # fmt: skip
+        box = goal(page, name)
+        box.fill(text)
+        box.press("Enter")
+        at_rest(page)
+        assert number(page, "lam") == pytest.approx(lam, rel=1e-12)
+        assert bool(page.locator(".missed").inner_text()) == (text == "3")
+    expect(goal(page, "Pays")).to_have_value("")
+    assert python_lam(page) == 0
 
 
 ROWS = """(rows) => rows.map((row) => [
@@ -152,7 +166,9 @@ def shown_shares(page: Page) -> dict[str, float]:
     return {name: share for name, share, _ in rows}
 
 
-def test_keys_go_from_breakpoint_to_breakpoint_and_report_when_they_rest(address: str, open_page: Open) -> None:
+def test_keys_go_from_breakpoint_to_breakpoint_or_twenty_equal_steps_and_report_when_they_rest(
+    address: str, open_page: Open
+) -> None:
     drawn_scene = scene(2000)
     curve = drawn_scene.active_curve.frontier
 
@@ -173,21 +189,16 @@ def test_keys_go_from_breakpoint_to_breakpoint_and_report_when_they_rest(address
     message = r"λ 0: \$[\d.]+ per 1k calls, accuracy \d+\.\d %; against granite-moe-8x22b \S.*"
     assert re.fullmatch(message, handle.get_attribute("aria-valuetext"))
     expect(page.locator(".live .spoken")).to_have_text(re.compile(message))
-
-
-def test_page_keys_take_twenty_equal_steps_of_the_axis(address: str, open_page: Open) -> None:
-    page = open_page(f"{address}/?n=2000&lam=0")
-    right = ring(page)[0]
-    slider(page).press("Home")
+    right = ring(page)[0]  # λ is 0
+    handle.press("Home")
     at_rest(page)
     places = [ring(page)[0]]
     for _ in range(20):
-        slider(page).press("PageUp")
+        handle.press("PageUp")
         at_rest(page)
         places.append(ring(page)[0])
-    steps = (np.array(places) - places[0]) / (right - places[0])
-    assert steps == pytest.approx(np.linspace(0, 1, 21), abs=0.02)
-    slider(page).press("PageDown")
+    assert (np.array(places) - places[0]) / (right - places[0]) == pytest.approx(np.linspace(0, 1, 21), abs=0.02)
+    handle.press("PageDown")
     at_rest(page)
     assert ring(page)[0] == pytest.approx(places[-2], abs=0.02 * (right - places[0]))
 
@@ -209,7 +220,7 @@ def test_ring_and_knob_stand_on_one_line_and_so_do_the_ticks_of_lam(address: str
         assert tick[0] == pytest.approx(ring(page)[0], abs=1), text
 
 
-def test_the_knob_is_dragged_along_the_axis_and_a_click_takes_the_nearest_breakpoint(
+def test_the_knob_is_dragged_along_the_axis_whatever_is_set_elsewhere_and_a_click_takes_the_nearest_breakpoint(
     address: str, open_page: Open
 ) -> None:
     page = open_page(f"{address}/?n=2000&lam=0.4")
@@ -220,29 +231,23 @@ def test_the_knob_is_dragged_along_the_axis_and_a_click_takes_the_nearest_breakp
     at_rest(page)
     assert knob(page)[0] == pytest.approx(x - 120, abs=6)
     assert ring(page)[0] == pytest.approx(knob(page)[0], abs=1)
-    assert number(page, "lam") > 0.4  # to the left: cheaper
+    lam = number(page, "lam")
+    assert lam > 0.4  # to the left: cheaper
+    page.evaluate(
+        """() => {
+          globalThis.carrotLam.set("live", { chart: "live", lam: 0.1, heard: null });
+          dispatchEvent(new CustomEvent("carrot-lam", { detail: "live" }));
+        }"""
+    )
+    at_rest(page)
+    assert number(page, "lam") == lam
     assert runs(page) == 1
     page.mouse.up()
     expect_runs(page, 2)
-    assert python_lam(page) == number(page, "lam")
+    assert python_lam(page) == number(page, "lam") == lam
     page.mouse.click(x + 60, y)
     expect_runs(page, 3)
     assert ring(page)[0] == pytest.approx(x + 60, abs=6)
-
-
-def test_what_is_decided_stays_in_view_while_the_knob_moves(address: str, open_page: Open) -> None:
-    page = open_page(f"{address}/?n=2000&lam=0.4")
-    page.set_viewport_size({"width": 1440, "height": 900})
-    for width in (1440, 768):
-        page.set_viewport_size({"width": width, "height": 900})
-        at_rest(page)
-        page.locator(".live .slider").scroll_into_view_if_needed()
-        for what in (".slider", "[data-read=score]", "[data-read=cost]", "[data-read=reference]", ".router dd"):
-            box = page.locator(f".live {what}").first.bounding_box()
-            assert box["y"] >= 0, what
-            assert box["y"] + box["height"] <= 900, what
-    prompts = f"Figures on {scene(2000).n_prompts:,} prompts of"
-    assert page.locator(".live .router").inner_text().split("\n") == [prompts, "CARROT-KNN"]
 
 
 FRAMES = """async () => {
@@ -269,9 +274,15 @@ FRAMES = """async () => {
 }"""
 
 
-def test_a_frame_of_a_drag_is_made_in_less_than_a_fiftieth_of_a_second(
+def goal(page: Page, name: str) -> Locator:
+    return page.locator(".live").get_by_role("spinbutton", name=name)
+
+
+def test_frames_of_a_drag_are_quick_and_a_budget_and_a_target_take_exactly_the_point_that_python_solves(
     address: str, open_page: Open, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    drawn_scene = scene(2000)
+    curve, unit = drawn_scene.chosen_on, drawn_scene.cost_unit_usd
     page = open_page(f"{address}/?n=2000&lam=0.4&validation_label=validation")
     times = page.evaluate(FRAMES)
     with capsys.disabled():  # painting depends on what else the machine does
@@ -280,16 +291,6 @@ def test_a_frame_of_a_drag_is_made_in_less_than_a_fiftieth_of_a_second(
         )
     assert np.median(times["work"]) <= 20
     assert runs(page) == 1
-
-
-def goal(page: Page, name: str) -> Locator:
-    return page.locator(".live").get_by_role("spinbutton", name=name)
-
-
-def test_a_budget_and_a_target_take_exactly_the_point_that_python_solves(address: str, open_page: Open) -> None:
-    drawn_scene = scene(2000)
-    curve, unit = drawn_scene.chosen_on, drawn_scene.cost_unit_usd
-    page = open_page(f"{address}/?n=2000&lam=0.4&validation_label=validation")
     rng = np.random.default_rng(3)
     most, least = cost_bounds(curve, CONFIDENCE).bound, score_bounds(curve, CONFIDENCE).bound
     goals = [("Budget", float(b)) for b in rng.uniform(*np.quantile(1000 * most, [0, 1]), 5).round(4)]
@@ -307,24 +308,6 @@ def test_a_budget_and_a_target_take_exactly_the_point_that_python_solves(address
         message = page.locator(".missed").inner_text()
         assert bool(message) == bool(solved.shortfall), value
         at_rest(page)
-
-
-def test_lam_and_its_price_are_typed_exactly(address: str, open_page: Open) -> None:
-    unit = scene(2000).cost_unit_usd
-    page = open_page(f"{address}/?n=2000&lam=0.4")
-    rate = 0.01 / 2e-4
-    for name, text, lam in (
-        ("λ", "0.123456", 0.123456), ("Pays", "0.0002", rate * unit / (1 + rate * unit)), ("Pays", "0", 1.0),
-        ("λ", "3", 1.0), ("λ", "0", 0.0),
-    ):  # fmt: skip
-        box = goal(page, name)
-        box.fill(text)
-        box.press("Enter")
-        at_rest(page)
-        assert number(page, "lam") == pytest.approx(lam, rel=1e-12)
-        assert bool(page.locator(".missed").inner_text()) == (text == "3")
-    expect(goal(page, "Pays")).to_have_value("")
-    assert python_lam(page) == 0
 
 
 def test_zoom_and_hidden_lines_survive_a_new_lam_and_a_new_pool(address: str, open_page: Open) -> None:
@@ -402,7 +385,9 @@ def test_the_axis_has_seconds_where_they_are_recorded_and_says_who_decides(addre
     at_rest(page)
     assert ring(page) == pytest.approx(before, abs=1)
     assert runs(page) == 1
-    page = open_page(f"{address}/?n=2000&lam=0.4")
+    page.goto(f"{address}/?n=2000&lam=0.4")
+    expect(page.locator(".live .main-svg").first).to_be_visible()
+    at_rest(page)
     expect(page.get_by_role("button", name="Seconds")).to_be_hidden()
     expect(page.locator(".live .latency")).to_be_hidden()
 
@@ -418,27 +403,6 @@ def test_a_new_lam_does_not_send_the_curve_again(address: str, open_page: Open) 
     received.clear()
     set_from_elsewhere(page, 0.6)
     assert 0 < sum(received) < 20_000
-
-
-def test_lam_from_elsewhere_during_a_drag_does_not_take_the_ring_away(address: str, open_page: Open) -> None:
-    page = open_page(f"{address}/?n=2000&lam=0.4")
-    x, y = ring(page)
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x - 100, y + 60, steps=5)
-    at_rest(page)
-    lam = number(page, "lam")
-    page.evaluate(
-        """() => {
-          globalThis.carrotLam.set("live", { chart: "live", lam: 0.1, heard: null });
-          dispatchEvent(new CustomEvent("carrot-lam", { detail: "live" }));
-        }"""
-    )
-    at_rest(page)
-    assert number(page, "lam") == lam
-    page.mouse.up()
-    expect_runs(page, 2)
-    assert python_lam(page) == lam
 
 
 def test_names_are_text_wherever_they_are_shown(address: str, open_page: Open) -> None:
@@ -504,7 +468,7 @@ def test_touch_targets_are_large_enough_for_a_finger(address: str, open_page: Op
             assert min(box["width"], box["height"]) >= 44, target
 
 
-def test_chart_has_words_and_numbers_do_not_push_the_page_around(address: str, open_page: Open) -> None:
+def test_chart_has_words_and_what_is_decided_stays_in_view_and_in_its_place(address: str, open_page: Open) -> None:
     page = open_page(f"{address}/?n=2000&lam=0.4")
     words = page.locator(".live .figure").get_attribute("aria-label")
     assert words.startswith(alt_text(scene(2000)))
@@ -517,6 +481,16 @@ def test_chart_has_words_and_numbers_do_not_push_the_page_around(address: str, o
         at_rest(page)
         heights.add(page.locator(".live").evaluate("(live) => live.getBoundingClientRect().height"))
     assert len(heights) == 1
+    for width in (1440, 768):
+        page.set_viewport_size({"width": width, "height": 900})
+        at_rest(page)
+        page.locator(".live .slider").scroll_into_view_if_needed()
+        for what in (".slider", "[data-read=score]", "[data-read=cost]", "[data-read=reference]", ".router dd"):
+            box = page.locator(f".live {what}").first.bounding_box()
+            assert box["y"] >= 0, what
+            assert box["y"] + box["height"] <= 900, what
+    prompts = f"Figures on {scene(2000).n_prompts:,} prompts of"
+    assert page.locator(".live .router").inner_text().split("\n") == [prompts, "CARROT-KNN"]
 
 
 def test_without_its_chart_library_the_component_says_so_and_still_counts(address: str, open_page: Open) -> None:

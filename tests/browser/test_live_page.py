@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from carrot_core.serving.loading import shipped_kinds
 from tests import wording
-from tests.browser.conftest import at_rest, check_texts_and_widths, click
+from tests.browser.conftest import at_rest, check_texts_and_widths, click, unfold
 from tests.browser.homes import MARKUP
 
 PROMPTS = [
@@ -83,18 +83,36 @@ def test_the_answer_follows_the_typing_and_the_box_keeps_every_key(open_live: Ca
     assert box(page).input_value() == "Q: " + typed
     assert box(page).evaluate("box => box.selectionStart") == 3
     assert "Vienna" not in page.url
+    for name, boxes in (("Data", 0), ("Live prompt", 1)):
+        click(page.get_by_test_id("stTopNav").get_by_role("link", name=name, exact=True))
+        expect(box(page)).to_have_count(boxes)
+    expect(box(page)).to_have_value("Q: " + typed)
+    expect(sentence(page)).to_contain_text("is expected to score")
 
 
-def test_later_answers_are_quick(open_live: Callable[..., Page], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_example_is_typed_by_a_click_later_answers_are_quick_and_a_text_over_the_limit_is_not_cut_and_not_sent(
+    open_live: Callable[..., Page], capsys: pytest.CaptureFixture[str]
+) -> None:
     page = open_live()
-    ask(page, "Hello, which model?")
+    name, text = next(iter(shipped_kinds()["mmlu-pro-cot"].examples.items()))
+    click(page.get_by_role("button", name=name, exact=True))
+    expect(box(page)).to_have_value(text)
+    expect(page.get_by_role("meter")).to_have_attribute("aria-valuenow", "4")
+    expect(sentence(page)).to_contain_text("is expected to score", timeout=60_000)
+    at_rest(page)
     sentence(page).evaluate("node => { document.carrotSentence = node; }")
     took = [box(page).evaluate(ANSWERED, text) for text in PROMPTS]
     with capsys.disabled():
         print(f" {statistics.median(took):.0f} ms at the median of {len(took)} answers ", end="")
+    box(page).evaluate(ANSWERED, "word " * 20_000)
+    box(page).fill("word " * 40_001)
+    expect(page.get_by_text("longer than 200,000 characters")).to_be_visible()
+    expect(page.locator(".prompt .count")).to_contain_text(wording.TOO_LONG)
+    assert len(box(page).input_value()) == 200_005
+    expect(sentence(page)).to_have_count(0)
 
 
-def test_lam_moves_the_choice_in_the_browser_and_python_hears_of_the_release(open_live: Callable[..., Page]) -> None:
+def test_lam_is_dragged_and_answers_to_the_keyboard_and_to_the_other_slider(open_live: Callable[..., Page]) -> None:
     page = open_live(lam=0.02)
     ask(page, PROMPTS[0])
     first, segments = winner(page), page.locator(".decision .segment")
@@ -115,13 +133,9 @@ def test_lam_moves_the_choice_in_the_browser_and_python_hears_of_the_release(ope
     page.wait_for_url(lambda url: float(parse_qs(urlsplit(url).query)["lam"][0]) > 0.5)
     at_rest(page)
     assert winner(page) == last
-
-
-def test_lam_answers_to_the_keyboard_and_to_the_other_slider(open_live: Callable[..., Page]) -> None:
-    page = open_live(lam=0.5)
-    ask(page, PROMPTS[0])
+    dragged = float(parse_qs(urlsplit(page.url).query)["lam"][0])
     handle(page).press("PageUp")
-    page.wait_for_url(lambda url: float(parse_qs(urlsplit(url).query)["lam"][0]) < 0.5)  # more accurate
+    page.wait_for_url(lambda url: float(parse_qs(urlsplit(url).query)["lam"][0]) < dragged)  # more accurate
     at_rest(page)
     lam = float(parse_qs(urlsplit(page.url).query)["lam"][0])
     click(page.get_by_text("Pool, λ by budget"))
@@ -136,38 +150,11 @@ def test_lam_answers_to_the_keyboard_and_to_the_other_slider(open_live: Callable
     page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] == ["0.0"])
 
 
-def test_an_example_is_typed_by_a_click(open_live: Callable[..., Page]) -> None:
-    page = open_live()
-    name, text = next(iter(shipped_kinds()["mmlu-pro-cot"].examples.items()))
-    click(page.get_by_role("button", name=name, exact=True))
-    expect(box(page)).to_have_value(text)
-    expect(page.get_by_role("meter")).to_have_attribute("aria-valuenow", "4")
-    expect(sentence(page)).to_contain_text("is expected to score", timeout=60_000)
-
-
-def test_a_text_over_the_limit_is_not_cut_and_not_sent(open_live: Callable[..., Page]) -> None:
-    page = open_live()
-    ask(page, "word " * 20_000)
-    box(page).fill("word " * 40_001)
-    expect(page.get_by_text("longer than 200,000 characters")).to_be_visible()
-    expect(page.locator(".prompt .count")).to_contain_text(wording.TOO_LONG)
-    assert len(box(page).input_value()) == 200_005
-    expect(sentence(page)).to_have_count(0)
-
-
-def test_the_text_is_still_there_after_another_page(open_live: Callable[..., Page]) -> None:
-    page = open_live()
-    ask(page, PROMPTS[1])
-    for name, boxes in (("Data", 0), ("Live prompt", 1)):
-        click(page.get_by_test_id("stTopNav").get_by_role("link", name=name, exact=True))
-        expect(box(page)).to_have_count(boxes)
-    expect(box(page)).to_have_value(PROMPTS[1])
-    expect(sentence(page)).to_contain_text("is expected to score")
-
-
 def test_texts_that_are_markup_do_nothing(open_odd: Callable[..., Page]) -> None:
     page = open_odd(f"/live?{urlencode({'bench': MARKUP})}", ready=".prompt textarea")
     ask(page, MARKUP)
     check_texts_and_widths(page)
     expect(page.locator(".nearest li")).to_have_count(5)
     expect(page.locator(".decision tbody tr").first.locator(".dot")).to_have_count(5)
+    unfold(page)
+    check_texts_and_widths(page)

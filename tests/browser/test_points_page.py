@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Download, Page, expect
@@ -13,7 +14,7 @@ from carrot_core import CarrotRouter
 from carrot_core.points import PointShelf
 from carrot_core.serving.point import read_point
 from tests import wording
-from tests.browser.conftest import at_rest, check_texts_and_widths, click
+from tests.browser.conftest import at_rest, check_texts_and_widths, click, unfold
 from tests.browser.homes import LONG, MARKUP
 
 HEAD = "mmlu-pro-cot"
@@ -111,20 +112,16 @@ def test_a_download_is_the_point_and_comes_back(
     expect(page.get_by_text(wording.TAMPERED)).to_be_visible()
 
 
-def test_hostile_and_long_names_are_shown_and_fit(open_points: Callable[..., Page]) -> None:
-    page = open_points()
+def test_hostile_and_long_names_are_shown_and_fit_and_a_point_in_use_is_that_of_the_other_pages(
+    open_odd: Callable[..., Page], shelf: PointShelf
+) -> None:
+    page = open_odd(f"/points?{urlencode({'bench': MARKUP})}", ready="h1")
     at_work(page)
+    unfold(page)
+    check_texts_and_widths(page)
     click(page.get_by_role("button", name="Use it").first)
     expect(page.get_by_text("In use: CARROT-MLP")).to_be_visible(timeout=30_000)
     check_texts_and_widths(page)
-
-
-def test_lam_of_a_point_in_use_is_that_of_the_other_pages(open_points: Callable[..., Page]) -> None:
-    page = open_points()
-    at_work(page)
-    click(page.get_by_role("button", name="Use it").first)
-    expect(page.get_by_text("In use: CARROT-MLP")).to_be_visible(timeout=30_000)
-    at_rest(page)
     lam = page.url.split("lam=")[1].split("&")[0]
     assert lam in ("0.1", "0.6")
     click(page.get_by_test_id("stTopNav").get_by_role("link", name="Live prompt", exact=True))

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import at_rest, check_texts_and_widths, click
+from tests.browser.conftest import at_rest, check_texts_and_widths, click, unfold
 from tests.browser.homes import HOSTILE, MARKUP
 
 
@@ -66,6 +66,7 @@ def test_a_scenario_in_a_link_opens_at_every_width_and_markup_stays_text(open_wh
     scenario = {"hypothetical": [{"name": "<b onclick=window.__xss=1>new", "base": HOSTILE, "score_offset": 0.05}]}
     page = open_whatif(scenario=json.dumps(scenario))
     expect(page.get_by_text("Changed: hypothetical models: 1.")).to_be_visible()
+    unfold(page)
     click(page.get_by_role("tab", name="What would make"))
     expect(page.get_by_text("Exact, from the predictions")).to_be_visible()
     check_texts_and_widths(page)
