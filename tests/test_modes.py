@@ -64,7 +64,7 @@ def test_where_others_reach_the_server_the_mode_is_to_be_chosen(
 def test_no_server_starts_without_a_mode_that_fits(
     monkeypatch: pytest.MonkeyPatch, command: str, options: tuple[str, ...], setting: str
 ) -> None:
-    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("the server was started"))
+    monkeypatch.setattr("os.execve", lambda *_: pytest.fail("the server was started"))
     monkeypatch.setattr("uvicorn.run", lambda *_, **__: pytest.fail("the server was started"))
     monkeypatch.setenv(VARIABLE, setting)
     result = CliRunner().invoke(main, [command, *options])
@@ -90,7 +90,7 @@ def test_no_server_starts_without_a_mode_that_fits(
 def test_no_team_is_served_without_roles_that_can_be_read(
     monkeypatch: pytest.MonkeyPatch, roles_file: Path, command: str, content: str | None, word: str
 ) -> None:
-    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("the server was started"))
+    monkeypatch.setattr("os.execve", lambda *_: pytest.fail("the server was started"))
     monkeypatch.setattr("uvicorn.run", lambda *_, **__: pytest.fail("the server was started"))
     monkeypatch.setenv(VARIABLE, "team")
     if content is None:

@@ -119,7 +119,9 @@ def app(port: int, address: str) -> None:
         from carrot_core.dashboard.accounts import check_login
 
         check_login()
-    os.execv(sys.executable, [sys.executable, "-m", *server])  # noqa: S606  one process, so signals arrive
+    # By default every thread of every reader keeps memory of its own that nobody else can use.
+    environment = {"MALLOC_ARENA_MAX": "2", **os.environ}
+    os.execve(sys.executable, [sys.executable, "-m", *server], environment)  # noqa: S606  one process, so signals arrive
 
 
 @click.command(add_help_option=False, context_settings={"ignore_unknown_options": True})

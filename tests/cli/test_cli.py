@@ -59,8 +59,15 @@ def test_help_names_every_command(carrot):
     ],
 )
 def test_the_dashboard_answers_to_any_name_only_where_it_was_put_for_others(monkeypatch, address, listed, any_name):
-    started = []
-    monkeypatch.setattr("os.execv", lambda _, arguments: started.extend(arguments))
+    started, environment = [], {}
+
+    def start(_: str, arguments: list[str], variables: dict[str, str]) -> None:
+        started.extend(arguments)
+        environment.update(variables)
+
+    monkeypatch.setattr("os.execve", start)
+    if any_name:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", "7")
     monkeypatch.setattr("os.chdir", lambda _: None)
     monkeypatch.delenv("STREAMLIT_SERVER_ALLOWED_HOSTS", raising=False)
     monkeypatch.setenv("CARROT_MODE", "public" if any_name else "personal")
@@ -71,6 +78,7 @@ def test_the_dashboard_answers_to_any_name_only_where_it_was_put_for_others(monk
     assert ("--server.allowedHosts=*" in started) == any_name
     most = limits.PUBLIC_UPLOAD_MB if any_name else limits.UPLOAD_MB
     assert f"--server.maxUploadSize={most}" in started
+    assert environment["MALLOC_ARENA_MAX"] == ("7" if any_name else "2")  # that of who runs it counts
 
 
 @pytest.mark.parametrize("command", ["app", "serve"])
