@@ -7,8 +7,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,15 +16,17 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
+from carrot_core.benchmarks.built_in import BUILT_IN
 from carrot_core.curve import save_curve
+from carrot_core.embedding import load_embedded
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.missing import without_gaps
+from carrot_core.evaluation.missing import readable, without_costless, without_gaps
 from carrot_core.evaluation.solve import Goal, solve_on
 from carrot_core.frontier import Frontier, sweep
 from carrot_core.metrics import cost_per_solved
 from carrot_core.number_formats import solved_cost
 from carrot_core.operating_point import match_model, solve_budget, solve_per_solved, solve_target
-from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes
 from carrot_core.promise import (
     CONFIDENCE,
     EVEN,
@@ -36,7 +37,7 @@ from carrot_core.promise import (
     score_bounds,
     solved_bounds,
 )
-from carrot_core.results.recipes import RECIPES, Recipe, load
+from carrot_core.results.recipes import RECIPES, Recipe, _build, load
 from carrot_core.routers import make_router
 from carrot_core.store import Store
 
@@ -46,11 +47,8 @@ BIAS = np.array([0.0, 0.5, 1.2])
 NEAR = {"1.05 least per solved": 1.05, "1.1 least per solved": 1.1}
 WISHES = ("match", "target", "budget", "per solved", "least per solved", *NEAR)
 SHARES = (0.15, 0.5)  # of the prompts, for validation and as many for test
-MORE = (
-    Recipe("swebench-mini", "swebench-mini-agent/swebench_mini_agent.parquet", "Agents, with dollars."),
-    Recipe("bfcl", "bfcl-2024-08/bfcl_2024_08.parquet", "Tool calls.", where="model not like '%-FC'"),
-    Recipe("openhands-swe", "openhands-index/openhands_swe_swt.parquet", "Agents.", where="benchmark = 'swe-bench'"),
-)
+MORE = Recipe("swebench-mini", "swebench-mini-agent/swebench_mini_agent.parquet", "Agents, with dollars.")
+RECIPE = {recipe.name: recipe for recipe in (*RECIPES, MORE)}
 
 
 def world(n: int, seed: int, skill: float = 1.0) -> tuple[Estimates, Outcomes]:
@@ -191,22 +189,21 @@ def test_a_saved_curve_promises_what_the_whole_one_does_or_says_that_it_knows_no
 
 def test_new_prompts_keep_promises_as_often_as_is_said_and_means_half_as_often() -> None:
     tables = world(3000, seed=4)
-    for goal in ("match", "target"):
-        promise, even = (splits(*tables, goal, level, count=150, share=0.5) for level in (CONFIDENCE, EVEN))
+    asked = [(goal, level) for goal in ("match", "target") for level in (CONFIDENCE, EVEN)]
+    results = splits(*tables, asked, count=60, share=0.5)
+    for promise, even in zip(results[::2], results[1::2], strict=True):
         assert promise.none < 0.1
         assert promise.broken <= 0.14
         assert 0.3 < even.broken < 0.7
         assert promise.saving < even.saving
-    useless = splits(*world(3000, seed=5, skill=0.0), "match", CONFIDENCE, count=60, share=0.5)
+    (useless,) = splits(*world(3000, seed=5, skill=0.0), [("match", CONFIDENCE)], count=30, share=0.5)
     assert useless.broken <= 0.14
 
 
 def test_new_prompts_keep_what_is_promised_per_solved_task() -> None:
     tables = world(3000, seed=4)
-    promise, even, least = (
-        splits(*tables, wish, level, count=80, share=0.5)
-        for wish, level in (("per solved", CONFIDENCE), ("per solved", EVEN), ("least per solved", CONFIDENCE))
-    )
+    asked = [("per solved", CONFIDENCE), ("per solved", EVEN), ("least per solved", CONFIDENCE)]
+    promise, even, least = splits(*tables, asked, count=60, share=0.5)
     assert promise.none == least.none == 0
     assert promise.broken <= 0.14
     assert least.broken <= 0.14
@@ -237,7 +234,8 @@ def test_the_least_per_solved_task_is_promised_without_the_luck_of_the_choice() 
     ids, models = tuple(map(str, range(shape[0]))), tuple("abcdefgh")
     outcomes = Outcomes(ids, models, (rng.random(shape) < 0.5).astype(float), rng.lognormal(-5, 1, shape))
     estimates = Estimates(ids, models, rng.random(shape), rng.lognormal(-5, 0.5, shape))
-    assert splits(estimates, outcomes, "least per solved", CONFIDENCE, count=100, share=0.15).broken <= 0.14
+    (least,) = splits(estimates, outcomes, [("least per solved", CONFIDENCE)], count=60, share=0.15)
+    assert least.broken <= 0.14
 
 
 def test_the_least_per_solved_task_depends_on_no_order_and_halves_keep_one_text_together(curve: Frontier) -> None:
@@ -250,67 +248,87 @@ def test_the_least_per_solved_task_depends_on_no_order_and_halves_keep_one_text_
 
 @dataclass(frozen=True)
 class Kept:
-    """Shares of random splits in which a promise was kept, was broken, and in which none was made; and the mean saving
-    against the best single model on test where one was made."""
+    """Shares of random splits in which a promise was kept, was broken, and in which none was made; and of the promises
+    made, the share whose bound held and the mean saving against the best single model on test."""
 
     kept: float
     broken: float
     none: float
+    held: float
     saving: float
 
 
-def splits(estimates: Estimates, outcomes: Outcomes, wish: str, confidence: float, *, count: int, share: float) -> Kept:
+def splits(
+    estimates: Estimates, outcomes: Outcomes, asked: Sequence[tuple[str, float]], *, count: int, share: float
+) -> list[Kept]:
     """Choose on one part of the prompts and judge on another of the same size, again and again.
+
+    Each split is used both ways. So what is judged is as often cheap as what was chosen on, and figures differ from
+    others' less by the luck of the splits.
 
     Parameters
     ----------
     estimates, outcomes : (n, M) out-of-fold, and observed without gaps.
-    wish : "match" the best single model of the first part; a "target" half-way between the least and the highest score
-        of the curve of all prompts; a "budget" half-way between its least and its highest cost; a budget "per solved"
-        task half-way between its least and its highest; the "least per solved" task, judged by what the point promises;
-        or a budget per solved task `NEAR` what that is.
+    asked : wishes, each with its confidence: "match" the best single model of the first part; a "target" half-way
+        between the least and the highest score of the curve of all prompts; a "budget" half-way between its least and
+        its highest cost; a budget "per solved" task half-way between its least and its highest; the "least per solved"
+        task, judged by what the point promises; or a budget per solved task `NEAR` what that is.
+    count : splits; twice as many points are chosen.
     share : of the prompts in each part.
     """
     whole, rng, n = sweep(estimates, outcomes), np.random.default_rng(0), len(estimates.prompt_ids)
     curves = (whole.score, whole.cost_usd, cost_per_solved(whole.cost_usd, whole.score))
-    target, budget, per_solved = (float((curve.min() + curve.max()) / 2) for curve in curves)
+    middle = dict(
+        zip(("target", "budget", "per solved"), [float((one.min() + one.max()) / 2) for one in curves], strict=True)
+    )
     size, rows = round(share * n), []
     for _ in range(count):
         order = rng.permutation(n)
-        parts = order[:size], order[size : 2 * size]
-        first, second = (sweep(estimates.rows(part), outcomes.rows(part)) for part in parts)
-        best = max(first.strength, key=first.strength.__getitem__)
-        if wish in NEAR:
-            promise = solve_per_solved(first, confidence=confidence).promise
-            assert promise is not None
-            per_solved = NEAR[wish] * promise.bound
-        goal = {
+        parts = [sweep(estimates.rows(part), outcomes.rows(part)) for part in (order[:size], order[size : 2 * size])]
+        rows += [[judged(*both, wish, level, middle) for wish, level in asked] for both in (parts, parts[::-1])]
+    return [_shares(table) for table in np.array(rows, dtype=float).transpose(1, 2, 0)]
+
+
+def judged(
+    first: Frontier, second: Frontier, wish: str, confidence: float, middle: Mapping[str, float]
+) -> tuple[bool, bool, bool, float]:
+    """Whether a point of the first curve makes the promise, whether the second keeps it and the bound of the point, and
+    what it saves there; ``middle`` has the goals by wish."""
+    best, goal = max(first.strength, key=first.strength.__getitem__), middle.get(wish, 0.0)
+    if wish in NEAR:
+        promise = solve_per_solved(first, confidence=confidence).promise
+        assert promise is not None
+        goal = NEAR[wish] * promise.bound
+    solution = solve_on(
+        first,
+        {
             "match": Goal(match=best, confidence=confidence),
-            "target": Goal(target_score=target, confidence=confidence),
-            "budget": Goal(budget_usd=budget, confidence=confidence),
-            **dict.fromkeys(("per solved", *NEAR), Goal(per_solved_usd=per_solved, confidence=confidence)),
+            "target": Goal(target_score=goal, confidence=confidence),
+            "budget": Goal(budget_usd=goal, confidence=confidence),
+            **dict.fromkeys(("per solved", *NEAR), Goal(per_solved_usd=goal, confidence=confidence)),
             "least per solved": Goal(least_per_solved=True, confidence=confidence),
-        }[wish]
-        solution = solve_on(first, goal)
-        at = second.at(solution.exchange_rate_per_usd)
-        ratio = float(cost_per_solved(second.cost_usd[at], second.score[at]))
-        bound = per_solved if solution.promise is None else solution.promise.bound
-        holds = {
-            "match": second.score[at] >= second.strength[best] - 1e-12,
-            "target": second.score[at] >= target - 1e-12,
-            "budget": second.cost_usd[at] <= budget + 1e-15,
-            **dict.fromkeys(("per solved", *NEAR), ratio <= per_solved + 1e-15),
-            "least per solved": ratio <= bound + 1e-15,
-        }[wish]
-        paid = second.model_cost_usd[second.models.index(best)]
-        rows.append((solution.reached, holds, 1 - second.cost_usd[at] / paid))
-    differences, holds, saving = np.array(rows, dtype=float).T
-    promised = differences == 1
+        }[wish],
+    )
+    at, promise = second.at(solution.exchange_rate_per_usd), solution.promise
+    score, cost = float(second.score[at]), float(second.cost_usd[at])
+    sign, value = {
+        "match": (-1.0, score - second.strength[best]),
+        "target": (-1.0, score),
+        "budget": (1.0, cost),
+    }.get(wish, (1.0, float(cost_per_solved(cost, score))))
+    bound = goal if promise is None else promise.bound
+    most = bound if wish == "least per solved" else goal
+    keeps, holds = (sign * value <= sign * limit + 1e-12 for limit in (most, bound))
+    return solution.reached, keeps, holds, 1 - cost / float(second.model_cost_usd[second.models.index(best)])
+
+
+def _shares(table: FloatTable) -> Kept:
+    """Of (4, splits) verdicts of `judged`."""
+    reached, keeps, holds, saving = table
+    made = reached == 1
+    held, saved = (float(part[made].mean()) if made.any() else float("nan") for part in (holds, saving))
     return Kept(
-        float((promised & (holds == 1)).mean()),
-        float((promised & (holds == 0)).mean()),
-        float(1 - differences.mean()),
-        float(saving[promised].mean()) if promised.any() else float("nan"),
+        float((made & (keeps == 1)).mean()), float((made & (keeps == 0)).mean()), float(1 - made.mean()), held, saved
     )
 
 
@@ -326,34 +344,43 @@ def out_of_fold(bench: Benchmark, router: str, folds: int = 5) -> Estimates:
     return Estimates(bench.prompt_ids, bench.models, score, cost)
 
 
-@contextmanager
-def _silent(*_: str) -> Iterator[None]:
-    yield None
-
-
 def table(name: str, tables: dict[str, Estimates], outcomes: Outcomes, count: int) -> Iterator[str]:
     """Rows of the table of ``docs/method.md`` for one benchmark."""
+    asked = [(wish, level) for wish in WISHES for level in (EVEN, CONFIDENCE)]
     for share in SHARES:
         for router, estimates in tables.items():
-            for wish in WISHES:
-                even, promise = (
-                    splits(estimates, outcomes, wish, level, count=count, share=share) for level in (EVEN, CONFIDENCE)
-                )
-                figures = (promise.kept, promise.none, promise.broken)
+            results = splits(estimates, outcomes, asked, count=count, share=share)
+            for wish, even, promise in zip(WISHES, results[::2], results[1::2], strict=True):
+                figures = (even.kept, promise.kept, promise.none, promise.broken, promise.held)
                 yield (
-                    f"| {name} | {round(share * len(outcomes.prompt_ids)):,} | {router} | {wish} | {even.kept:.0%} | "
-                    + " | ".join(f"{figure:.0%}" for figure in figures)
-                    + f" | {even.saving:.0%} | {promise.saving:.0%} |"
+                    f"| {name} | {round(share * len(outcomes.prompt_ids)):,} | {router} | {wish} | "
+                    + " | ".join(
+                        "–" if np.isnan(figure) else f"{100 * figure:.0f} %"
+                        for figure in (*figures, even.saving, promise.saving)
+                    )
+                    + " |"
                 )
+
+
+def benchmark(store: Store, folder: Path, name: str) -> Benchmark:
+    """A benchmark as routers are compared on it: prompts with text, models with costs, gaps filled in."""
+    if name in BUILT_IN:
+        _build(store, name)
+        loaded = load_embedded(store, name)
+    else:
+        loaded = load(store, folder, RECIPE[name], lambda done, total: None)
+    return without_gaps(readable(without_costless(loaded)[0])[0])
+
+
+def main(folder: Path, count: int, names: Sequence[str]) -> None:
+    """Print the table of these benchmarks, or of all."""
+    with TemporaryDirectory() as home:
+        store = Store(Path(home))
+        for name in names or (*BUILT_IN, *RECIPE):
+            bench = benchmark(store, folder, name)
+            for row in table(name, {router: out_of_fold(bench, router) for router in ROUTERS}, bench.measured, count):
+                print(row, flush=True)
 
 
 if __name__ == "__main__":
-    folder, count, names = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-    with TemporaryDirectory() as home:
-        store = Store(Path(home))
-        for recipe in (*RECIPES, *MORE):
-            if not names or recipe.name in names:
-                loaded = without_gaps(load(store, folder, recipe, lambda done, total: None))
-                fits = {router: out_of_fold(loaded, router) for router in ROUTERS}
-                for row in table(recipe.name, fits, loaded.measured, count):
-                    print(row, flush=True)
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

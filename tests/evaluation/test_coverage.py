@@ -1,7 +1,7 @@
 """Intervals of AIQ hold what they promise: draws from a benchmark, whose truth is the AIQ on all of it.
 
-`python -m tests.evaluation.test_coverage 500` prints bias and coverage of every estimator that was tried, on the real
-benchmarks beside the checkout.
+`python -m tests.evaluation.test_coverage 500 [BENCHMARK or N ...]` prints bias and coverage of every estimator that was
+tried, on the real benchmarks beside the checkout and at every number of prompts, or on those that are named.
 """
 
 from __future__ import annotations
@@ -203,17 +203,19 @@ def test_a_draw_of_all_prompts_is_the_benchmark_itself(curves: dict[str, Frontie
     assert twice.score[0] == pytest.approx(curve.rows(np.arange(3_000) < 100).score[0])
 
 
-def main(draws: int, names: Sequence[str] = NAMES) -> None:
-    """The tables of docs/method.md, of some of the benchmarks."""
+def main(draws: int, names: Sequence[str], sizes: Sequence[int]) -> None:
+    """The tables of docs/method.md, of some of the benchmarks and numbers of prompts."""
     with TemporaryDirectory() as folder:
         store = Store(Path(folder) / "carrot.duckdb")
         for recipe in RECIPES:
             if recipe.name in names:
                 curves = population(load(store, SHARED_DATA, recipe, lambda done, total: None))
-                for n in SIZES:
+                for n in sizes:
                     print(f"\n{recipe.name}, {n:,} prompts\n", summary(simulate(curves, n, draws)).round(3), flush=True)
 
 
 if __name__ == "__main__":
-    pd.set_option("display.width", 120, "display.max_rows", None)
-    main(int(sys.argv[1]), sys.argv[2:] or NAMES)
+    pd.set_option("display.width", 120, "display.max_rows", None, "display.max_columns", None)
+    wishes = sys.argv[2:]
+    numbers = [int(wish) for wish in wishes if wish.isdigit()]
+    main(int(sys.argv[1]), [wish for wish in wishes if not wish.isdigit()] or NAMES, numbers or SIZES)

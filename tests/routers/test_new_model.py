@@ -1,16 +1,30 @@
-"""A model with few scored prompts: what is filled in for it, and that it serves better than its own cells alone."""
+"""A model with few scored prompts: what is filled in for it, and that it serves better than its own cells alone.
+
+`python -m tests.routers.test_new_model FOLDER [BENCHMARK or N ...]` prints how much its error exceeds that of a fit on
+all prompts, for the real benchmarks in a folder.
+"""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
 from carrot_core.evaluation.learning import _with_few
-from carrot_core.outcomes import Benchmark
+from carrot_core.outcomes import Benchmark, FloatTable
 from carrot_core.routers import make_router
 from carrot_core.routers.regressor import FEW, Strength, _regression, with_new_models
+from carrot_core.store import Store
 from tests.made import MODELS, made
+from tests.test_promise import RECIPE, benchmark
+
+SIZES = (25, 50, 100, 200, 400)
+MOST = 2400  # prompts of a benchmark
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +101,55 @@ def test_a_router_whose_new_model_has_few_cells_estimates_it_better_than_by_thos
     filled = error(train)
     monkeypatch.setattr("carrot_core.routers.regressor.FEW", 0)
     assert filled < error(train)
+
+
+def _contrasts(table: FloatTable, column: int) -> FloatTable:
+    """(n,) one model's score less the mean of the others'."""
+    return table[:, column] - np.delete(table, column, axis=1).mean(axis=1)
+
+
+def excess(
+    bench: Benchmark, sizes: Sequence[int], n_models: int, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[int, list[float]]]:
+    """For each number of scored prompts by how much the squared error of a new model's contrasts exceeds that of a fit
+    on all: filled in, by its own cells alone, and by these of four times as many scored prompts.
+
+    Means over ``n_models`` as the new one, from the best to the weakest, of `carrot-linear` on at most `MOST` prompts,
+    a quarter of them to judge on.
+    """
+    order = np.random.default_rng(0).permutation(len(bench.prompt_ids))[:MOST]
+    judged, learned = np.split(order, [len(order) // 4])
+    train, test = bench.rows(learned), bench.rows(judged)
+    by_score = np.argsort(-np.asarray(bench.measured.score.mean(axis=0)))
+    columns = by_score[np.linspace(0, len(by_score) - 1, n_models).round().astype(int)].tolist()
+
+    def error(column: int, n: int, few: int) -> float:
+        monkeypatch.setattr("carrot_core.routers.regressor.FEW", few)
+        router = make_router("carrot-linear").fit(_with_few(train, bench.models[column], range(n, len(learned))))
+        apart = _contrasts(router.estimate(test).score, column) - _contrasts(test.measured.score, column)
+        return float(np.mean(apart**2))
+
+    full = {column: error(column, len(learned), 0) for column in columns}
+    own = {n: np.mean([error(one, n, 0) - full[one] for one in columns]) for n in {*sizes, *(4 * n for n in sizes)}}
+    for n in sizes:
+        yield n, [float(np.mean([error(one, n, FEW) - full[one] for one in columns])), float(own[n]), float(own[4 * n])]
+
+
+def test_a_new_model_whose_prompts_are_all_scored_errs_as_the_fit_on_all_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(excess(made(120, dimensions=4), [90], 1, monkeypatch)) == [(90, [0.0, 0.0, 0.0])]
+
+
+def main(folder: Path, names: Sequence[str], sizes: Sequence[int]) -> None:
+    """Print the excess in ten-thousandths on these benchmarks, at these numbers of scored prompts."""
+    with TemporaryDirectory() as home, pytest.MonkeyPatch.context() as monkeypatch:
+        store = Store(Path(home))
+        for name in names:
+            bench = benchmark(store, folder, name)
+            for n, errors in excess(bench, sizes, 4 if name == "routerbench-subset" else 3, monkeypatch):
+                print(f"| {name} | {n} | " + " / ".join(f"{1e4 * one:.0f}" for one in errors) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    wishes = sys.argv[2:]
+    numbers = [int(wish) for wish in wishes if wish.isdigit()]
+    main(Path(sys.argv[1]), [wish for wish in wishes if not wish.isdigit()] or [*RECIPE], numbers or SIZES)

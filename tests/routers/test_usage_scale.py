@@ -1,13 +1,31 @@
-"""The log scale of usage: there and back, and the bias of the way back."""
+"""The log scale of usage: there and back, and the bias of the way back; and what routed prompts cost against what was
+expected.
+
+`python -m tests.routers.test_usage_scale FOLDER [BENCHMARK ...]` prints the last for the real benchmarks in a folder.
+"""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carrot_core.benchmarks.built_in import BUILT_IN
+from carrot_core.bootstrap import Interval, bootstrap_counts
+from carrot_core.frontier import rate_of_lam, sweep
+from carrot_core.outcomes import Estimates, Outcomes
 from carrot_core.routers.criteria import UsageScale
+from carrot_core.store import Store
+from tests.test_promise import RECIPE, benchmark, out_of_fold, world
+
+ROUTERS = ("carrot-knn", "carrot-linear", "carrot-mlp", "carrot-blend")
+LAMBDAS = (0.1, 0.2, 0.3, 0.5, 0.7)
 
 
 @given(st.integers(0, 10**6), st.floats(1e-7, 1e4))
@@ -65,3 +83,40 @@ def test_a_model_that_never_uses_anything_stays_at_nothing():
 def test_negative_usage_is_refused():
     with pytest.raises(ValueError, match="at least 0"):
         UsageScale().fit(np.array([[-1.0]]))
+
+
+def excess(estimates: Estimates, outcomes: Outcomes, lam: float) -> Interval:
+    """By what part the expected mean cost of the choices at λ is above what they cost, with its 95 % interval."""
+    curve = sweep(estimates, outcomes)
+    unit = float(curve.model_cost_usd.max())
+    at = np.arange(curve.n_prompts), curve.choices(float(rate_of_lam(lam, unit)))
+    expected, paid = estimates.cost_usd[at], curve.paid_usd[at]
+    counts = bootstrap_counts(curve.n_prompts, 1000)
+    return Interval.of(float(expected.mean() / paid.mean() - 1), expected @ counts / (paid @ counts) - 1)
+
+
+def test_the_excess_is_what_was_expected_of_the_choices_over_what_they_cost():
+    estimates, outcomes = world(400, 0)
+    for lam in LAMBDAS:
+        twice = Estimates(estimates.prompt_ids, estimates.models, estimates.score, 2 * outcomes.cost_usd)
+        exact = excess(twice, outcomes, lam)
+        assert (exact.value, exact.low, exact.high) == pytest.approx((1.0, 1.0, 1.0))
+        wide = excess(estimates, outcomes, lam)
+        assert wide.low < wide.value < wide.high
+
+
+def main(folder: Path, names: Sequence[str]) -> None:
+    """Print the excess of each CARROT router on these benchmarks, or on all, out of fold."""
+    with TemporaryDirectory() as home:
+        store = Store(Path(home))
+        for name in names:
+            bench = benchmark(store, folder, name)
+            for router in ROUTERS:
+                estimates = out_of_fold(bench, router)
+                cells = [excess(estimates, bench.measured, lam) for lam in LAMBDAS]
+                figures = [f"{100 * one.value:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]" for one in cells]
+                print(f"| {name} | {router} | " + " | ".join(figures) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:] or (*BUILT_IN, *RECIPE))
