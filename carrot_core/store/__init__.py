@@ -23,7 +23,7 @@ from carrot_core.outcomes import Benchmark
 from carrot_core.roles import Role
 from carrot_core.store import content, runs, trash, vectors
 from carrot_core.store.database import reading, rows
-from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name, delete
+from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name
 from carrot_core.store.info import BenchmarkInfo, describe
 from carrot_core.store.maintenance import take_over
 from carrot_core.store.runs import Run, run_id
@@ -123,7 +123,11 @@ class Store:
 
     def _save(self, name: str, frames: Frames, split_seed: int, replace: bool, shadow: bool) -> BenchmarkInfo:
         check_name(name)
-        with self.folder(name).replacing() as (new, old):
+
+        def put_away(old: Path) -> None:
+            trash.put_replaced(self.path, name, old, runs.fitted_on(self.folders(), name))
+
+        with self.folder(name).replacing(put_away) as (new, old):
             if old is not None and not replace:
                 raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
             if old is not None:
@@ -135,8 +139,6 @@ class Store:
                 with reading(new / MAIN) as connection:
                     hashes = rows(connection, "select distinct text_sha256 from prompts where text_sha256 is not null")
                 vectors.keep(name, old, new, {text for (text,) in hashes})
-                for path in runs.fitted_on(self.folders(), name):
-                    delete(path)
         return self.info(name)
 
     def change_benchmark(self, name: str, change: Callable[[Frames], Frames], *, shadow: bool = False) -> BenchmarkInfo:

@@ -183,8 +183,11 @@ class Folder:
             yield files
 
     @contextmanager
-    def replacing(self) -> Iterator[tuple[Path, Files | None]]:
-        """Gives an empty folder for a new import and the present files; without an error the folder replaces them."""
+    def replacing(self, put_away: Callable[[Path], None] | None = None) -> Iterator[tuple[Path, Files | None]]:
+        """Gives an empty folder for a new import and the present files; without an error the folder replaces them.
+
+        Once it does, ``put_away`` is called with the folder of those; what it leaves there is deleted.
+        """
         with self._turn(), translate_errors(self.path):
             self._sweep_others()
             old = self.files()
@@ -202,6 +205,8 @@ class Folder:
                 raise
             sync(self.path)
             sync(self.path.parent)
+            if old is not None and put_away is not None:
+                put_away(old.folder)
             self._sweep()
 
     def remove(self, target: Path | None = None) -> None:

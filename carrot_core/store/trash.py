@@ -1,4 +1,4 @@
-"""The trash: benchmarks that were removed, kept `carrot_core.limits.TRASH_DAYS` days beside the store.
+"""The trash: benchmarks that were removed or replaced, kept `carrot_core.limits.TRASH_DAYS` days beside the store.
 
 trash/
     20261130T110203.123456-3f9a0c1e/     one folder a removal
@@ -14,8 +14,8 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -50,7 +50,7 @@ class Removal(NamedTuple):
 def put(store: Path, name: str, fitted: Sequence[Path]) -> None:
     """Move a benchmark and the runs that rest on it into the trash; delete them where the store is a session's.
 
-    After an error all of it is where it was.
+    After an error all of it is where it was. The benchmark goes first: whoever is killed midway leaves it listed.
     """
     folder = Folder.of(store, name)
     if is_own(store):
@@ -58,6 +58,32 @@ def put(store: Path, name: str, fitted: Sequence[Path]) -> None:
             delete(path)
         folder.remove()
         return
+    with _place(store, name) as (place, undo):
+        folder.remove(place / _BENCHMARK)
+        undo.callback(folder.bring_back, place / _BENCHMARK)
+        _put_runs(store, fitted, place, undo)
+
+
+def put_replaced(store: Path, name: str, old: Path, fitted: Sequence[Path]) -> None:
+    """Move an import that a newer one has replaced, and the runs that rest on it, into the trash; delete them where the
+    store is a session's, or the trash does not take them, which the log then says."""
+    if not is_own(store):
+        try:
+            with _place(store, name) as (place, undo):
+                (place / _BENCHMARK).mkdir()
+                os.rename(old, place / _BENCHMARK / old.name)
+                undo.callback(os.rename, place / _BENCHMARK / old.name, old)
+                _put_runs(store, fitted, place, undo)
+            return
+        except StoreError as error:  # the new one is there already
+            _log.warning("The former %r cannot come back: %s", name, error)
+    for path in (old, *fitted):
+        delete(path)
+
+
+@contextmanager
+def _place(store: Path, name: str) -> Iterator[tuple[Path, ExitStack]]:
+    """Gives a new folder in the trash, and what is to be done to undo what was moved to it, after an error."""
     sweep(store)
     place = _folder(store) / f"{datetime.now(UTC):{_STAMP}}-{secrets.token_hex(4)}"
     with translate_errors(place), ExitStack() as undo:
@@ -65,14 +91,17 @@ def put(store: Path, name: str, fitted: Sequence[Path]) -> None:
         undo.callback(_discard, place)
         with paths.replacing(place / _ABOUT) as part:
             part.write_text(json.dumps({"name": name}), encoding="utf-8")
-        for path in fitted:
-            target = place / _RUNS / path.relative_to(store)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):  # removed meanwhile
-                os.rename(path, target)
-                undo.callback(os.rename, target, path)
-        folder.remove(place / _BENCHMARK)
+        yield place, undo
         undo.pop_all()
+
+
+def _put_runs(store: Path, fitted: Sequence[Path], place: Path, undo: ExitStack) -> None:
+    for path in fitted:
+        target = place / _RUNS / path.relative_to(store)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # removed meanwhile
+            os.rename(path, target)
+            undo.callback(os.rename, target, path)
 
 
 def removals(store: Store) -> list[Removal]:

@@ -38,6 +38,11 @@ def _restore(store: Store) -> None:
     trash.restore(store, removal)
 
 
+def replace(store: Store, name: str) -> None:
+    """Import other data under the name."""
+    store.save_benchmark(name, frames(seed=3), replace=True)
+
+
 def _content(store: Store) -> dict[str, bytes]:
     return {str(path.relative_to(store.path)): path.read_bytes() for path in store.path.rglob("*.duckdb")}
 
@@ -155,14 +160,56 @@ def test_what_was_removed_too_long_ago_goes(store: Store, act: Callable[[Store],
     assert "first" not in [each.name for each in trash.removals(store)]
 
 
-def test_what_a_session_removes_is_gone(store: Store) -> None:
+@pytest.mark.parametrize("act", [Store.remove_benchmark, replace])
+def test_what_a_session_removes_or_replaces_is_gone(store: Store, act: Callable[[Store, str], None]) -> None:
+    (old,) = _content(store)
     modes.add_session_folder(store.path.parent)
     try:
-        store.remove_benchmark("first")
+        act(store, "first")
     finally:
         modes.drop_session_folder(store.path.parent)
     assert not trash.removals(store)
-    assert not list(store.path.rglob("*.duckdb"))
+    assert old not in _content(store)
+
+
+def test_what_was_replaced_comes_back_once_the_new_one_is_removed(two: Store) -> None:
+    before = _content(two)
+    replace(two, "first")
+    assert not two.runs("second")  # it was fitted on what is gone
+    (removal,) = trash.removals(two)
+    two.remove_benchmark("first")
+    trash.restore(two, removal)
+    assert _content(two) == before
+
+
+def test_a_replacement_that_the_trash_does_not_take_leaves_nothing_of_the_old_one(two: Store) -> None:
+    (two.path.parent / "trash").write_text("a file where the folder would be")
+    replace(two, "first")
+    assert not two.runs("second")
+    assert len(_content(two)) == 2  # what was imported under either name
+
+
+def test_whoever_is_killed_while_removing_leaves_no_data_that_are_not_listed(
+    two: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves, rename = [], os.rename
+
+    def killed(source: Path, target: Path) -> None:
+        if "benchmark" in str(target) or "run-" in str(target):
+            moves.append(target)
+            if len(moves) == 2:
+                os._exit(0)
+        rename(source, target)
+
+    if (child := os.fork()) == 0:
+        monkeypatch.setattr(os, "rename", killed)
+        try:
+            two.remove_benchmark("first")
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    (removal,) = trash.removals(two)
+    assert all(path.is_relative_to(removal.place) for path in (two.path.parent / "trash").rglob("*.duckdb"))
 
 
 def test_an_old_point_whose_deletion_was_ended_midway_is_kept_for_its_time(
