@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 from pandas.io.formats.style import Styler
 
@@ -138,13 +139,20 @@ def show(exhibit: Exhibit, *, key: str, table: Callable[[], object] | None = Non
     if table is not None:
         table()
     elif exhibit.draw is not None:
-        st.plotly_chart(exhibit.draw(theme()), key=key, theme=None, alt=exhibit.alt, config=NO_TOOLS)
+        chart(exhibit.draw(theme()), key=key, alt=exhibit.alt)
     else:
         st.dataframe(exhibit.table, hide_index=True, alt=exhibit.alt, key=key)
     words, forms = st.columns([5, 1], vertical_alignment="top")
     words.caption(plain(exhibit.caption))
     with forms:
         take_away(exhibit, "Download", key=key)
+
+
+def chart(figure: go.Figure, *, key: str, alt: str) -> None:
+    """Draw a figure with its text in the page's font."""
+    font = st.get_option("theme.font")
+    figure.update_layout(font_family=font, hoverlabel_font_family=font)
+    st.plotly_chart(figure, key=key, theme=None, alt=alt, config=NO_TOOLS)
 
 
 def take_away(exhibit: Exhibit, label: str, *, key: str) -> None:

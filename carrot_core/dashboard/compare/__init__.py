@@ -10,7 +10,7 @@ import streamlit as st
 from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.compare.results import accuracy_table
-from carrot_core.dashboard.exhibits import NO_TOOLS, show
+from carrot_core.dashboard.exhibits import chart, show
 from carrot_core.dashboard.glossary import metric_meaning, tip
 from carrot_core.dashboard.shell import plain, theme
 from carrot_core.dashboard.views import View, drawable, opening_rate
@@ -325,4 +325,5 @@ def _side_by_side(exhibit: Exhibit, key: str, models: Sequence[str]) -> None:
     for way, column in zip(TITLES, st.columns(len(TITLES)), strict=True):
         figure = spider_figure(exhibit.table, theme(), (way,), reference=reference)
         alt = f"{TITLES[way]}. {exhibit.alt}"
-        column.plotly_chart(figure, key=f"{key}-{way}", theme=None, alt=alt, config=NO_TOOLS)
+        with column:
+            chart(figure, key=f"{key}-{way}", alt=alt)

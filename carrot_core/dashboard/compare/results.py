@@ -17,7 +17,7 @@ from carrot_core.compare.ranking import standing
 from carrot_core.compare.studies import ROUTER, make_study
 from carrot_core.compare.task_curves import legend_of, task_figure
 from carrot_core.dashboard import controls, links, views, work
-from carrot_core.dashboard.exhibits import NO_TOOLS, priced
+from carrot_core.dashboard.exhibits import chart, priced
 from carrot_core.dashboard.glossary import metric_meaning, metric_tip, tip
 from carrot_core.dashboard.shell import errors_as_text, not_here, plain, theme
 from carrot_core.dashboard.stores import store_of
@@ -119,12 +119,13 @@ def task_panels(exhibit: Exhibit) -> None:
     """Small charts under one legend, three in a row, or one below the other on a narrow screen."""
     look, tasks = theme(), names_of(exhibit.table["task"])
     legend = legend_of(exhibit.table, look)
-    st.plotly_chart(legend, key="tasks-legend", theme=None, alt=exhibit.alt, config=NO_TOOLS)
+    chart(legend, key="tasks-legend", alt=exhibit.alt)
     for first in range(0, len(tasks), _ROW):
         for column, task in zip(st.columns(_ROW), tasks[first : first + _ROW], strict=False):
             figure = task_figure(exhibit.table, task, look)
             alt = f"Accuracy against cost on {visible(task) or NO_TASK}."
-            column.plotly_chart(figure, key=f"task-{task}", theme=None, alt=alt, config=NO_TOOLS)
+            with column:
+                chart(figure, key=f"task-{task}", alt=alt)
 
 
 def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None], models: Sequence[str]) -> None:

@@ -109,7 +109,7 @@ def _table(version: Version, info: BenchmarkInfo, filter_: Filter, matches: npt.
     event = place.dataframe(
         _readable(rows),
         hide_index=True,
-        height=283,
+        height=248,
         on_select="rerun",
         selection_mode="single-row",
         key=_ROWS,  # the same for every page: the browser then refills the table and builds no new one
