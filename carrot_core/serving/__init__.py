@@ -1,4 +1,4 @@
-"""Fitted routers at work: typed prompts, files of prompts, and what a decision rests on."""
+"""Fitted routers that answer typed prompts and files of prompts, and explain their decisions."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class CarrotRouter:
 
     Attributes
     ----------
-    name : what it was loaded from.
+    name : name of the source it was loaded from.
     router : name of the router, "carrot-mlp" for those that ship.
     models : the pool.
     cost_unit_usd : u, US dollars.
-    default_lam : λ where none is asked for: that of the operating point it was loaded from, else the
+    default_lam : λ used if a call names no point: that of the operating point it was loaded from, else the
         cheapest that is as good as the best single model on validation.
-    profile : what it was fitted on, its prices, its curves, how far its intervals hold.
-    point : the operating point it was loaded from, whose pool, prices and fallback hold where none are given.
+    profile : its training data, its prices, its curves and the coverage of its intervals.
+    point : the operating point it was loaded from; its pool, prices and fallback are the defaults of a call.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class CarrotRouter:
 
     @property
     def task_labels(self) -> tuple[str, ...]:
-        """Labels that ``task`` may be, those of the training prompts; none if the router was fitted without them."""
+        """Task labels of the training prompts, which ``task`` may name; empty if the router was fitted without them."""
         tasks = getattr(self._fitted, "tasks_", None)
         return () if tasks is None else tasks.labels_
 
@@ -108,7 +108,7 @@ class CarrotRouter:
         store: Store | None = None,
         use_task: bool = False,
     ) -> CarrotRouter:
-        """A router by the name of a benchmark, from a folder, the Hugging Face hub, or an operating point.
+        """Load a router by the name of a benchmark, or from a folder, the Hugging Face hub or an operating point.
 
         Parameters
         ----------
@@ -116,20 +116,20 @@ class CarrotRouter:
             fitted then), a folder that `carrot router save` wrote, "owner/name" on the hub, or an operating
             point (`point_file`) or its file (`save_point`).
         router : the router to fit on a benchmark in the store; by default the head that ships, else
-            "carrot-knn". Of any other source it must be the one that is there.
-        store : where benchmarks are; by default that of ``CARROT_HOME``.
+            "carrot-knn". Any other source has one router, and ``router`` must be its name.
+        store : the store of benchmarks; by default that of ``CARROT_HOME``.
         use_task : whether a router that is fitted on a benchmark with labels of several tasks reads them, as
-            "carrot-linear", "carrot-mlp" and "carrot-blend" can; by default it is then "carrot-linear". What is fitted
-            already, heads that ship too, reads labels or not.
+            "carrot-linear", "carrot-mlp" and "carrot-blend" can; by default it is then "carrot-linear". It changes
+            nothing about a router that is fitted already, such as a head that ships.
 
         Raises
         ------
         NotFoundError
             There is nothing of that name.
         DataError
-            What is there is damaged.
+            The source is damaged.
         CarrotError
-            It cannot answer typed prompts, is not the router asked for, or needs an encoder that is not here.
+            It cannot answer typed prompts, is not the router asked for, or needs an encoder that is not installed.
         """
         return cls(*load(source, router, store or Store(), use_task))
 
@@ -154,7 +154,7 @@ class CarrotRouter:
         Raises
         ------
         CarrotError
-            More than one is given, a value out of bounds, a budget or target that no point promises.
+            More than one is given, a value is out of bounds, or no point promises the budget or target.
         """
         return rate_at(self.profile, self.default_lam, lam=lam, budget=budget, target=target, mu=mu)
 
@@ -166,13 +166,13 @@ class CarrotRouter:
         pool: Sequence[str] | None = None,
         prices: Prices | None = None,
     ) -> pd.DataFrame:
-        """What every model is expected to do on every prompt: a row a prompt and model.
+        """Estimate score, tokens and cost of every model on every prompt: one row per prompt and model.
 
         Parameters
         ----------
         prompts : n prompts: texts, or lists of chat messages, of which the last text of the user is read.
-        task : one of `task_labels` for all prompts, or one for each. Without a label, or with another one, the
-            estimate is the mean over the tasks that the prompt is likely of.
+        task : one of `task_labels` for all prompts, or one for each. Without a label, or with an unknown one, the
+            estimate is the mean over the likely tasks of the prompt.
         pool : some of the models, at least one; None means those of the operating point the router was loaded from,
             else all.
         prices : other prices, by model: US dollars per million input and output tokens.
@@ -187,16 +187,16 @@ class CarrotRouter:
         return self._expect(texts, task, self._vectors(texts), terms.prices).table(terms.columns)
 
     def decide(self, prompts: Sequence[Prompt], *, task: Task = None, **options: Unpack[Options]) -> Decisions:
-        """The model of every prompt, with the estimates it was chosen by.
+        """Choose a model for every prompt; the result has the estimates behind each choice.
 
         Parameters
         ----------
         prompts, task : n prompts and their labels, as for `estimate`.
-        lam, budget, target, mu : the point, as for `rate`; none means `default_lam`.
+        lam, budget, target, mu : the point, as for `rate`; by default λ is `default_lam`.
         pool, prices : as for `estimate`; with them a budget or a target cannot be solved.
-        fallback : a model that answers in place of CARROT's choice where a prompt is unlike the training data; left
-            out, that of the operating point the router was loaded from; None switches it off.
-        fallback_above : percentile of the distance to the training data, 0 to 100, from which it does (99).
+        fallback : a model that answers in place of CARROT's choice if a prompt is unlike the training data; by
+            default that of the operating point the router was loaded from; None switches it off.
+        fallback_above : percentile of the distance to the training data, 0 to 100, from which it answers (99).
         """
         terms, texts = self._terms(**options), prompt_texts(prompts)
         return self._decide(self._expect(texts, task, self._vectors(texts), terms.prices), terms)
@@ -212,7 +212,7 @@ class CarrotRouter:
     def route(
         self, prompts: Prompt | Sequence[Prompt], *, task: Task = None, **options: Unpack[Options]
     ) -> str | list[str]:
-        """Name of the model for one prompt, or of each of several; options as for `decide`.
+        """Name the model for one prompt, or one for each of several; options as for `decide`.
 
         A list of chat messages is one prompt.
         """
@@ -223,11 +223,11 @@ class CarrotRouter:
     def explain(
         self, prompt: Prompt, *, task: Task = None, nearest: bool = True, part: int = 0, **options: Unpack[Options]
     ) -> Explanation:
-        """One decision with everything it is based on; options as for `decide`.
+        """Explain the decision on one prompt; options as for `decide`.
 
-        ``nearest`` looks up the nearest training prompts, for which they are read from the store the first time.
+        ``nearest`` looks up the nearest training prompts; the first such call reads them from the store.
         ``part`` is the part of a long text that the encoder reads (`Explanation.parts`); the router learned from first
-        parts, and all of the text counts for the cost. A `CarrotError` where there is no such part.
+        parts, and all of the text counts for the cost. Raises a `CarrotError` if there is no such part.
         """
         terms, texts = self._terms(**options), prompt_texts([prompt])
         text = readable(texts[0], len(texts[0]))
@@ -254,13 +254,13 @@ class CarrotRouter:
         )
 
     def at(self, point: PointFile) -> CarrotRouter:
-        """The same router with the settings of an operating point as its own."""
+        """Return a copy of this router with the settings of an operating point as its defaults."""
         return CarrotRouter(self.name, self._fitted, self.profile, self.artefact, self._nearest, point)
 
     def point_file(self, *, note: str = "", **options: Unpack[Options]) -> PointFile:
-        """An operating point as a document, from which `load` makes the same decisions; options as for `decide`.
+        """Return an operating point as a document; a router loaded from it decides alike. Options as for `decide`.
 
-        Its figures are filled in only for the whole pool at the benchmark's prices, for which they were measured.
+        Its figures were measured for the whole pool at the benchmark's prices, and are null for any other.
         """
         terms = self._terms(**options)
         pool = tuple(self.models[column] for column in terms.columns)
@@ -299,15 +299,15 @@ class CarrotRouter:
         return point
 
     def estimates(self, bench: Benchmark) -> Estimates:
-        """Estimates for the prompts of a benchmark, at the input tokens recorded there."""
+        """Estimate scores and costs on the prompts of a benchmark, with the input tokens recorded there."""
         return self._fitted.estimate(bench)
 
     def __reduce__(self) -> tuple[type[CarrotRouter], tuple[object, ...]]:
-        """To another process it goes without its training prompts, which stay in the store of this machine."""
+        """Pickle without the training prompts, which stay in the store of this machine."""
         return CarrotRouter, (self.name, self._fitted, self.profile, self.artefact, None, self.point)
 
     def warm(self) -> None:
-        """Load the encoder, so that the first prompt need not wait for it."""
+        """Load the encoder, so that the first prompt does not wait for it."""
         self.decide(["warm"], lam=0.5)
 
     def _terms(self, **options: Unpack[Options]) -> Terms:
@@ -343,6 +343,6 @@ class CarrotRouter:
 
     def _percentile(self, expected: Expectation) -> npt.NDArray[np.float64]:
         if expected.bench.vectors is None or self.profile.distance is None:
-            raise CarrotError(f"{self.router} reads no vectors, so how unlike a prompt is cannot be told.")
+            raise CarrotError(f"{self.router} reads no vectors, so it cannot tell how unlike a prompt is.")
         percentile: npt.NDArray[np.float64] = self.profile.distance.percentile(expected.bench.vectors)
         return percentile

@@ -1,4 +1,4 @@
-"""A decision on typed prompts: its options, the model, the margin, and for which λ it would be another model."""
+"""A decision on typed prompts: its options, the chosen model, the margin, and the choice at every other λ."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import UNLIKE_FROM, RouterProfile
 from carrot_core.switches import sweep_tables
 
-MU_UNIT_USD = 0.01  # the authors' wrapper
+MU_UNIT_USD = 0.01  # cost unit of the authors' wrapper
 _NEAREST = 5
 
 
@@ -57,16 +57,16 @@ class Terms(NamedTuple):
 def terms_of(
     models: Sequence[str], profile: RouterProfile, point: PointFile | None, **options: Unpack[Options]
 ) -> Terms:
-    """Check options; those left out come from the operating point.
+    """Check options and fill in missing ones from the operating point.
 
-    None means left out, except for the fallback, which None switches off.
+    An option that is None is missing, except for the fallback: None switches it off.
 
     Raises
     ------
     NotFoundError
         A model that the router does not know, or a fallback outside the pool.
     CarrotError
-        A value out of bounds, an empty pool, more than one way to name the point, or a budget or target where no
+        A value out of bounds, an empty pool, more than one way to name the point, or a budget or target although no
         curve was measured.
     """
     if unknown := options.keys() - Options.__optional_keys__:
@@ -85,7 +85,7 @@ def terms_of(
     lam, budget, target, mu = values.get("lam"), values.get("budget"), values.get("target"), values.get("mu")
     rate = rate_at(profile, default, lam=lam, budget=budget, target=target, mu=mu)
     if lam is None:
-        # Keep the λ that was asked for: λ to rate and back may round.
+        # Keep the λ of the call: converting it to a rate and back may round.
         solved = any(way is not None for way in (budget, target, mu))
         lam = float(lam_of_rate(rate, profile.cost_unit_usd)) if solved else default
     terms = own | values
@@ -102,7 +102,7 @@ def terms_of(
 
 
 def rate_at(profile: RouterProfile, default_lam: float, **ways: float | None) -> float:
-    """Exchange rate of the one way to name a point that is not None; see `CarrotRouter.rate`."""
+    """Exchange rate of a point; all ``ways`` to name it but one are None, or all (`CarrotRouter.rate`)."""
     values = {name: float(value) for name, value in ways.items() if value is not None}
     if len(values) > 1:
         raise CarrotError(f"Give one of {', '.join(values)}: each says by itself which point is meant.")
@@ -128,13 +128,13 @@ def _columns(pool: Sequence[str] | None, models: Sequence[str]) -> npt.NDArray[n
     if isinstance(pool, str) or not pool:
         raise CarrotError("A pool is a list of at least one model; leave it out for the router's own.")
     if len(set(pool)) < len(pool):
-        raise CarrotError("A model stands twice in the pool.")
+        raise CarrotError("A model is in the pool twice.")
     return positions(pool, models)
 
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
-    """What a router decides for n prompts among M models at one point.
+    """A router's decisions on n prompts among M models at one point.
 
     Attributes
     ----------
@@ -142,9 +142,9 @@ class Decisions:
     estimates : (n, M) expected scores and costs.
     input_tokens, output_tokens : (n, M) expected; NaN where the cost is predicted without them.
     chosen : (n,) column of the model that answers.
-    fell_back : (n,) whether that is the fallback, the prompt being unlike the training prompts.
-    labels : task labels, where given.
-    vectors : (n, d) of the prompts; None where the router reads none.
+    fell_back : (n,) whether the fallback answers because the prompt is unlike the training prompts.
+    labels : task labels of the prompts.
+    vectors : (n, d) of the prompts; None if the router reads none.
     own_prices : whether prices other than the benchmark's were given.
     """
 
@@ -174,7 +174,7 @@ class Decisions:
         return utility
 
     def records(self) -> list[dict[str, Any]]:
-        """One plain document a prompt: the model, the point, and what was expected of every model."""
+        """One plain document per prompt: the model, the point, and the estimates of every model."""
         return [self._record(row) for row in range(len(self.chosen))]
 
     def _record(self, row: int) -> dict[str, Any]:
@@ -209,27 +209,27 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """One decision with everything it is based on.
+    """One decision and its reasons.
 
     Attributes
     ----------
-    decision : of this prompt.
-    table : a row a model, the best utility first: ``model``, ``est_score``, ``est_output_tokens``,
+    decision : the decision on this prompt.
+    table : one row per model, the best utility first: ``model``, ``est_score``, ``est_output_tokens``,
         ``est_cost_usd`` each with ``…_low`` and ``…_high``, ``input_tokens``, ``utility``.
-    ribbon : which model for which λ, exact, from 0 to 1.
+    ribbon : the chosen model at each λ from 0 to 1, exact.
     winner, runner_up : chosen model, and the one with the best utility among the others (None in a pool of one).
-    margin : of the winner's utility over the runner-up's; below 0 where the fallback answers.
-    score_difference, cost_difference_usd : winner minus runner-up; NaN, as the margin, in a pool of one.
+    margin : the winner's utility minus the runner-up's; may be below 0 if the fallback answers.
+    score_difference, cost_difference_usd : winner minus runner-up; like the margin NaN in a pool of one.
     sentence : the decision in words.
     distance_percentile : share of the validation prompts that are more like the training prompts, 0 to 100;
-        None where the router has no vectors.
+        None if the router has no vectors.
     unlike : whether that is at or above the limit.
-    nearest : training prompts, the nearest first: ``similarity``, ``prompt``, ``task`` and what each model
-        scored there; None where the training prompts are not here.
+    nearest : training prompts, the nearest first: ``similarity``, ``prompt``, ``task`` and each model's score
+        there; None if the training prompts are not on this machine.
     prompt_tokens : tokens of the text.
-    parts, part : what the encoder can read of the text at once, part after part (`text_parts`),
-        and the place of the one that it read.
-    seconds : what ``embed`` took, and ``decide``: estimating and choosing.
+    parts, part : the parts of the text, each as long as the encoder can read at once (`text_parts`),
+        and the index of the one that it read.
+    seconds : time for ``embed``, and for ``decide`` (estimating and choosing).
     """
 
     decision: Decisions
@@ -251,12 +251,12 @@ class Explanation:
 
     @property
     def read_tokens(self) -> int:
-        """Tokens that the encoder read."""
+        """Number of tokens that the encoder read."""
         return self.parts[self.part].n_tokens
 
 
 def ribbon(estimates: Estimates, cost_unit_usd: float) -> tuple[Segment, ...]:
-    """The models chosen for the first prompt of a table as λ goes from 0 to 1, with the exact switches."""
+    """The models chosen for the first prompt of a table as λ goes from 0 to 1, with the exact λ of each switch."""
     swept = sweep_tables(estimates.score[:1], estimates.cost_usd[:1], estimates.models)
     rates = swept.breakpoints
     chosen = [estimates.models[swept.choices(rate)[0]] for rate in rates]
@@ -276,7 +276,7 @@ def make_explanation(
     part: int,
     seconds: Mapping[str, float],
 ) -> Explanation:
-    """The explanation of a decision on one prompt from its table of estimates, in the order of the pool."""
+    """Explain a decision on one prompt by its table of estimates, which is in the order of the pool."""
     utility, winner = decision.utility[0], int(decision.chosen[0])
     order = [winner, *(row for row in np.argsort(-utility, kind="stable") if row != winner)]
     ranked = table.drop(columns="prompt").assign(utility=utility).iloc[order].reset_index(drop=True)
@@ -311,11 +311,11 @@ def nearest_prompts(vector: Vectors, train: Benchmark, train_vectors: UnitVector
 
 
 def in_words(estimates: Estimates, winner: int, second: int | None = None, *, fell_back: bool) -> str:
-    """A decision on one prompt for people who do not know what λ is.
+    """Describe a decision on one prompt to people who do not know what λ is.
 
     Parameters
     ----------
-    winner, second : columns of the model that answers and of the one that comes after it.
+    winner, second : columns of the model that answers and of the runner-up.
     """
     models, score, cost = estimates.models, estimates.score[0], estimates.cost_usd[0]
     expected = percent(min(max(score[winner], 0.0), 1.0), digits=0)  # a linear estimate may leave the scale
@@ -329,7 +329,7 @@ def in_words(estimates: Estimates, winner: int, second: int | None = None, *, fe
 
 
 def _comparison(points: float, saved_usd: float) -> str:
-    """How the runner-up differs from the winner."""
+    """Describe how the runner-up differs from the winner."""
     quality = f"{abs(points):.1f} points {'worse' if points > 0 else 'better'}" if abs(points) >= 0.05 else "as good"
     apart = f"{call_cost(abs(saved_usd))} {'more expensive' if saved_usd > 0 else 'cheaper'}"
     cost = apart if saved_usd else "at the same cost"

@@ -1,4 +1,4 @@
-"""What a fitted router expects of every model on typed prompts, with intervals."""
+"""Estimates of a fitted router for every model on typed prompts, with intervals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from carrot_core.serving.profile import RouterProfile
 from carrot_core.text import Prompt, is_chat, prompt_text
 
 Prices = Mapping[str, Price | tuple[float, float]]
-Task = str | Sequence[str | None] | None  # of all prompts, or one a prompt; None where it is not known
+Task = str | Sequence[str | None] | None  # one for all prompts, or one per prompt; None if it is not known
 
 
 class Labels(NamedTuple):
@@ -28,8 +28,8 @@ class Labels(NamedTuple):
 
     Attributes
     ----------
-    used : those that estimates rest on; "" where there is none.
-    notes : why a label is not used, in a sentence that does not quote it; "" where none was given, or it is used.
+    used : the label that each estimate reads; "" if there is none.
+    notes : why a label is not used, in a sentence that does not quote it; "" if it is used or there is none.
     """
 
     used: tuple[str, ...]
@@ -37,10 +37,10 @@ class Labels(NamedTuple):
 
 
 def labels_of(task: Task, n_prompts: int, known: Sequence[str]) -> Labels:
-    """Labels of prompts for a router that knows some; a `CarrotError` where there are more or fewer than prompts."""
+    """Labels of prompts for a router that knows some; raises a `CarrotError` unless there is one per prompt."""
     tasks = [task] * n_prompts if task is None or isinstance(task, str) else list(task)
     if len(tasks) != n_prompts:
-        raise CarrotError(f"There are {len(tasks):,} task labels for {n_prompts:,} prompts: give one, or one a prompt.")
+        raise CarrotError(f"There are {len(tasks):,} task labels for {n_prompts:,} prompts: give one, or one for each.")
     unknown = (
         f"The label is not among the {len(known):,} of the training prompts; estimated without it."
         if known
@@ -67,8 +67,8 @@ class Expectation:
     ----------
     bench : the prompts.
     estimates : (n, M) scores and costs.
-    input_tokens, output_tokens : (n, M), NaN where the cost is predicted without them.
-    profile : of the router.
+    input_tokens, output_tokens : (n, M), NaN if the cost is predicted without them.
+    profile : profile of the router.
     labels : task labels of the prompts.
     """
 
@@ -83,7 +83,7 @@ class Expectation:
         return self.bench.input_tokens
 
     def table(self, columns: npt.NDArray[np.intp]) -> pd.DataFrame:
-        """A row a prompt and model, for some of the models (`CarrotRouter.estimate`)."""
+        """One row per prompt and model, for some of the models (`CarrotRouter.estimate`)."""
         low, high = self.profile.score_interval.interval(self.estimates.score)
         cells = {
             "est_score": self.estimates.score,
@@ -97,10 +97,10 @@ class Expectation:
         return pd.DataFrame({"prompt": np.repeat(np.arange(n), len(columns)), "model": np.tile(names, n), **flat})
 
     def _usage_cells(self) -> dict[str, FloatTable]:
-        """Ends of the intervals of output tokens, and the cost between its own."""
+        """Cost, and the ends of the intervals of output tokens and cost."""
         cost, interval = self.estimates.cost_usd, self.profile.usage_interval
         low = high = np.full(cost.shape, np.nan)
-        cost_low = cost_high = cost  # where only the input is charged, which is known
+        cost_low = cost_high = cost  # exact if only the input is charged
         if interval is not None and self.profile.usage == "cost_usd":
             cost_low, cost_high = interval.interval(cost)
         elif interval is not None:
@@ -129,15 +129,15 @@ def expect(
     ----------
     texts : n prompts.
     vectors : (n, d) of the profile's encoder.
-    prices : in place of the profile's, by model.
-    labels : of the prompts; None where there are none.
+    prices : by model, in place of those of the profile.
+    labels : labels of the prompts, if they have any.
 
     Raises
     ------
     NotFoundError
         A price of a model that is not in the pool.
     CarrotError
-        A price that is none, or prices for a benchmark that records only dollars.
+        An invalid price, or prices for a benchmark that records only dollars.
     """
     labels = labels_of(None, len(texts), ()) if labels is None else labels
     shape, count = (len(texts), len(fitted.models_)), profile.input_tokens
@@ -181,7 +181,7 @@ def replace_prices(models: Sequence[str], profile: RouterProfile, prices: Prices
 
 
 def as_price(model: str, value: Price | tuple[float, float]) -> Price:
-    """A `Price` from itself or from two numbers; a `CarrotError` unless both are at least 0 and finite."""
+    """Check a price or make one of two numbers; raises a `CarrotError` unless both are finite and at least 0."""
     price = value if isinstance(value, Price) else Price(float(value[0]), float(value[1]))
     for usd in (price.input_usd_per_mtok, price.output_usd_per_mtok):
         if not 0.0 <= usd < float("inf"):
@@ -190,7 +190,7 @@ def as_price(model: str, value: Price | tuple[float, float]) -> Price:
 
 
 def is_one(prompts: Prompt | Sequence[Prompt]) -> TypeGuard[Prompt]:
-    """Whether it is one prompt and not several; an empty list is none."""
+    """Whether this is one prompt and not a list of prompts; an empty list is a list of prompts."""
     return isinstance(prompts, str | Mapping) or (len(prompts) > 0 and is_chat(prompts))
 
 
@@ -205,12 +205,12 @@ class Part(NamedTuple):
 def text_parts(text: str, encoder: str | None) -> tuple[int, tuple[Part, ...]]:
     """Tokens of a text, and the parts of it that an encoder can read, one after the other; at least one.
 
-    The first is what `carrot_core.embedding.embed` reads of the whole. There is no other where the encoder is None or
-    its tokenizer does not know where tokens stand; tokens are the bundled encoder's where it is None.
+    The first is the part that `carrot_core.embedding.embed` reads. It is the only one if the encoder is None or its
+    tokenizer does not give the places of tokens. If the encoder is None, tokens are those of the bundled encoder.
 
     Parameters
     ----------
-    text : as `carrot_core.embedding.readable` gives it.
+    text : output of `carrot_core.embedding.readable`.
     """
     places = token_places(text, encoder or BUNDLED)
     words = [place for place in places if place[1] > place[0]]
@@ -223,7 +223,7 @@ def text_parts(text: str, encoder: str | None) -> tuple[int, tuple[Part, ...]]:
 
 
 def prompt_texts(prompts: Sequence[Prompt]) -> list[str]:
-    """What is read of each prompt."""
+    """The text of each prompt that a router reads."""
     if is_one(prompts):
         raise CarrotError("Give a list of prompts, or one prompt to `route` or `explain`.")
     texts = []

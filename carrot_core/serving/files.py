@@ -41,9 +41,9 @@ class Prompts:
 
     Attributes
     ----------
-    source : of a message about them.
-    count : how many; 0 where that is not known beforehand.
-    rows : id, text and task label of each; of a chat its messages as JSON.
+    source : name of the source in messages.
+    count : number of prompts; 0 if it is not known beforehand.
+    rows : id, text and task label of each prompt; the text of a chat is its messages as JSON.
     has_tasks : whether there are labels.
     """
 
@@ -68,12 +68,12 @@ class Prompts:
 
 
 def prompts_from_lines(lines: Iterable[str], source: str = "the list") -> Prompts:
-    """One prompt a line; its id is the line number, from 1. Blank lines are left out."""
+    """Read one prompt per line; its id is the line number, from 1. Blank lines are left out."""
     return Prompts(source, 0, _numbered(lines, source))
 
 
 def has_columns(path: Path) -> bool:
-    """Whether a file is a table and not a text with a prompt a line."""
+    """Whether a file is a table and not a text with one prompt per line."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
     return suffixes[-1:] != [".txt"]
 
@@ -84,29 +84,29 @@ def prompt_columns(path: Path) -> tuple[str, ...]:
     Raises
     ------
     NotFoundError, DataError
-        As `open_prompts`, as far as the beginning of the file shows it.
+        As for `open_prompts`, as far as the beginning of the file shows.
     """
     return column_names(path) if has_columns(path) else ()
 
 
 @contextmanager
 def open_prompts(path: Path, column: str = _PROMPT, task_column: str | None = None) -> Iterator[Prompts]:
-    """The prompts of a file, checked as the results of a benchmark are.
+    """Open the prompts of a file and check them as the results of a benchmark are checked.
 
     Parameters
     ----------
-    path : Parquet, CSV, TSV, JSON lines with a column of prompts, or ``.txt`` with a prompt a line; text also
+    path : Parquet, CSV, TSV or JSON lines with a column of prompts, or ``.txt`` with one prompt per line; text also
         packed (.gz, .zst). A prompt is a text or a list of chat messages, as JSON, lists or structs.
-        ``prompt_id`` is kept where there is one, as it is; else it is the row, from 1, in ``.txt`` the line.
+        A column ``prompt_id`` is used unchanged; without one the id is the row, in ``.txt`` the line, from 1.
     column : name of the column of prompts.
-    task_column : name of the column of task labels; by default "task" where there is one.
+    task_column : name of the column of task labels; by default "task" if the file has one.
 
     Raises
     ------
     NotFoundError
         No such file.
     DataError
-        It cannot be used: damaged, beyond the limits, no such column, or a row without a prompt or with a chat
+        The file is damaged or beyond the limits, has no such column, or has a row without a prompt or with a chat
         without a text of the user.
     """
     if not has_columns(path):
@@ -188,7 +188,7 @@ def _lines(path: Path) -> Iterator[str]:
     for chunk in chunks(path):
         *whole, rest = (rest + decode(chunk)).split("\n")
         yield from whole
-        # What is longer is refused: it need not be read to its end.
+        # A longer line is refused, so the rest of it is not needed.
         rest = rest[: limits.PROMPT_CHARACTERS + 1]
     yield rest
 
@@ -214,9 +214,9 @@ _TYPES = {
 
 @contextmanager
 def decision_file(out: Path) -> Iterator[Write]:
-    """A function that appends frames of the same columns to a file.
+    """Give a function that appends frames of the same columns to a file.
 
-    They go to a file beside it, which takes its place at the end (`carrot_core.paths.replacing`).
+    They go to a temporary file, which takes the place of ``out`` at the end (`carrot_core.paths.replacing`).
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def decision_file(out: Path) -> Iterator[Write]:
     Raises
     ------
     CarrotError
-        Another ending, or it cannot be written.
+        ``out`` has another ending or cannot be written.
     """
     kind = out.suffix.lower()
     if kind not in _WRITERS:
@@ -238,7 +238,7 @@ def decision_file(out: Path) -> Iterator[Write]:
 
 
 def decision_table(frame: pd.DataFrame) -> pa.Table:
-    """A frame of decisions in Arrow, its columns of the same type however many rows there are."""
+    """Convert a frame of decisions to Arrow; the types of its columns do not depend on the rows."""
     schema = pa.schema([(name, _TYPES.get(name, pa.float64())) for name in frame.columns])
     return pa.Table.from_pandas(frame, schema, preserve_index=False).replace_schema_metadata()
 
@@ -262,7 +262,7 @@ def _parquet(path: Path) -> Iterator[Write]:
 
 @contextmanager
 def _text(path: Path, line_by_line: Callable[[pd.DataFrame, bool], str]) -> Iterator[Write]:
-    # Lone surrogates, which a prompt can have, are no UTF-8: they are written as \\udcxx.
+    # A prompt can have lone surrogates, which UTF-8 cannot encode: they are written as \\udcxx.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         yield lambda frame: print(line_by_line(frame, file.tell() == 0), end="", file=file)
 

@@ -20,8 +20,8 @@ from carrot_core.switches import sweep_tables
 
 LEVEL = 0.9
 GROUP = 50  # prompts
-_ROUNDING = 1e-5  # of a logarithm: how far off an estimate of what every call uses alike may be
-_LEAST_VARIANCE = 0.02  # of one score: near 0 and 1 the estimate errs more than p(1 - p) admits
+_ROUNDING = 1e-5  # of a logarithm: error that rounding causes in an estimate of a usage that all calls share
+_LEAST_VARIANCE = 0.02  # of one score: near 0 and 1 the estimate errs more than p(1 - p) allows
 
 
 class ScoreInterval:
@@ -31,7 +31,7 @@ class ScoreInterval:
     prompts of each model, sorted by estimate, are cut into groups of `GROUP`. How far a group's mean score
     lies from its mean estimate, in units of sqrt(p(1 - p)/GROUP), is pooled over models, and its quantile is
     the width. The correction for a finite sample counts the groups of one model only, since those of
-    different models hold the same prompts; with fewer than nine of them it is the largest distance seen.
+    different models hold the same prompts; with fewer than nine of them it is the largest distance observed.
 
     Attributes
     ----------
@@ -67,13 +67,13 @@ class UsageInterval:
     """Interval that holds the usage of one call, output tokens or dollars, in 90 % of cases.
 
     Ratios of observed to predicted usage (differences of ``log1p`` of hundredths of the model's mean, so
-    that calls of nearly no use do not count for infinitely much) are sorted for each model; the interval
-    leaves out 5 % of them on each side. Where every call uses the same, it is as wide as rounding.
+    that calls with almost no usage do not count infinitely much) are sorted for each model; the interval
+    leaves out 5 % of them on each side. If every call uses the same, it is as wide as rounding.
 
     Attributes
     ----------
-    scale_ : the logarithm and the way back.
-    low_, high_ : (M,) what is added to the logarithm of a prediction; NaN for a model without observed usage.
+    scale_ : the logarithm and its inverse.
+    low_, high_ : (M,) offsets from the logarithm of a prediction; NaN for a model without observed usage.
     """
 
     level: ClassVar[float] = LEVEL
@@ -98,7 +98,7 @@ class UsageInterval:
         return float(np.mean(((low <= observed) & (observed <= high))[mask]))
 
     def columns(self, index: npt.NDArray[np.intp]) -> UsageInterval:
-        """The same for some of the models, in the order asked for."""
+        """The interval for some of the models, in the order of ``index``."""
         part = UsageInterval()
         part.low_, part.high_, part.scale_ = self.low_[index], self.high_[index], UsageScale()
         part.scale_.unit_, part.scale_.factor_ = self.scale_.unit_[index], self.scale_.factor_[index]
@@ -127,13 +127,13 @@ def _spread(p: FloatTable, size: int) -> FloatTable:
 
 
 def _upper(errors: npt.NDArray[np.float64]) -> float:
-    """The value that one more error exceeds in at most half of the cases that the interval may miss."""
+    """Quantile that one more error exceeds in at most half of the cases that the interval may miss."""
     observed = errors[~np.isnan(errors)]
     return _quantile(observed, (1.0 + LEVEL) / 2, len(observed)) if len(observed) else np.nan
 
 
 def _quantile(values: npt.NDArray[np.float64], share: float, independent: int) -> float:
-    """The value that one more value stays below with a probability; the largest one if there are too few."""
+    """Value that one more value stays below with probability ``share``; the largest if there are too few."""
     return float(np.quantile(values, min(share * (1 + 1 / independent), 1.0), method="inverted_cdf"))
 
 
@@ -151,25 +151,25 @@ class Between(NamedTuple):
 class Calibration:
     """Intervals for the mean score and the mean cost of n prompts, learned on validation prompts.
 
-    A router that takes the best of several estimates takes the errors in its favour, too, so the mean of
-    what it expects is off by something that depends on λ. On v validation prompts the error of each decision
+    A router that takes the best of several estimates also picks errors in its favour, so its expected mean
+    is biased by an amount that depends on λ. On v validation prompts the error of each decision
     (observed minus expected) has a mean and a spread. The interval reaches from the expected mean to the one
     corrected by that error, and on both sides t · spread · sqrt(1/n + 1/v) further, which is how far the mean
     error of n prompts may lie from that of v others.
 
     Attributes
     ----------
-    rates_ : (G,) exchange rates, score per US dollar, ascending from 0; each stands for those up to the next.
+    rates_ : (G,) exchange rates, score per US dollar, ascending from 0; each covers those up to the next.
     score_errors_ : (2, G + M) mean and standard deviation of the error of a score, for the decisions at each
         rate and for each of M models used alone.
-    cost_errors_ : (2, G + M) of the error in dollars, divided by the mean expected cost.
+    cost_errors_ : (2, G + M) likewise for the error in dollars, divided by the mean expected cost.
     n_prompts_ : v.
     """
 
     level: ClassVar[float] = LEVEL
 
     def fit(self, estimates: Estimates, outcomes: Outcomes, curve: Frontier) -> Self:
-        """Learn from what was expected of v validation prompts and what was observed, along their curve."""
+        """Learn from estimates and outcomes of v validation prompts, along their curve."""
         rates = evenly(curve.exchange_rate_per_usd, _RATES)
         sweep = sweep_tables(estimates.score, estimates.cost_usd, estimates.models)
         n, m = estimates.score.shape
@@ -195,11 +195,11 @@ class Calibration:
         return Between(expected, expected * max(1.0 - below, 0.0), expected * (1.0 + above))
 
     def at_rate(self, exchange_rate_per_usd: float) -> int:
-        """Index among the G + M of the decisions at a rate."""
+        """Column (of G + M) of the decisions at a rate."""
         return int(np.searchsorted(self.rates_, exchange_rate_per_usd, side="right")) - 1
 
     def at_model(self, column: int) -> int:
-        """Index among the G + M of a model used alone."""
+        """Column (of G + M) of a model used alone."""
         return len(self.rates_) + column
 
     def _reach(self, error_and_spread: FloatArray, n_prompts: int) -> tuple[float, float]:
@@ -218,7 +218,7 @@ def _error(errors: FloatArray, columns: npt.NDArray[np.intp]) -> tuple[float, fl
 
 
 def intervals_of(part: Benchmark, table: Estimates) -> tuple[ScoreInterval, UsageInterval | None]:
-    """Of validation prompts; no usage interval where only the input is charged."""
+    """Intervals learned on validation prompts; no usage interval if only the input is charged."""
     score = ScoreInterval().fit(table.score, part.outcomes.score)
     if part.usage == "input_only":
         return score, None
@@ -228,11 +228,11 @@ def intervals_of(part: Benchmark, table: Estimates) -> tuple[ScoreInterval, Usag
 def coverage_of(
     setting: Setting, estimates: Mapping[str, Estimates], reported: Mapping[str, Estimates]
 ) -> dict[str, float | None]:
-    """Share of what is reported that is in the intervals of the validation prompts of its round.
+    """Share of reported outcomes within the intervals that the validation prompts of their round gave.
 
     Parameters
     ----------
-    estimates, reported : by split, those that intervals are learned from and those that are told by them.
+    estimates, reported : by split: estimates that the intervals are learned from, and those that they are put on.
     """
     scores: list[float | None] = []
     usages: list[float | None] = []
@@ -245,7 +245,7 @@ def coverage_of(
 
 
 def mean_over_rounds(shares: Sequence[float | None], setting: Setting) -> float | None:
-    """Mean of what was measured in each round, over the prompts of all; None where it was not."""
+    """Mean over the prompts of all rounds of a share measured in each; None if it was not measured."""
     known = [share for share in shares if share is not None]
     return float(np.average(known, weights=[len(each.test.prompt_ids) for each in setting.rounds])) if known else None
 

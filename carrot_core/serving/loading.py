@@ -31,32 +31,32 @@ from carrot_core.store import Store
 from carrot_core.store.browse import task_labels
 
 HEADS = "heads"
-SHIPPED_ROUTER = "carrot-mlp"  # small enough to ship, as quick as a few matrix products, needs no torch to answer
-LABELLED_HEAD = f"{SHIPPED_ROUTER} (shipped)"  # one that reads task labels, among results: on prompts without a label
+SHIPPED_ROUTER = "carrot-mlp"  # small enough to ship, as fast as a few matrix products, answers without torch
+LABELLED_HEAD = f"{SHIPPED_ROUTER} (shipped)"  # in results: one that reads task labels, on prompts without a label
 _FITTED_HERE, _FITTED_WITH_TASK = "carrot-knn", "carrot-linear"
 
 
 def measured_name(router: str, names: Collection[str]) -> str:
-    """What a router that answers prompts is called among the names of results."""
+    """Name in results of a router that answers prompts."""
     return LABELLED_HEAD if router == SHIPPED_ROUTER and LABELLED_HEAD in names else router
 
 
 def shipped_params(tasks: Iterable[str]) -> dict[str, bool]:
-    """Parameters of the head that ships for a benchmark: it reads the task label where there are labels to tell.
+    """Parameters of the head that ships for a benchmark: it reads task labels if the prompts have several.
 
-    ``tasks`` : labels of the prompts, "" where there is none.
+    ``tasks`` : labels of the prompts, "" for none.
     """
     return {"use_task": True} if len(set(tasks) - {""}) > 1 else {}
 
 
 def shipped_heads() -> list[str]:
-    """Names of the benchmarks whose fitted head ships with the project; one that is damaged says so when loaded."""
+    """Names of the benchmarks whose fitted head ships with the project; loading a damaged one raises an error."""
     return sorted(folder.name for folder in paths.shipped(HEADS).glob("*/"))
 
 
 @dataclass(frozen=True)
 class PromptKind:
-    """What prompts of a benchmark are, in a sentence (empty where that is not known), and examples by their names."""
+    """The kind of prompts of a benchmark, in a sentence (empty if it is not known), and examples by name."""
 
     about: str
     examples: Mapping[str, str]
@@ -64,7 +64,7 @@ class PromptKind:
 
 @cache
 def shipped_kinds() -> dict[str, PromptKind]:
-    """The kind of each benchmark that ships, with examples written by hand: none is a prompt of theirs."""
+    """The kind of prompts of each benchmark that ships; its examples are written by hand, none is in the data."""
     document = json.loads(paths.shipped("examples.json").read_bytes())
     return {
         name: PromptKind(entry["about"], {each["name"]: each["text"] for each in entry["examples"]})
@@ -73,7 +73,7 @@ def shipped_kinds() -> dict[str, PromptKind]:
 
 
 class Parts(NamedTuple):
-    """What a `carrot_core.serving.CarrotRouter` is made of."""
+    """Parts of a `carrot_core.serving.CarrotRouter`."""
 
     name: str
     fitted: Router
@@ -91,7 +91,7 @@ def load(source: str | Path | PointFile, router: str | None, store: Store, use_t
         parts, name = _load_source(source, router, store, use_task), str(source)
     if router not in (None, parts.fitted.name):
         raise CarrotError(
-            f"{name!r} is {parts.fitted.name}, not {router}: only a benchmark in the store can be either."
+            f"{name!r} is {parts.fitted.name}, not {router}: you can choose a router only for a benchmark in the store."
         )
     return parts
 
@@ -100,7 +100,7 @@ Kind = Literal["point", "folder", "benchmark", "hub"]
 
 
 def kind_of(source: str | Path, hashes: Collection[str]) -> Kind | None:
-    """What a name or path refers to; None if there is nothing of that name.
+    """Tell what a name or path refers to; None if there is nothing of that name.
 
     A `Path` is a file or a folder. Text is the name of a benchmark in the store (``hashes``) or of a head that
     ships; else a file, a folder, or owner/name on the hub.
@@ -108,7 +108,7 @@ def kind_of(source: str | Path, hashes: Collection[str]) -> Kind | None:
     Raises
     ------
     CarrotError
-        It is the name of a benchmark and of a file or folder here.
+        A benchmark and a file or folder both have this name.
     """
     name = str(source)
     named = isinstance(source, str) and (name in hashes or name in shipped_heads())
@@ -161,7 +161,7 @@ def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: S
         return shipped_head(name, store)
     if data_hash is None:
         raise NotFoundError(
-            f"To fit {router} on {name!r} the benchmark must be in the store, where it is not; the head that ships is "
+            f"{router} cannot be fitted on {name!r}: the benchmark is not in the store. The head that ships is "
             f"{SHIPPED_ROUTER}."
         )
     labelled = use_task and router in (None, *READS_TASK) and bool(shipped_params(task_labels(store, name)))
@@ -180,13 +180,13 @@ def is_here(source: str, store: Store) -> bool:
 
 
 def from_folder(folder: Path, name: str, store: Store) -> Parts:
-    """A saved router with its profile; the training prompts come from the store where it has them."""
+    """Load a saved router with its profile; its training prompts come from the store if they are there."""
     fitted, profile, document = load_saved(folder)
     if not isinstance(profile, RouterProfile):
         raise DataError(
-            str(folder), "was saved without what typed prompts need: save it again with `carrot router save`"
+            str(folder), "was saved without a profile for typed prompts: save it again with `carrot router save`"
         )
-    # The encoder's name comes from a file, so it is never downloaded on that alone.
+    # The encoder's name comes from a file, which is not reason enough to download it.
     if profile.encoder is not None and not embedding.is_here(profile.encoder):
         raise CarrotError(
             f"{name!r} reads prompts with the encoder {profile.encoder!r}, which is not on this machine. If you want "
@@ -196,9 +196,9 @@ def from_folder(folder: Path, name: str, store: Store) -> Parts:
 
 
 def _nearest_of(profile: RouterProfile, store: Store) -> Callable[[Vectors], pd.DataFrame | None]:
-    """A function of a (d,) vector: the training prompts nearest to it (`nearest_prompts`), which are read once.
+    """Make a function of a (d,) vector that gives its nearest training prompts (`nearest_prompts`), read once.
 
-    It returns None if the store has other data or none, or their vectors are not there.
+    The function returns None if the store lacks these data or their vectors.
     """
 
     @cache
@@ -214,9 +214,9 @@ def _nearest_of(profile: RouterProfile, store: Store) -> Callable[[Vectors], pd.
 
 @lru_cache(maxsize=4)
 def _load_fitted(path: Path, _version: str, name: str, router: str, use_task: bool) -> Parts:
-    """A router fitted on a benchmark of a store; ``_version`` makes the cache notice changes.
+    """Fit a router on a benchmark of a store; ``_version`` makes the cache notice changes.
 
-    ``use_task`` is true only where the router can read labels and there are some, so that a fit is in the cache once.
+    ``use_task`` is true only if the router can read labels and there are some, so that a fit is cached once.
     """
     from carrot_core.embedding import load_embedded
 
@@ -232,7 +232,7 @@ def _load_fitted(path: Path, _version: str, name: str, router: str, use_task: bo
 
 
 def at_point(point: PointFile, store: Store, name: str = "the operating point") -> Parts:
-    """The router of an operating point; it must be the one the point was made with.
+    """Load the router of an operating point; it must be the one that the point was made with.
 
     ``name`` is the point's name in errors.
     """

@@ -40,7 +40,7 @@ class PointTier(_Strict):
 
 
 class PointPrice(_Strict):
-    """US dollars per million tokens, and where they come from; what a price has not is not in the file."""
+    """US dollars per million tokens, and their source; the file leaves out fields that a price lacks."""
 
     input_usd_per_mtok: Dollars
     output_usd_per_mtok: Dollars
@@ -53,12 +53,12 @@ class PointPrice(_Strict):
     tiers: tuple[PointTier, ...] = ()
 
     @model_serializer(mode="wrap")
-    def _with_what_it_has(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_empty_fields(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = plain(self)
         return {name: value for name, value in fields.items() if name not in MORE_PRICES or value not in (None, (), [])}
 
     def as_price(self) -> Price:
-        """The same as `Price`."""
+        """Convert to `Price`."""
         tiers = tuple(Tier(**tier.model_dump()) for tier in self.tiers)
         return Price(**{**self.model_dump(), "tiers": tiers})
 
@@ -77,8 +77,8 @@ class PointFigures(_Strict):
 
 
 class PointPromise(_Strict):
-    """What the point promises of new prompts (`carrot_core.promise`): each bound of a mean over ``n_prompts`` of them
-    holds with the confidence."""
+    """Promise of the point for new prompts (`carrot_core.promise`): each bound of a mean over ``n_prompts`` of them
+    holds with ``confidence``."""
 
     confidence: Annotated[float, Field(ge=0.5, lt=1)]
     n_prompts: int = Field(ge=1)
@@ -91,20 +91,20 @@ class PointFile(_Strict):
 
     Attributes
     ----------
-    sha256 : of all other fields, so that a change by hand is noticed.
+    sha256 : hash of all other fields, so that a change by hand is noticed.
     note : free text of the person who exported it.
     source : source for `CarrotRouter.load`: a benchmark, a folder or a repository of the hub.
-    router, artefact : its name, and the sha256 of its numbers, or for one fitted from the store of what it was
-        fitted with (name, data, version); they must be the same when it is loaded.
-    benchmark, data_hash : what it was fitted on.
+    router, artefact : name of the router, and the sha256 of its numbers, or if it was fitted from the store, of
+        its name, data and version; they must be the same when it is loaded.
+    benchmark, data_hash : name and hash of its training data.
     lam, cost_unit_usd, exchange_rate_per_usd : λ, u, and λ/((1 - λ)u), null at λ = 1.
     pool : models it may choose.
-    prices : of these models; empty where the benchmark records only dollars.
-    fallback, fallback_above : model for prompts unlike the training data, and from which percentile.
+    prices : prices of these models; empty if the benchmark records only dollars.
+    fallback, fallback_above : model for prompts unlike the training data, and the percentile from which it answers.
     reference : the best single model on validation.
-    validation, test : what to expect; null for a pool or prices on which nothing was measured.
+    validation, test : expected figures; null for a pool or prices on which nothing was measured.
     shares : share of the test prompts that each model answers; null likewise.
-    promise : what new prompts keep, by validation; not in the file where it is not known.
+    promise : promise for new prompts, by validation; left out of the file if it is not known.
     """
 
     format: Literal[1] = 1
@@ -131,7 +131,7 @@ class PointFile(_Strict):
     promise: PointPromise | None = None
 
     @model_serializer(mode="wrap")
-    def _without_a_promise_it_does_not_make(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_empty_promise(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = plain(self)  # so that documents without one keep their sha256
         return {name: value for name, value in fields.items() if name != "promise" or value is not None}
 
@@ -166,7 +166,7 @@ def figures_at(curve: SavedCurve, rate: float) -> PointFigures:
 
 
 def promise_at(curve: SavedCurve, rate: float) -> PointPromise | None:
-    """What a point of a validation curve promises; None where the curve was saved without errors."""
+    """Promise of a point on a validation curve; None if the curve was saved without errors."""
     if (confidence := default_confidence(curve)) == EVEN:
         return None
     score, cost = (bounds(curve, confidence).at(curve.at(rate)) for bounds in (score_bounds, cost_bounds))
@@ -176,7 +176,7 @@ def promise_at(curve: SavedCurve, rate: float) -> PointPromise | None:
 
 
 def promise_of(promise: PointPromise) -> str:
-    """A promise in a sentence."""
+    """State a promise in a sentence."""
     return (
         f"Promised with {confidence_text(promise.confidence)} each, of the mean over {promise.n_prompts:,} new prompts "
         f"like those of validation: accuracy of at least {percent(promise.score_least, digits=2)}, cost of at most "
@@ -199,19 +199,19 @@ def as_point_prices(prices: dict[str, Price], pool: tuple[str, ...]) -> dict[str
 
 
 def is_point_name(name: str) -> bool:
-    """Whether a file of this name is read as an operating point; case does not matter."""
+    """Whether a file of this name is an operating point; case does not matter."""
     return name.lower().endswith(_ENDINGS)
 
 
 def read_point(path: Path) -> PointFile:
-    """An operating point from its file, JSON or YAML.
+    """Read an operating point from its file, JSON or YAML.
 
     Raises
     ------
     NotFoundError
         There is no such file.
     DataError
-        It is not the document of an operating point (every problem is listed), or it was changed by hand.
+        The file is not the document of an operating point (every problem is listed), or was changed by hand.
     """
     try:
         if path.stat().st_size > limits.POINT_BYTES:
@@ -225,7 +225,7 @@ def read_point(path: Path) -> PointFile:
 
 
 def point_of(document: Mapping[str, Any] | bytes, name: str = "the operating point") -> PointFile:
-    """An operating point from its document, a mapping or JSON; ``name`` is its name in errors.
+    """Make an operating point from its document, a mapping or JSON; errors call it ``name``.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def point_of(document: Mapping[str, Any] | bytes, name: str = "the operating poi
     except ValidationError as error:
         raise DataError(name, [_problem(each) for each in error.errors(include_url=False)]) from error
     if point.sha256 != point.digest:
-        raise DataError(name, "was changed after it was exported (its sha256 is another); export the point again")
+        raise DataError(name, "was changed after it was exported (its sha256 differs); export the point again")
     return point
 
 
@@ -274,13 +274,13 @@ def _apart(one: dict[str, Any], other: dict[str, Any], above: str = "") -> Itera
 
 
 def to_yaml(document: Any) -> str:
-    """Lists, dicts, text, numbers and None as YAML, in the order given."""
+    """Write lists, dicts, text, numbers and None as YAML, in their order."""
     text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
 def from_yaml(content: bytes, name: str) -> Any:
-    """The plain values of a YAML document, read without risk; ``name`` is the document's name in errors.
+    """Read the plain values of a YAML document safely; errors call the document ``name``.
 
     Raises
     ------
@@ -305,7 +305,7 @@ def _refuse_tricks(content: bytes, name: str) -> None:
     for event in yaml.parse(content, Loader=yaml.SafeLoader):
         if getattr(event, "anchor", None) is not None:
             raise DataError(name, f"has an anchor or alias in line {event.start_mark.line + 1}; write values out")
-        # A tag can give a value a type that it cannot be read as.
+        # A tag can demand a type that the value does not have.
         if getattr(event, "tag", None) is not None:
             raise DataError(name, f"has a tag in line {event.start_mark.line + 1}; write values without one")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

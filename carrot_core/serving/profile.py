@@ -1,4 +1,4 @@
-"""What a fitted router needs beside its estimates to answer prompts that are in no benchmark."""
+"""Profile of a fitted router: all it needs beside its estimates to answer prompts outside a benchmark."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from carrot_core.serving.intervals import (
     mean_over_rounds,
 )
 
-# What tokenizers of language models tend to make one token of: up to ten Latin letters, four of other
+# Pieces that tokenizers of language models tend to make one token: up to ten Latin letters, four of other
 # alphabets, a letter of a script without spaces, a digit, two symbols, a run of line ends. The lengths
 # are those with the least error on validation prompts (docs/method.md, "Typed prompts").
 _PIECE = re.compile(r"[A-Za-z]{1,10}|[\u00c0-\u1fff]{1,4}|\w|[^\w\s]{1,2}|\n+")
@@ -40,7 +40,7 @@ _ODD_ERROR = 0.05  # relative errors beyond this count linearly, not squared
 
 
 def piece_count(text: str) -> int:
-    """Tokens counted without knowing the model: words, numbers and symbols, long words in pieces."""
+    """Count tokens without knowing the model: words, numbers and symbols, long words in pieces."""
     return len(_PIECE.findall(text))
 
 
@@ -52,7 +52,7 @@ class InputTokens:
 
     Attributes
     ----------
-    slope_ : (M,) tokens a piece.
+    slope_ : (M,) tokens per piece.
     intercept_ : (M,) tokens that every call has.
     """
 
@@ -62,8 +62,8 @@ class InputTokens:
         Parameters
         ----------
         texts : n training prompts; those without text are left out.
-        input_tokens : (n, M) recorded counts, NaN where there is none. A model without any gets the line
-            of the mean over the models that have one.
+        input_tokens : (n, M) recorded counts, NaN for none. A model without any gets the line fitted to the
+            mean over the other models.
 
         Raises
         ------
@@ -79,13 +79,13 @@ class InputTokens:
         return self
 
     def predict(self, texts: Sequence[str]) -> FloatTable:
-        """(n, M) tokens, at least 0, of any texts."""
+        """Predict (n, M) tokens, at least 0, of any texts."""
         pieces = np.array([piece_count(text) for text in texts], dtype=np.float64).reshape(-1, 1)
         tokens: FloatTable = self.intercept_ + self.slope_ * pieces
         return tokens
 
     def columns(self, index: npt.NDArray[np.intp]) -> InputTokens:
-        """The same for some of the models, in the order asked for."""
+        """The lines of some of the models, in the order of ``index``."""
         part = InputTokens()
         part.slope_, part.intercept_ = self.slope_[index], self.intercept_[index]
         return part
@@ -93,7 +93,7 @@ class InputTokens:
 
 def _line(pieces: npt.NDArray[np.float64], tokens: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Slope and intercept."""
-    from scipy.optimize import least_squares  # slow to import, and not needed to count
+    from scipy.optimize import least_squares  # slow to import, and counting does not need it
 
     mask = (tokens > 0) & ~np.isnan(pieces)
     if not mask.any():
@@ -112,7 +112,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _CENTRES = 64
 _PROMPTS_A_CENTRE = 50
-_LEAST_MEMBERS = 10  # a centre of fewer would tell much of single prompts' vectors
+_LEAST_MEMBERS = 10  # a centre of fewer would reveal much of single prompts' vectors
 _LEAST_VARIANCE = 1e-6  # of a coordinate of a vector of length 1, for prompts that are all the same
 _STEPS = 127  # of int8
 
@@ -120,10 +120,10 @@ _STEPS = 127  # of int8
 class Distance:
     """Mahalanobis distance to the nearest of some cluster centres, as a percentile of validation prompts.
 
-    Training vectors are clustered (k-means); what is left around the centres has one covariance, shrunk
-    (Ledoit & Wolf, 2004), in whose units distances are taken. A prompt at the 99th percentile is farther
-    away than 99 % of the validation prompts. It keeps means of at least ten different vectors, a covariance and the
-    validation distances, about 125 kB.
+    Training vectors are clustered (k-means); distances are in units of one shrunk covariance (Ledoit & Wolf, 2004)
+    of the vectors around their centres. A prompt at the 99th percentile is farther away than 99 % of the validation
+    prompts. The object holds means of at least ten different vectors, a covariance and the validation distances,
+    about 125 kB.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class Distance:
 
     def fit(self, train_vectors: npt.NDArray[np.floating], validation_vectors: npt.NDArray[np.floating]) -> Self:
         """Learn from (n, d) and (v, d) vectors, n > 1, v > 0; rows of NaN (no text) are left out."""
-        from sklearn.covariance import LedoitWolf  # slow to import, and not needed to measure
+        from sklearn.covariance import LedoitWolf  # slow to import, and measuring does not need it
 
         train, validation = _complete_rows(train_vectors), _complete_rows(validation_vectors)
         centres = _centres(train)
@@ -175,7 +175,7 @@ def _complete_rows(vectors: npt.NDArray[np.floating]) -> FloatArray:
 
 
 def _centres(vectors: FloatArray) -> FloatArray:
-    """Means of at least `_LEAST_MEMBERS` different vectors, or the mean of all where there are too few for that."""
+    """Means of at least `_LEAST_MEMBERS` different vectors each, or the mean of all if there are too few."""
     from sklearn.cluster import KMeans
 
     different = np.unique(vectors, axis=0)
@@ -200,30 +200,30 @@ UNLIKE_FROM = 99.0  # percentile of the distance to the train prompts
 
 @dataclass(frozen=True, eq=False)
 class RouterProfile:
-    """Fitted on train, set on validation, its coverage measured on test.
+    """Profile of a router fitted on train, with its settings chosen on validation and its coverage measured on test.
 
-    In cross-fitting the router is fitted on all prompts; what it is set by and measured on are the estimates of the
-    rounds, each by a router that had not seen the prompt, and a coverage is that of intervals of other prompts.
+    In cross-fitting the router is fitted on all prompts; settings and coverage come from the estimates of the rounds,
+    each by a router that had not seen the prompt, and the coverage of a prompt uses intervals of other prompts.
 
     Attributes
     ----------
-    benchmark, data_hash : what it was fitted on.
-    encoder : of the prompt vectors; None for a benchmark without texts.
-    usage : what the router predicts beside scores (`carrot_core.outcomes.Usage`).
-    prices : price by model; empty where the benchmark records only dollars.
+    benchmark, data_hash : name and hash of its training data.
+    encoder : encoder of the prompt vectors; None for a benchmark without texts.
+    usage : quantity that the router predicts beside scores (`carrot_core.outcomes.Usage`).
+    prices : price by model; empty if the benchmark records only dollars.
     cost_unit_usd : u, US dollars.
     best_single : best single model on validation.
-    default_lam : λ that promises to be as good as it, as cheap as possible (`CONFIDENCE`); where none can, λ of the
-        point that is surest to.
+    default_lam : λ of the cheapest point that promises to be as good as it (`CONFIDENCE`); if none can promise that,
+        λ of the point most likely to be.
     curves : the router's curve on "validation", where λ is chosen, and on "test".
-    input_tokens : tokens a text is charged for by each model; None where cost is predicted in dollars.
-    score_interval, usage_interval : around estimates; no usage interval where only the input is charged.
+    input_tokens : tokens that each model charges for a text; None if cost is predicted in dollars.
+    score_interval, usage_interval : around estimates; no usage interval if only the input is charged.
     distance : how unlike the training prompts a prompt is; None without vectors.
     coverage : on test, of the intervals meant to hold in ``nominal`` of cases: ``score``, ``usage``, and
         ``unlike``, the share of test prompts at the 99th percentile of distance or above; of a router that reads
         task labels, ``score_with_task`` and ``usage_with_task`` where they are known.
-    n_train : prompts learned from.
-    calibration : how far means of many decisions lie from what is expected.
+    n_train : number of training prompts.
+    calibration : intervals for means of many decisions.
     """
 
     benchmark: str
@@ -245,19 +245,19 @@ class RouterProfile:
 
 
 def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimates]) -> RouterProfile:
-    """The profile of a router fitted on the train prompts of a setting.
+    """Make the profile of a router fitted on the train prompts of a setting.
 
-    Curves, λ and intervals of a router that reads task labels are those of prompts without one, as most that are
-    typed have none.
+    Curves, λ and intervals of a router that reads task labels are those of prompts without one, since most typed
+    prompts have none.
 
     Parameters
     ----------
-    estimates : of the router by split, as `Setting.fit` gives them.
+    estimates : estimates of the router by split, as `Setting.fit` gives them.
 
     Raises
     ------
     CarrotError
-        A router whose scores are not every model's accuracy on a typed prompt.
+        The router cannot estimate every model's score on a typed prompt.
     """
     if router.name not in SERVABLE:
         raise CarrotError(f"{router.name} cannot answer typed prompts; {', '.join(SERVABLE)} can.")
@@ -298,7 +298,7 @@ def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimat
 
 
 def _as_typed(part: Benchmark, estimates: Estimates, input_tokens: InputTokens | None) -> Estimates:
-    """The estimates at the input tokens that the texts would be charged for if they had been typed."""
+    """The estimates with the input tokens that the texts would be charged for if they were typed."""
     if input_tokens is None:
         return estimates
     typed = replace(part, input_tokens=input_tokens.predict(texts_of(part)))
@@ -307,7 +307,7 @@ def _as_typed(part: Benchmark, estimates: Estimates, input_tokens: InputTokens |
 
 
 def _distance(train: Benchmark, validation: Benchmark, test: Benchmark) -> tuple[Distance | None, float | None]:
-    """The distance to the train prompts, and the share of the test prompts that it calls unlike them."""
+    """The distance to the train prompts, and the share of the test prompts that it finds unlike them."""
     if train.vectors is None or validation.vectors is None or test.vectors is None:
         return None, None
     distance = Distance().fit(train.vectors, validation.vectors)
@@ -315,7 +315,7 @@ def _distance(train: Benchmark, validation: Benchmark, test: Benchmark) -> tuple
 
 
 def _joined(train: Benchmark, rounds: Sequence[Distance | None]) -> Distance | None:
-    """The distance to all train prompts, in percentiles of the validation prompts of all rounds, each by its own."""
+    """The distance to all train prompts, in percentiles of all rounds' validation distances."""
     own = [each for each in rounds if each is not None]
     if len(rounds) == 1 or train.vectors is None or not own:
         return rounds[0]

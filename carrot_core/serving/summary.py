@@ -42,10 +42,10 @@ def route_file(
     Parameters
     ----------
     path, column, task_column : the prompts and their task labels (`carrot_core.serving.files.open_prompts`).
-    out : ``.parquet``, ``.csv`` or ``.jsonl``; it is there only once all is decided. A row a prompt:
-        ``prompt_id``, ``model``, ``lam``, ``fell_back``, ``distance_percentile``, and what is expected of that
-        model, ``est_score``, ``est_output_tokens``, ``est_cost_usd``; NaN where it is not known. Where labels are
-        given, ``task``: the one that these rest on, null where there is none.
+    out : ``.parquet``, ``.csv`` or ``.jsonl``, written only after all decisions. One row per prompt:
+        ``prompt_id``, ``model``, ``lam``, ``fell_back``, ``distance_percentile``, and the estimates of that
+        model, ``est_score``, ``est_output_tokens``, ``est_cost_usd``; NaN if unknown. If prompts have labels, also
+        ``task``: the label that the estimates read, null for none.
     options : ``progress``, ``per_model``, ``with_prompts`` and ``most`` as for `route_all`, and those of
         `CarrotRouter.decide`.
 
@@ -63,10 +63,10 @@ def route_file(
 
 
 def route_lines(router: CarrotRouter, lines: Iterable[str], out: Path, **options: Any) -> Summary:
-    """Decide on one prompt a line, read as they are needed; blank lines are left out, ids are line numbers.
+    """Decide on one prompt per line, read when needed; blank lines are left out, ids are line numbers.
 
-    Parameters and errors as for `route_file`. How many there are is not known before the end: ``progress``
-    is called with the number done twice.
+    Parameters and errors as for `route_file`. The number of prompts is not known before the end, so ``progress``
+    is called with the number done as both arguments.
     """
     with decision_file(out) as write:
         return route_all(router, prompts_from_lines(lines), write, **options)
@@ -89,17 +89,17 @@ def route_all(
     Parameters
     ----------
     write : called with the frame of each chunk, columns as for `route_file`.
-    progress : called with (prompts done, prompts there are) after every chunk; what it raises ends the work.
+    progress : called with (prompts done, all prompts) after every chunk; an exception in it ends the work.
     per_model : add ``<model>|est_score``, ``<model>|est_output_tokens``, ``<model>|est_cost_usd`` of every model.
     with_prompts : add ``prompt``.
-    task : label of the prompts that have none of their own.
+    task : label for prompts without one of their own.
     most : prompts decided on together; the decisions do not depend on it.
     options : as for `CarrotRouter.decide`.
 
     Raises
     ------
     DataError
-        There are no prompts, or one is not usable.
+        There are no prompts, or one of them cannot be used.
     """
     sums = Sums(router)
     labelled = prompts.has_tasks or task is not None
@@ -121,7 +121,7 @@ def route_all(
 
 
 def distance_percentile(router: CarrotRouter, decisions: Decisions) -> FloatTable:
-    """(n,) distance to the training data as a percentile; NaN where the router has no vectors."""
+    """(n,) distance to the training data as a percentile; NaN if the router has no vectors."""
     if router.profile.distance is None or decisions.vectors is None:
         return np.full(len(decisions.chosen), np.nan)
     return router.profile.distance.percentile(decisions.vectors)
@@ -134,7 +134,7 @@ def decision_frame(
     percentile: FloatTable,
     per_model: bool,
 ) -> pd.DataFrame:
-    """A row a decision, with the columns that `route_file` writes; ``texts`` are those of ``prompt``, None for none."""
+    """One row per decision, with the columns that `route_file` writes; ``texts`` fill ``prompt`` unless None."""
     models, rows = decisions.estimates.models, np.arange(len(ids))
     tables = {
         "est_score": decisions.estimates.score,
@@ -170,23 +170,23 @@ class Summary:
     """Summary of the decisions on n prompts.
 
     The 90 % intervals are those of `carrot_core.serving.intervals.Calibration`: they hold for prompts like
-    the benchmark's. They were learned on decisions of the whole pool at the benchmark's prices, so those of another
-    pool, at other prices or of a fallback have none (NaN), and at other prices no cost has one.
+    the benchmark's. They were learned on decisions of the whole pool at the benchmark's prices, so decisions of
+    another pool, at other prices or of a fallback have none (NaN), and at other prices no cost has one.
 
     Attributes
     ----------
     n_prompts, n_fell_back : prompts, and those that the fallback answers.
-    n_unlike : prompts at the 99th percentile of distance or above; None where the router has no vectors.
+    n_unlike : prompts at the 99th percentile of distance or above; None if the router has no vectors.
     lam, exchange_rate_per_usd : the point.
-    share : of the prompts, by model of the pool.
+    share : share of the prompts, by model of the pool.
     calibrated : whether the decisions have intervals.
-    routed : as decided.
-    alone : by model of the pool, if it answered everything.
-    best_single : the model to compare with: the best single one on validation or, where that is not in the
+    routed : expected figures of the decisions.
+    alone : expected figures of each model of the pool if it answered everything.
+    best_single : the model to compare with: the best single one on validation or, if that is not in the
         pool, the one with the highest expected score.
-    saving : share of the best single model's cost that the decisions save; below 0 where they cost more. Its
-        interval takes the errors of the two costs for independent.
-    warning : what is odd about the prompts, in a sentence; "" if nothing is.
+    saving : share of the best single model's cost that the decisions save; below 0 if they cost more. Its
+        interval treats the errors of the two costs as independent.
+    warning : a sentence on odd prompts; "" if there is nothing odd.
     task_notes : prompts whose task label is not used, by the reason.
     """
 
@@ -219,13 +219,13 @@ class Summary:
         )
 
     def document(self) -> dict[str, Any]:
-        """The same as a plain document; what is not known or infinite is null."""
+        """The summary as a plain document; null stands for unknown and infinite figures."""
         document = {field.name: getattr(self, field.name) for field in fields(self)}
         plain: dict[str, Any] = without_nan(document | {"warning": self.warning or None})
         return plain
 
     def saving_text(self) -> str:
-        """Share of the best single model's cost that is saved, with its interval, in words."""
+        """The saving against the best single model, with its interval, in words."""
         return NOTHING_TO_SAVE if math.isnan(self.saving.value) else percent(*self.saving)
 
     def text(self) -> str:
@@ -242,7 +242,7 @@ class Summary:
         ]
         if not self.calibrated:
             lines.append(
-                "No interval is known for CARROT here: those there are were learned on the whole pool at the "
+                "No interval is known for CARROT here: intervals were learned on the whole pool at the "
                 "benchmark's prices, without a fallback."
             )
         if self.n_unlike:
@@ -254,12 +254,12 @@ class Summary:
         return "\n".join([*lines, *filter(None, [self.warning, self.labels_text()])])
 
     def labels_text(self) -> str:
-        """How many task labels are not used, and why; "" where all are."""
+        """How many task labels are not used, and why; "" if all are used."""
         return " ".join(f"Task labels of {count:,} prompts: {note}" for note, count in self.task_notes.items())
 
 
 class Sums:
-    """Running sums of the decisions so far; their size does not grow with the prompts."""
+    """Running sums over the decisions; their size does not grow with the number of prompts."""
 
     def __init__(self, router: CarrotRouter) -> None:
         self._router = router
@@ -270,7 +270,7 @@ class Sums:
         self._task_notes: Counter[str] = Counter()
 
     def note_texts(self, prompts: Iterable[Prompt]) -> None:
-        """Remember how some prompts begin; only of the first ones, since all are not needed to see them alike."""
+        """Remember how prompts begin, for the first `_FINGERPRINTS` only: enough to notice that they are alike."""
         if self._router.profile.encoder is not None and len(self._fingerprints) < _FINGERPRINTS:
             self._fingerprints |= {fingerprint(prompt_text(prompt) or "") for prompt in prompts}
 
@@ -314,7 +314,7 @@ class Sums:
         )
 
     def _expected(self, score: float, cost_usd: float, model: str | None) -> Expected:
-        """Expected figures from sums over the prompts, for a model alone or as routed (``model`` None)."""
+        """Expected figures from sums over the prompts, of ``model`` alone or as routed (None)."""
         n, calibration = self.n_prompts, self._router.profile.calibration
         mean, total = float(score) / n, float(cost_usd)
         at = calibration.at_rate(self._rate)
@@ -337,7 +337,7 @@ def _bare(value: float) -> Between:
 
 
 def _saving(routed: Between, alone: Between) -> Between:
-    """1 - routed/alone; ends by the relative errors of both, as if they were independent."""
+    """1 - routed/alone, with an interval from the relative errors of both, as if they were independent."""
     saved = float(share_saved(routed.value, alone.value))
     if math.isnan(saved):
         return Between(saved, saved, saved)
