@@ -30,7 +30,8 @@ _RIGHT = (
 _NOTHING = ("nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 _SPLITS = {"train": ("training",), "validation": ("val", "valid", "dev", "development"), "test": ("testing",)}
 _NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
-PERCENT = "percent"
+PERCENT, FRACTION = "percent", "fraction"
+_OF = r"\s*[0-9.,]+\s*/\s*[0-9.,]+\s*"  # a fraction
 _SHOWN = 80  # characters of a cell in a note
 
 
@@ -40,8 +41,8 @@ class ScoreRule:
 
     Attributes
     ----------
-    text : as it is stated: "percent", a range such as "1..10", two words such as "C/I", the first of which is 1 and
-        the second 0, or an SQL expression over the columns.
+    text : as it is stated: "percent", "fraction" (3/5), a range such as "1..10", two words such as "C/I", the first
+        of which is 1 and the second 0, or an SQL expression over the columns.
     low, high : ends of a range; of percent 0 and 100.
     words : the two words in lower case.
     """
@@ -54,7 +55,7 @@ class ScoreRule:
     @property
     def is_expression(self) -> bool:
         """Whether it is an SQL expression."""
-        return self.text != PERCENT and self.words is None and not _RANGE.fullmatch(self.text)
+        return self.text not in (PERCENT, FRACTION) and self.words is None and not _RANGE.fullmatch(self.text)
 
 
 def score_rule(text: str | None, names: Collection[str] = ()) -> ScoreRule | None:
@@ -73,6 +74,8 @@ def score_rule(text: str | None, names: Collection[str] = ()) -> ScoreRule | Non
         return None
     if text.strip().casefold() == PERCENT:
         return ScoreRule(PERCENT, 0.0, 100.0)
+    if text.strip().casefold() == FRACTION:
+        return ScoreRule(FRACTION)
     if limits := _RANGE.fullmatch(text):
         low, high = float(limits[1]), float(limits[2])
         if low >= high:
@@ -133,6 +136,9 @@ class Numbers:
             return f"{case} else {'null' if self.score else number} end"
         if self.score is None or self.score.is_expression:
             return number
+        if self.score.text == FRACTION:
+            above, below = (self.plain(f"trim(split_part({text}, '/', {place}))") for place in (1, 2))
+            return f"if(regexp_full_match({text}, {literal(_OF)}), {above} / nullif({below}, 0), null)"
         if self.score.text == PERCENT:
             without_sign = self.plain(f"rtrim({text}, '% ')")
             return f"coalesce({number}, {without_sign}) / 100"
@@ -303,7 +309,12 @@ def score_remedy(low: float | None, high: float | None, words: Sequence[str]) ->
         plain = [word.strip() for word in words]
         if all(word.endswith("%") for word in plain):
             return "State the rule: --score percent."
-        if len(plain) == 2 and low is None:
+        if low is None and all(re.fullmatch(_OF, word) for word in plain):
+            return "State the rule: --score fraction."
+        if all(word.startswith("[") for word in plain):
+            return "A cell is a list: name the item that counts, as in --column score=score.0."
+        rule = score_rule("/".join(plain)) if len(plain) == 2 and low is None else None
+        if rule and rule.words:
             first, second = sorted(plain, key=lambda word: (word.casefold() not in _RIGHT, word))
             if first.casefold() not in _RIGHT:
                 return (

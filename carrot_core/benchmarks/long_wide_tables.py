@@ -16,7 +16,7 @@ from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.parts import Paths, as_paths, refusing, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
-from carrot_core.benchmarks.run_table import RunTable
+from carrot_core.benchmarks.run_table import RunTable, found_scores, scale_notes, split_notes
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_rows, open_table, told_apart
 from carrot_core.benchmarks.value_checks import (
     NUMBERS,
@@ -24,10 +24,8 @@ from carrot_core.benchmarks.value_checks import (
     RECOGNISED,
     TEXTS,
     create_views,
-    found_scores,
     problems,
     size_problems,
-    split_notes,
     typed_as,
     with_numbers,
 )
@@ -147,12 +145,13 @@ def frames_of(
         raise PricesNeededError(table.source, located, unpriced_models)
     if located:
         raise DataError(table.source, located)
-    scores, splits, unscored = found_scores(table), split_notes(table), _unscored(table)
+    scores, unscored = found_scores(table), _unscored(table)
+    of_cells = [*scale_notes(table), *split_notes(table)]
     runs = RunTable(table)
     of_zeros, zero_models = without_zeros(runs, models, pricing.free)
     models_and_prices, of_costs = fill_costs(runs, models, pricing)
     note = "; ".join(part for part in (f"rows where {where}" if where else "", scores) if part)
-    notes = [*table.notes, *splits, *([f"{scores[0].upper()}{scores[1:]}."] if scores else [])]
+    notes = [*table.notes, *of_cells, *([f"{scores[0].upper()}{scores[1:]}."] if scores else [])]
     return Frames.of_relations(
         *runs.relations(),
         models=models_and_prices,

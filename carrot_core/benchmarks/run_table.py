@@ -1,4 +1,4 @@
-"""Prompts and runs of a long table as tables of its connection, on the disk where they are large."""
+"""Prompts and runs of a long table as tables of its connection, on the disk where they are large; notes on cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pyarrow as pa
 from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Relation
+from carrot_core.benchmarks.cell_numbers import FRACTION, split_word
 from carrot_core.benchmarks.table_file import TableFile
+from carrot_core.text import names_listed
 
 # Places stand for ids: a text for each of millions of rows would take most of the room.
 _TABLES = """
@@ -30,6 +32,7 @@ join prompts on prompts.prompt_id = cells.prompt_id join models on models.name =
 where score is not null order by models.model, cell;
 drop view cells; drop table file; drop table if exists numbers
 """
+_SHOWN = 12  # words of a split in a note
 _PROMPTS = "select prompt_id, text, task, family, split from prompts order by prompt"
 
 
@@ -119,3 +122,48 @@ def _strings(frame: pd.DataFrame) -> pd.DataFrame:
             values = frame[name].astype(object)
             frame[name] = values.where(values.notna(), None).astype(object)
     return frame
+
+
+def split_notes(table: TableFile) -> list[str]:
+    """What is said of words that are read as a split."""
+    if "split" not in table.types:
+        return []
+    rows = table.connection.execute(
+        f"select distinct split::varchar as word, {split_word('split::varchar')} as name from file "  # noqa: S608
+        "where word <> name order by name, word"
+    ).fetchall()
+    listed = [f"{word!r} is {name}" for word, name in rows]
+    return [f"Splits by other words: {names_listed(listed, _SHOWN)}."] if listed else []
+
+
+def found_scores(table: TableFile) -> str:
+    """What the scores are in the file, for a note about the rule that reads them; "" without a rule."""
+    rule = table.numbers.score
+    if rule is None:
+        return ""
+    if rule.words:
+        right, wrong = table.connection.execute(
+            "select count(*) filter (score = 1), count(*) filter (score = 0) from cells"
+        ).fetchall()[0]
+        return f"scores by the rule {rule.text}: {right:,} times {rule.words[0]}, {wrong:,} times {rule.words[1]}"
+    number = "raw_score::double" if rule.is_expression else table.numbers.plain("rtrim(raw_score, '% ')")
+    number = "score" if rule.text == FRACTION else number
+    low, high = table.connection.execute(f"select min({number}), max({number}) from cells").fetchall()[0]  # noqa: S608
+    return "" if low is None else f"scores by the rule {rule.text}, found from {low:g} to {high:g}"
+
+
+def scale_notes(table: TableFile) -> list[str]:
+    """What is said of models without a score above 1, where the rule for scores has a higher end."""
+    rule = table.numbers.score
+    if rule is None or rule.low < 0 or rule.high <= 1:
+        return []
+    number = table.numbers.plain("rtrim(raw_score, '% ')")
+    rows = table.connection.execute(
+        f"select model, max({number}) as most from cells group by model having most > 0 order by model"  # noqa: S608
+    ).fetchall()
+    low = [repr(model) for model, most in rows if most <= 1]
+    if not low:
+        return []
+    if len(low) == len(rows):
+        return [f"No score is above 1: does the rule {rule.text} hold, or are they from 0 to 1 as they are?"]
+    return [f"No score of {names_listed(low, 5)} is above 1, and others are: does the rule {rule.text} hold for all?"]

@@ -9,6 +9,8 @@ import duckdb
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import (
+    FRACTION,
+    PERCENT,
     PLAIN,
     Numbers,
     holds_numbers,
@@ -109,6 +111,9 @@ def _with_expression(table: TableFile, rule: str) -> TableFile:
         if words_too:
             del number["score"]  # the expression says what its words mean
     typed = ", ".join(f"{sql} as {name}" for name, sql in number.items())
+    if _is_constant(table.connection, rule):
+        remedy = "Two words need a letter in each, as in C/I; an expression names a column, as in score / 100."
+        raise DataError(table.source, [Problem(f"the rule {rule!r} gives every score one value", remedy)])
     try:
         rows = table.connection.sql(f"select * {f'replace ({typed})' if typed else ''} from file")  # noqa: S608
         others = duckdb.StarExpression(exclude=["score"] if "score" in table.types else [])
@@ -117,6 +122,15 @@ def _with_expression(table: TableFile, rule: str) -> TableFile:
         raise DataError(table.source, f"the rule {rule!r} cannot be used: {reason(error)}") from error
     table.connection.execute("drop table file; alter table scored rename to file")
     return replace(table, types=table.types | dict.fromkeys([*number, "score"], "DOUBLE"))
+
+
+def _is_constant(connection: duckdb.DuckDBPyConnection, expression: str) -> bool:
+    """Whether an expression can be evaluated without any column."""
+    try:
+        connection.sql("select 1").project(duckdb.SQLExpression(expression))
+    except (duckdb.Error, RuntimeError):
+        return False
+    return True
 
 
 def typed_as(name: str, column: str, kind: str | None, numbers: Numbers = PLAIN) -> str:
@@ -136,18 +150,6 @@ def typed_as(name: str, column: str, kind: str | None, numbers: Numbers = PLAIN)
     if name == "score" and (numbers.score or not numeric):
         number = numbers.scored(text, number)
     return f"if(isnan({number}), null, {number})"  # NaN is how most tools write "not recorded"
-
-
-def split_notes(table: TableFile) -> list[str]:
-    """What is said of words that are read as a split."""
-    if "split" not in table.types:
-        return []
-    rows = table.connection.execute(
-        f"select distinct split::varchar as word, {split_word('split::varchar')} as name from file "  # noqa: S608
-        "where word <> name order by name, word"
-    ).fetchall()
-    listed = [f"{word!r} is {name}" for word, name in rows]
-    return [f"Splits by other words: {names_listed(listed, _PATHS_SHOWN)}."] if listed else []
 
 
 def _utc(text: str) -> str:
@@ -222,7 +224,12 @@ def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[R
         if scale is not None or not holds_numbers(types[name]):  # a number is one, and is not written as text to see it
             text = f"{name} is null and raw_{name} <> '' and not {is_nothing(f'raw_{name}')}"
             what = "is neither " + " nor ".join(scale.words) if scale and scale.words else "is not a number"
+            what = "is not a fraction such as 3/5" if scale and scale.text == FRACTION else what
             yield Rule(name, text, what, "Write a plain number, or nothing where none was recorded.")
+        if scale and scale.text == PERCENT and not holds_numbers(types[name]):
+            others = "(select bool_or(contains(raw_score, '%')) from cells)"
+            unclear = f"score > 0 and score <= 0.01 and not contains(raw_score, '%') and {others}"
+            yield Rule(name, unclear, "has no % sign, and others have", "Write it as a percentage, with the sign.")
         low, high = bounds_of(name)
         ends = f"{scale.low:g} to {scale.high:g}" if scale and not scale.is_expression else f"{low:.0f} to {high:,.0f}"
         yield Rule(name, f"not {name} between {low} and {high}", f"must be from {ends}", "Correct it or leave it out.")
@@ -306,20 +313,6 @@ def _score_remedy(table: TableFile) -> str:
         f"from (select {number} as number from cells)"
     ).fetchall()[0]
     return score_remedy(low, high, words or [])
-
-
-def found_scores(table: TableFile) -> str:
-    """What the scores are in the file, for a note about the rule that reads them; "" without a rule."""
-    rule = table.numbers.score
-    if rule is None:
-        return ""
-    if rule.words:
-        counts = "select count(*) filter (score = 1), count(*) filter (score = 0) from cells"
-        right, wrong = table.connection.execute(counts).fetchall()[0]
-        return f"scores by the rule {rule.text}: {right:,} times {rule.words[0]}, {wrong:,} times {rule.words[1]}"
-    number = "raw_score::double" if rule.is_expression else table.numbers.plain("rtrim(raw_score, '% ')")
-    low, high = table.connection.execute(f"select min({number}), max({number}) from cells").fetchall()[0]  # noqa: S608
-    return "" if low is None else f"scores by the rule {rule.text}, found from {low:g} to {high:g}"
 
 
 def _of_the_whole(table: TableFile) -> list[Problem]:

@@ -188,8 +188,8 @@ def reading_options(command: Command) -> Command:
         click.option(
             "--score",
             metavar="RULE",
-            help="How to turn a score into 0 to 1: percent, a range (1..10), two words for 1 and 0 (C/I), or an SQL "
-            "expression over the columns.",
+            help="How to turn a score into 0 to 1: percent, fraction (3/5), a range (1..10), two words for 1 and 0 "
+            "(C/I), or an SQL expression over the columns.",
         ),
         click.option(
             "--model-from",

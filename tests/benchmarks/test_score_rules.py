@@ -58,6 +58,8 @@ RULES: list[tuple[str, list[Any], list[float]]] = [
     ("C/I", ["C", "I", "c"], [1.0, 0.0, 1.0]),
     ("pass/fail", ["pass", " fail"], [1.0, 0.0]),
     ("true/false", [True, False], [1.0, 0.0]),
+    ("fraction", ["3/5", "0 / 4", "4/4"], [0.6, 0.0, 1.0]),
+    ("percent", ["50%", "0", "40"], [0.5, 0.0, 0.4]),
     ("score / 20", [5, 15], [0.25, 0.75]),
     ("case score when 'C' then 1 when 'P' then 0.5 else 0 end", ["C", "P", "N"], [1.0, 0.5, 0.0]),
     ("if(output_tokens > 1e6, 0, score)", [0.25, 1], [0.25, 1.0]),
@@ -98,6 +100,9 @@ REMEDIES: list[tuple[list[Any], str]] = [
     (["left", "up"], "--score left/up or up/left"),
     (["81%", "9%"], "--score percent"),
     (["good", "bad", "so so"], "SQL"),
+    (["3/5", "4/5"], "--score fraction"),
+    (["[0]", "[1]"], "--column score=score.0"),
+    (["1/2 of it", "none"], "SQL"),
 ]
 
 
@@ -119,7 +124,19 @@ def test_the_remedy_works(tmp_path: Path) -> None:
         assert set(read(path, rule).outcomes["score"]) >= {1.0}
 
 
-@pytest.mark.parametrize(("rule", "scores"), [("1..10", [11, 2]), ("percent", [101]), ("C/I", ["P"]), ("score", [7])])
+@pytest.mark.parametrize(
+    ("rule", "scores"),
+    [
+        ("1..10", [11, 2]),
+        ("percent", [101]),
+        ("C/I", ["P"]),
+        ("score", [7]),
+        ("percent", [0.85, "40%"]),
+        ("percent", [1, "40%"]),
+        ("fraction", ["1", "1/2"]),
+        ("fraction", ["1/0"]),
+    ],
+)
 def test_what_a_rule_does_not_cover_is_told_by_row(tmp_path: Path, rule: str, scores: list[Any]) -> None:
     problem = refused(scored(tmp_path, "t.csv", scores), rule)
     assert (problem.row, problem.column) == (1, "score")
@@ -127,7 +144,18 @@ def test_what_a_rule_does_not_cover_is_told_by_row(tmp_path: Path, rule: str, sc
 
 
 @pytest.mark.parametrize(
-    "rule", ["nope / 2", "1; drop table file", "(select count(*) from read_text('/etc/passwd'))", "10..1", "model"]
+    "rule",
+    [
+        "nope / 2",
+        "1; drop table file",
+        "(select count(*) from read_text('/etc/passwd'))",
+        "10..1",
+        "model",
+        "3/5/4/5",
+        "1/0",
+        "A/B/C",
+        "0.5",
+    ],
 )
 def test_a_rule_that_cannot_be_used_is_refused_in_words(tmp_path: Path, rule: str) -> None:
     with pytest.raises(DataError):
@@ -150,3 +178,22 @@ def test_an_expression_sees_all_columns_and_comes_before_the_predicate(tmp_path:
     path = write(long_table().assign(bleu=[50, 100] * 6).drop(columns="score"), tmp_path / "t.csv")
     frames = read_any(path, where="score < 1", reading=Reading(score="if(task = 'odd', 0.25, bleu / 100)"))
     assert set(frames.outcomes["score"]) == {0.25, 0.5}
+
+
+@pytest.mark.parametrize(
+    ("rule", "scores", "names"),
+    [
+        ("percent", [50, 0, 1, 80], ()),
+        ("percent", [0.5, 50, 1, 80], ("small",)),
+        ("percent", [0.5, 1, 1, 0], ("No score is above 1",)),
+        ("1..10", [1, 8], ("small",)),
+        ("-1..1", [0.5, 1], ()),
+        ("percent", [0, 50], ()),
+    ],
+)
+def test_scores_of_another_scale_than_the_rule_come_with_a_note(
+    tmp_path: Path, rule: str, scores: list[Any], names: tuple[str, ...]
+) -> None:
+    notes = " ".join(note for note in read(scored(tmp_path, "t.csv", scores), rule).warnings if "hold" in note)
+    assert bool(notes) == bool(names)
+    assert all(name in notes for name in names)

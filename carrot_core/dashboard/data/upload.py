@@ -42,7 +42,7 @@ LAYOUTS = {
 }
 _ROWS = 5  # shown
 _LOOKED_AT = 100  # rows in which a column of true and false is noticed
-_SCALES = ["percent", "1..5", "1..10", "0..10", "C/I", "yes/no", "pass/fail"]
+_SCALES = ["percent", "fraction", "1..5", "1..10", "0..10", "C/I", "yes/no", "pass/fail"]
 _CELL = 120  # characters of a value in the preview
 _ERRORS, _ZEROS = "upload:refused", "upload:zeros"
 
@@ -231,8 +231,8 @@ def _reading(paths: Sequence[Path], file_id: str) -> Reading:
         with next(boxes[1]):
             score = _stated(
                 "Scores", _SCALES, file_id, first="0 to 1, or true and false",
-                help="What makes 0 to 1 of a score: a percentage, a range, two words of which the first is 1, or an "
-                "SQL expression over the columns, as in `bleu / 100`.",
+                help="What makes 0 to 1 of a score: a percentage, a fraction (3/5), a range, two words of which the "
+                "first is 1, or an SQL expression over the columns, as in `bleu / 100`.",
             )  # fmt: skip
         with next(boxes[1]):
             model_from = _stated(
