@@ -266,7 +266,7 @@ def _promptfoo_row(
     place: Place, at: int, result: Mapping[str, Any], score: str, tests: _Repeats, path: Path, rows: RowList
 ) -> None:
     provider = result.get("provider")
-    stated = provider if isinstance(provider, str) else first_of(provider, "label", "id")
+    stated = provider if isinstance(provider, str) else inside(provider, "label") or inside(provider, "id")
     model = rows.options.model_of(path, stated)
     raw = inside(result, "prompt.raw")
     test = [raw, first_of(result, "vars", "testCase.vars"), inside(result, "testCase.assert")]

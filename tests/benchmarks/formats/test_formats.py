@@ -139,6 +139,17 @@ def test_a_document_too_large_to_be_held_reads_the_same(
         read("llmrouterbench", "llmrouterbench")
 
 
+def test_an_empty_label_of_promptfoo_is_none(tmp_path: Path) -> None:
+    text = (FILES / "promptfoo" / "quiz.results.json").read_text(encoding="utf-8")
+    path = tmp_path / "quiz.results.json"
+    document = json.loads(text)
+    for result in document["results"]["results"]:
+        result["provider"]["label"] = ""
+    path.write_text(json.dumps(document))
+    ids = {result["provider"]["id"] for result in document["results"]["results"]}
+    assert set(FORMATS["promptfoo"].rows([path]).table["model"].to_pylist()) == ids
+
+
 def test_promptfoo_keeps_prompts_apart_and_failures_out() -> None:
     frame = read("promptfoo", "promptfoo/chat.results.json").table.to_pandas().set_index("model")
     assert frame["prompt_id"].nunique() == 2
