@@ -82,7 +82,7 @@ def read_long_table(
         if not table.types.keys() >= set(NEEDED):
             table = replace(table, paths=tuple(paths_in(preview(as_paths(paths)[0], 100, reading))))
         table = told_apart(_prepared(table, where, reading))
-        unknown = [table.columns.get(name, name) for name in table.types if name not in names]
+        unknown = _others(table, names)
         warnings = [f"Columns that are not kept: {', '.join(unknown)}."] if unknown else []
         facts = facts_in(table) if "model" in table.types else ({}, [])
         return with_facts(frames_of(table, paths, where, prices or {}, warnings), *facts)
@@ -112,6 +112,13 @@ def read_rows(
     with open_rows(source_of(paths), rows.table, rows.starts) as table, refusing(paths):
         table = _prepared(table, where, reading)
         return frames_of(table, paths, where, prices or {}, rows.notes)
+
+
+def _others(table: TableFile, names: Collection[str]) -> list[str]:
+    """The file's columns that are none of some, by the file's own names; those that are mapped to one are left out."""
+    known, mapped = set(names), [table.columns[name] for name in names if name in table.columns]
+    others = [table.columns.get(name, name) for name in table.types if name not in known]
+    return [own for own in others if not any(f"{path}.".startswith(f"{own}.") for path in mapped)]
 
 
 def _prepared(table: TableFile, where: str | None, reading: Reading) -> TableFile:
@@ -156,7 +163,7 @@ def frames_of(
         *runs.relations(),
         models=models_and_prices,
         provenance=Provenance(table.source, _sha256(as_paths(paths)), rows=len(runs), note=note),
-        warnings=(*notes, *warnings, *alike_names(models), *unscored, *of_zeros, *of_costs),
+        warnings=(*notes, *warnings, *alike_names(models), *runs.overlap_notes(), *unscored, *of_zeros, *of_costs),
         zero_models=zero_models,
     )
 
@@ -279,8 +286,7 @@ def _absent(table: TableFile, models: list[str]) -> list[Problem]:
 
 
 def _left_out(table: TableFile, models: list[str]) -> list[str]:
-    columns = {*OF_PROMPT, *_numbers(models)}
-    others = ", ".join(table.columns.get(name, name) for name in table.types if name not in columns)
+    others = ", ".join(_others(table, [*OF_PROMPT, *_numbers(models)]))
     note = f"Columns that are not kept (a model has a column <model>|cost_usd beside it): {others}."
     return [note] if others else []
 

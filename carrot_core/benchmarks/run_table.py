@@ -33,6 +33,10 @@ where score is not null order by models.model, cell;
 drop view cells; drop table file; drop table if exists numbers
 """
 _SHOWN = 12  # words of a split in a note
+_PAIRS = 5  # of ids in a note
+_LEAST_SHARED = 0.05  # of the prompts, below which hardly any has two models
+# An id without what tools change: capitals, spaces at its ends, ways to write one letter, and ".0" behind a number.
+_PLAIN_ID = r"regexp_replace(lower(trim(nfc_normalize(prompt_id), e' \t\n\r')), '^(-?[0-9]+)\.0$', '\1')"
 _PROMPTS = "select prompt_id, text, task, family, split from prompts order by prompt"
 
 
@@ -56,6 +60,24 @@ class RunTable:
     def __len__(self) -> int:
         (number,) = self.connection.execute("select count(*) from runs").fetchall()[0]
         return int(number)
+
+    def overlap_notes(self) -> list[str]:
+        """What is said where hardly a prompt has two models, or ids of prompts are nearly the same."""
+        prompts, shared = self.connection.execute(
+            "select count(*), count(*) filter (models > 1) "
+            "from (select count(distinct model) as models from runs group by prompt)"
+        ).fetchall()[0]
+        notes = []
+        if shared < _LEAST_SHARED * prompts:
+            few = f"{shared:,} of {prompts:,} prompts have" if shared else "No prompt has"
+            notes.append(f"{few} an outcome of two models, so nothing compares them: do the ids of the prompts agree?")
+        pairs = self.connection.execute(
+            "select min(prompt_id), max(prompt_id) from prompts "  # noqa: S608  fixed text
+            f"group by {_PLAIN_ID} having count(*) > 1 order by all limit {_PAIRS + 1}"
+        ).fetchall()
+        alike = names_listed([f"{first!r} and {last!r}" for first, last in pairs[:_PAIRS]])
+        more = " and others" if len(pairs) > _PAIRS else ""
+        return notes + ([f"Different prompts, though their ids are nearly the same: {alike}{more}."] if pairs else [])
 
     def recorded(self, columns: Sequence[str]) -> dict[str, int]:
         """How many runs have a value, by column, of those columns that there are."""

@@ -13,6 +13,7 @@ import pytest
 from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.formats.head import column_names, preview
 from carrot_core.benchmarks.long_wide_tables import read_long_table
+from carrot_core.benchmarks.reading import Reading
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError
 from tests.tables import long_table, write
@@ -49,6 +50,14 @@ def test_a_mapped_table_is_the_table(tmp_path: Path, name: str) -> None:
     for part in ("prompts", "models", "outcomes"):
         pd.testing.assert_frame_equal(getattr(mapped, part), getattr(plain, part))
     assert mapped.warnings == plain.warnings
+
+
+@pytest.mark.parametrize("columns", [OTHER, OTHER | {"task": "about.task"}])
+def test_only_columns_that_are_not_mapped_are_called_not_kept(tmp_path: Path, columns: dict[str, str]) -> None:
+    table = long_table().rename(columns=OTHER).assign(judge="x", about='{"task": "t"}').drop(columns="task")
+    frames = read_any(write(table, tmp_path / "t.csv"), columns=columns, reading=Reading(score='"is correct"::double'))
+    (note,) = [note for note in frames.warnings if "not kept" in note]
+    assert note.endswith(": judge, about." if columns is OTHER else ": judge.")
 
 
 def test_a_problem_names_the_column_as_the_file_does(tmp_path: Path) -> None:

@@ -208,6 +208,23 @@ def test_nearly_the_same_names_are_told(tmp_path: Path) -> None:
     assert any("'small' and 'small '" in note for note in read_long_table(write(table, tmp_path / "t.csv")).warnings)
 
 
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        (["p", "p", "q", "q"], None),
+        (["a-1", "b-1", "a-2", "b-2"], "do the ids"),
+        (["1", "1.0", "2", "2.0"], "'1' and '1.0'"),
+        (["q", "Q ", "r", "r"], "'Q ' and 'q'"),
+        (["caf\u00e9", "cafe\u0301", "r", "r"], "caf"),
+    ],
+)
+def test_ids_of_prompts_that_do_not_agree_come_with_a_note(tmp_path: Path, ids: list[str], says: str | None) -> None:
+    table = long_table(n_prompts=2)[["model", "score", "cost_usd"]].assign(prompt_id=ids)
+    notes = [note for note in read_long_table(write(table, tmp_path / "t.csv")).warnings if "ids" in note]
+    assert bool(notes) == bool(says)
+    assert (says or "") in " ".join(notes)
+
+
 def test_a_cost_that_cannot_be_read_is_not_missing(tmp_path: Path) -> None:
     (problem,) = refused(write(long_table().assign(cost_usd="€1"), tmp_path / "t.csv"))
     assert (problem.column, problem.value) == ("cost_usd", "'€1'")
