@@ -3,18 +3,21 @@
 import streamlit as st
 
 from carrot_core import modes
+from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls, shell
 from carrot_core.dashboard.data import details, sql_console
 from carrot_core.dashboard.data.cards import cards, pull_panel, show_notice, snapshots_list, trash_list
 from carrot_core.dashboard.data.upload import upload_panel
 from carrot_core.roles import Role
+from carrot_core.store import Store
 
 shell.guard(__file__)
 st.title("Data", anchor=False)
 if not modes.may(Role.EDITOR):
     shell.not_here("Your own results, data from the hub, fitted routers and SQL are")
 else:
-    with st.expander("Add a benchmark", icon=":material/add:"):
+    has_own = any(not info.ships and info.name != SIMULATED for info in Store().benchmarks())
+    with st.expander("Add a benchmark", icon=":material/add:", expanded=not has_own):
         upload, pull = st.tabs(["Your own results", "From the Hugging Face hub"])
         with upload:
             upload_panel()

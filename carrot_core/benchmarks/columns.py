@@ -7,10 +7,10 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 import duckdb
-import pandas as pd
 
 from carrot_core.errors import DataError, Problem
 from carrot_core.text import names_listed
@@ -21,21 +21,25 @@ _SYNONYMS = {
     "prompt_id": (
         "promptid", "id", "questionid", "sampleid", "queryid", "exampleid", "itemid", "docid", "uid", "key",
         "questionno", "questionnumber", "promptno", "promptnumber", "qid", "itemno",
+        "frageid", "fragenr", "fragenummer", "anfrageid", "anfragenr", "anfragenummer", "aufgabenid", "aufgabennr",
     ),
-    "model": ("model", "modelname", "modelid", "llm", "llmname", "engine"),
+    "model": ("model", "modelname", "modelid", "llm", "llmname", "engine", "modell", "modellname", "sprachmodell"),
     "score": (
         "score", "correct", "iscorrect", "accuracy", "acc", "performance", "exactmatch", "passed", "quality",
-        "success", "isright", "right", "solved", "resolved", "pass",
+        "success", "isright", "right", "solved", "resolved", "pass", "punkte", "punktzahl", "bewertung", "richtig",
     ),
-    "prompt": (
-        "prompt", "prompttext", "messages", "question", "input", "query", "instruction", "inputtext", "text",
-    ),
-    "task": ("task", "taskname", "subject", "category", "evalname", "subtask", "topic"),
+    "prompt": ("prompt", "prompttext", "messages", "question", "input", "query", "instruction", "inputtext", "text",
+               "frage", "anfrage"),
+    "task": ("task", "taskname", "subject", "category", "evalname", "subtask", "topic", "aufgabe", "kategorie",
+             "thema"),
     "benchmark": ("benchmark", "benchmarkname", "dataset", "datasetname", "family", "suite"),
-    "input_tokens": ("inputtokens", "numinputtokens", "prompttokens", "tokensin", "ninputtokens"),
-    "output_tokens": ("outputtokens", "numoutputtokens", "completiontokens", "tokensout", "noutputtokens"),
+    "input_tokens": ("inputtokens", "numinputtokens", "prompttokens", "tokensin", "ninputtokens", "eingabetoken",
+                     "eingabetokens"),
+    "output_tokens": ("outputtokens", "numoutputtokens", "completiontokens", "tokensout", "noutputtokens",
+                      "ausgabetoken", "ausgabetokens"),
     "cost_usd": ("costusd", "usd", "usdcost", "costinusd", "totalcostusd", "cost$", "costdollars", "dollars",
-                 "priceusd", "usdprice", "priceinusd", "pricedollars", "costinusdollars", "totalusd"),
+                 "priceusd", "usdprice", "priceinusd", "pricedollars", "costinusdollars", "totalusd",
+                 "kostenusd", "kosteninusd", "kosten$", "kostendollar", "kostenindollar"),
     "split": ("split", "partition"),
     "cached_input_tokens": (
         "cachedinputtokens", "inputtokenscached", "cachedtokens", "cachereadinputtokens", "cachereadtokens",
@@ -46,17 +50,9 @@ _SYNONYMS = {
     "time": ("time", "timestamp", "datetime", "createdat", "starttime"),
 }  # fmt: skip
 _MODEL_PATHS = ("providerid", "providername", "providerlabel")  # of objects; a column of that name is no model
-_ANY_OBJECT = (
-    "id",
-    "key",
-    "uid",
-    "text",
-    "input",
-    "prompt",
-    "query",
-    "time",
-    "run",
-)  # keys of any object: alone they tell nothing
+# Keys of any object: alone they tell nothing.
+_ANY_OBJECT = ("id", "key", "uid", "text", "input", "prompt", "query", "time", "run")
+_NEAR, _NEAR_LENGTH = 0.85, 5  # how alike, and how long, a name is that is probably a misspelt one
 COLUMN_LEVELS = 3  # of objects in objects that are looked into
 _APART = re.compile(r"[\s_\-.()\[\]]+")
 
@@ -86,15 +82,6 @@ def guess_columns(names: Collection[str], truths: Collection[str] = ()) -> dict[
     return guessed
 
 
-def truths_of(first: pd.DataFrame) -> list[str]:
-    """Columns of which the first rows hold true and false and nothing else."""
-    truths = []
-    for name in first.columns:
-        values = {str(value).strip().casefold() for value in first[name].dropna()} - {""}
-        truths += [str(name)] if values == {"true", "false"} else []
-    return truths
-
-
 def guess_with_paths(names: Collection[str], paths: Collection[str], truths: Collection[str] = ()) -> dict[str, str]:
     """`guess_columns`, and for a name that no column has the path into objects that it probably stands for.
 
@@ -106,8 +93,30 @@ def guess_with_paths(names: Collection[str], paths: Collection[str], truths: Col
         for name, own in guess_columns(names, truths).items()
         if name not in NEEDED or own == name or own not in objects
     }
+    spare = {_plain(name): name for name in names if name not in {*guessed.values(), *objects}}
+    guessed |= {name: spare[near] for name in NEEDED if name not in guessed and (near := _near(name, spare))}
     of_paths = {name: path for name in _SYNONYMS if name not in guessed and (path := _guess_path(name, paths))}
     return guessed | of_paths
+
+
+def _near(missing: str, plain: Collection[str]) -> str | None:
+    """The plain name that is nearly one of those of a recognised column; None where none is."""
+    long = [name for name in plain if len(name) >= _NEAR_LENGTH]
+    return next((match for each in _SYNONYMS[missing] for match in get_close_matches(each, long, 1, _NEAR)), None)
+
+
+def pairs_of(names: Collection[str], of_model: Collection[str]) -> dict[str, str]:
+    """Columns that are a model's by their names, as "m cost ($)" beside "m", by "m|cost_usd"; of what a model has."""
+    known = set(guess_columns(names).values())
+    plain = {_plain(name): name for name in names if name not in known}
+    pairs: dict[str, str] = {}
+    for name in plain.values():
+        ends = [(what, end) for what in of_model for end in _SYNONYMS[what] if _plain(name).endswith(end)]
+        for what, end in sorted(ends, key=lambda each: -len(each[1])):
+            if (model := plain.get(_plain(name).removesuffix(end), name)) != name:
+                pairs.setdefault(f"{model}|{what}", name)
+                break
+    return pairs
 
 
 def _guess_path(missing: str, paths: Collection[str]) -> str | None:
@@ -339,12 +348,3 @@ def _paths(place: str, kind: _Kind, levels: int = COLUMN_LEVELS) -> Iterator[str
     for name, part in kind.children:
         inner = list(_paths(f"{place}.{name}", part, levels - 1))
         yield from inner or [f"{place}.{name}"]
-
-
-def unified(tables: Sequence[Sequence[Column]]) -> dict[str, str]:
-    """Type of each column of several tables put one below the other, by name: text where they differ."""
-    kinds: dict[str, str] = {}
-    for columns in tables:
-        for column in columns:
-            kinds[column.name] = column.kind if kinds.get(column.name, column.kind) == column.kind else "VARCHAR"
-    return kinds

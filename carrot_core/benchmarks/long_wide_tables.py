@@ -200,10 +200,12 @@ def read_wide_table(
     ``split``, ``sample`` and ``time``; with several samples a prompt has a row for each.
     An empty cell is not observed.
 
-    Parameters, result and errors are those of `read_long_table`; a problem names row and column of the file.
+    Parameters, result and errors are those of `read_long_table`, and a column of a model may be mapped as
+    ``<model>|cost_usd``; a problem names row and column of the file.
     """
-    check_mapping(paths, columns or {}, OF_PROMPT)
-    headers = dict.fromkeys(name for path in as_paths(paths) for name in column_names(path, reading))
+    of_models = [name for name in columns or {} if models_of([name])]
+    check_mapping(paths, columns or {}, [*OF_PROMPT, *of_models])
+    headers = dict.fromkeys([name for path in as_paths(paths) for name in column_names(path, reading)] + of_models)
     names = (*OF_PROMPT, *_numbers(models_of(list(headers))))
     with open_table(paths, names, True, columns, reading=reading) as table, refusing(paths):
         if not reading.own_split:

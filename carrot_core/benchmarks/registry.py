@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -61,8 +61,8 @@ PICKLES = (".pkl", ".pickle")
 MAPPABLE = {"long": read_long_table, "wide": read_wide_table}
 
 
-def reader_for(path: Path, reading: Reading = FOUND) -> str:
-    """Name of the format a file most likely has."""
+def reader_for(path: Path, reading: Reading = FOUND, columns: Collection[str] = ()) -> str:
+    """Name of the format a file most likely has, with columns that are mapped."""
     if (of_tool := format_of_all([path])) is not None:
         return of_tool.name
     head = head_of(path)
@@ -70,7 +70,7 @@ def reader_for(path: Path, reading: Reading = FOUND) -> str:
         return "open-llm" if holds_dictionary(path) else "routerbench"
     if is_routerbench(head):
         return "routerbench"
-    return "wide" if is_wide(column_names(path, reading)) else "long"
+    return "wide" if is_wide([*column_names(path, reading), *columns]) else "long"
 
 
 def read_any(
@@ -109,7 +109,7 @@ def read_any(
     of_tool = format_of_all(everything) if format is None else FORMATS.get(format)
     files = tables_of(as_paths(path)) if of_tool is None else everything
     path = files[0]
-    chosen = of_tool.name if of_tool is not None else format or reader_for(path, reading)
+    chosen = of_tool.name if of_tool is not None else format or reader_for(path, reading, columns or ())
     if chosen not in READERS and of_tool is None:
         raise DataError(path.name, f"there is no format {chosen!r}: use one of {', '.join((*READERS, *FORMATS))}")
     if drop_chinese and chosen != "routerbench":

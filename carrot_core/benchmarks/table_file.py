@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers, read_python_objects
-from carrot_core.benchmarks.columns import Column, columns_of, literal, quote, unified
+from carrot_core.benchmarks.columns import Column, columns_of, literal, quote
 from carrot_core.benchmarks.file_checks import check_columns, check_rows, lock_down, private_connection, reason
 from carrot_core.benchmarks.parts import Part, Paths, packed_by, parts_of, plain_part, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
@@ -219,7 +219,7 @@ def _load(
 ) -> TableFile:
     """Create the table ``file``; raises `RefusedError` where DuckDB does not read a part."""
     sources = [_sources(connection, part, known, others, mapping) for part in parts]
-    kinds = unified([columns for columns, *_ in sources])
+    kinds = _unified([columns for columns, *_ in sources])
     connection.execute("drop table if exists file")
     starts, rows = list[tuple[str, int]](), 0
     for part, (columns, _, types, *_) in zip(parts, sources, strict=True):
@@ -338,3 +338,12 @@ def _parquet_names(connection: duckdb.DuckDBPyConnection, part: Part) -> list[st
         while len(open_branches) > 1 and not open_branches[-1]:
             open_branches.pop()
     return names
+
+
+def _unified(tables: Sequence[Sequence[Column]]) -> dict[str, str]:
+    """Type of each column of several tables put one below the other, by name: text where they differ."""
+    kinds: dict[str, str] = {}
+    for columns in tables:
+        for column in columns:
+            kinds[column.name] = column.kind if kinds.get(column.name, column.kind) == column.kind else "VARCHAR"
+    return kinds

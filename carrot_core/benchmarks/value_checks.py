@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -20,11 +21,11 @@ from carrot_core.benchmarks.cell_numbers import (
     score_rule,
     split_word,
 )
-from carrot_core.benchmarks.columns import as_text, hint, quote
+from carrot_core.benchmarks.columns import as_text, hint, pairs_of, quote
 from carrot_core.benchmarks.file_checks import reason
 from carrot_core.benchmarks.reading import Reading
 from carrot_core.benchmarks.split import OTHER_SPLIT
-from carrot_core.benchmarks.table_file import ROW, TableFile
+from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile
 from carrot_core.errors import DataError, Problem
 from carrot_core.outcomes import SCORE_RANGE
 from carrot_core.text import names_listed, prompt_text
@@ -204,6 +205,9 @@ def _where_it_may_be(name: str, table: TableFile) -> str:
     listed = f"The file has: {names_listed(own)}.{inside}{likely}"
     if len(own) == 1 and not own[0].isidentifier():
         return f"{listed} If that is a whole row, name the character between its values: --separator."
+    if name == "model" and not likely and (pairs := pairs_of(own, PER_MODEL)):
+        options = [f"--column {shlex.quote(f'{column}={source}')}" for column, source in pairs.items()]
+        return f"{listed} If each model has a column of scores: {' '.join(options)}"
     if name == "model" and not likely:
         listed += " If every file is of one model: --model-from file, folder, or its name."
         if "score" not in table.types and not hint("score", own, table.paths):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +38,18 @@ OTHER = {
         (["cost", "price", "total_cost"], {}),
         (["cost usd"], {"cost_usd": "cost usd"}),
         (["", "x"], {}),
+        (
+            ["Anfrage-Nr", "Anfrage", "Modell", "Bewertung", "Kategorie", "Kosten", "Kosten USD"],
+            {
+                "prompt_id": "Anfrage-Nr",
+                "prompt": "Anfrage",
+                "model": "Modell",
+                "score": "Bewertung",
+                "task": "Kategorie",
+                "cost_usd": "Kosten USD",
+            },
+        ),
+        (["promt_id", "modell", "scores"], {"model": "modell"}),
     ],
 )
 def test_guesses(names: list[str], guessed: dict[str, str]) -> None:
@@ -133,3 +146,28 @@ def test_preview_shows_the_first_rows_as_text(tmp_path: Path, name: str) -> None
     first = preview(path, 2)
     assert first["model"].tolist() == ["small", "large"]
     assert all(isinstance(value, str) for value in first.iloc[0])
+
+
+def test_a_missing_column_comes_with_one_that_is_nearly_called_so(tmp_path: Path) -> None:
+    path = write(long_table().rename(columns={"prompt_id": "promt_id", "score": "scores"}), tmp_path / "t.csv")
+    with pytest.raises(DataError) as caught:
+        read_any(path)
+    remedies = " ".join(problem.remedy for problem in caught.value.problems)
+    assert "--column prompt_id=promt_id" in remedies
+    assert "--column score=scores" in remedies
+
+
+def test_columns_of_models_by_other_names_are_proposed_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,gpt-4o,gpt-4o mini,gpt-4o mini cost ($),gpt-4o Cost (USD),judge\np,1,0.5,0.25,2,x\n")
+    with pytest.raises(DataError) as caught:
+        read_any(path)
+    remedy = " ".join(problem.remedy for problem in caught.value.problems if problem.column in ("prompt_id", "model"))
+    options = [part for part in shlex.split(remedy) if "=" in part]
+    columns = dict(option.split("=", 1) for option in options)
+    assert columns == {
+        "prompt_id": "id", "gpt-4o|cost_usd": "gpt-4o Cost (USD)", "gpt-4o mini|cost_usd": "gpt-4o mini cost ($)",
+    }  # fmt: skip
+    outcomes = read_any(path, columns=columns).outcomes.set_index("model")
+    assert outcomes["cost_usd"].to_dict() == {"gpt-4o": 2, "gpt-4o mini": 0.25}
+    assert outcomes["score"].to_dict() == {"gpt-4o": 1, "gpt-4o mini": 0.5}

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.dashboard.data import upload as upload_page
+from carrot_core.dashboard.data import with_fields
 from carrot_core.dashboard.stores import _SessionFolder
 from carrot_core.dashboard.views import FIT
 from carrot_core.embedding import BUNDLED
@@ -131,10 +132,37 @@ def test_several_files_become_one_benchmark_with_the_models_by_their_names() -> 
 def test_scores_by_a_rule() -> None:
     app = upload(panel(), "u.csv", long_frame(made(20)).assign(score=lambda rows: 100 * rows["score"]))
     check(app)
-    assert "percent" in " ".join(reading.table(app, "column")["remedy"])
+    assert "“Scores” percent" in " ".join(reading.table(app, "column")["remedy"])
+    (fields,) = [box for box in app.expander if box.label == "How the files are read"]
+    assert fields.proto.expanded
     {box.label: box for box in app.selectbox}["Scores"].select("percent")
     check(app.run())
     assert benchmark_texts(app) == "Loaded: u (only you)"
+
+
+def test_columns_of_models_by_other_names_are_a_wide_table() -> None:
+    text = "id,question,gpt-4o,mini,gpt-4o cost ($),mini cost ($)\n" + "".join(
+        f"p{n},q {n},1,0,2,1\n" for n in range(9)
+    )
+    app = upload(panel(), "team.csv", text.encode())
+    assert app.radio[0].value == "wide"
+    assert "gpt-4o cost ($)" in reading.page_text(app, "caption")
+    check(app)
+    assert "9 prompts x 2 models" in reading.page_text(app, "success")
+
+
+@pytest.mark.parametrize(
+    ("remedy", "says"),
+    [
+        ("State the rule: --score percent.", "State the rule: “Scores” percent."),
+        ("If 'id' is meant: --column prompt_id=id", "If 'id' is meant: “prompt_id”: id"),
+        ("As in --column score=a.0.", "As in “score”: a.0."),
+        ("Or --column 'a b|cost_usd=Cost ($)' --column x=y", "Or “a b|cost_usd”: Cost ($) “x”: y"),
+        ("Rename it: --where \"split <> 'x'\".", "Rename it: --where \"split <> 'x'\"."),
+    ],
+)
+def test_remedies_name_the_fields_of_the_page(remedy: str, says: str) -> None:
+    assert with_fields(remedy) == says
 
 
 def test_every_kind_of_problem_is_listed_and_can_be_downloaded() -> None:

@@ -329,3 +329,12 @@ def _keys(place: str, value: object, levels: int) -> Iterator[str]:
 
 def _text_of(value: object) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def truths_of(first: pd.DataFrame) -> list[str]:
+    """Columns of which the first rows hold true and false and nothing else."""
+    truths = []
+    for name in first.columns:
+        values = {str(value).strip().casefold() for value in first[name].dropna()} - {""}
+        truths += [str(name)] if values == {"true", "false"} else []
+    return truths

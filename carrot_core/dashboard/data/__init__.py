@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from carrot_core import limits, modes
+from carrot_core.csv_latex import problems_frame, safe_csv
 from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.data.prompts import prompt_browser
 from carrot_core.dashboard.exhibits import csv_button, priced, show
@@ -17,6 +20,7 @@ from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.dashboard.views import latency_p95_s, view
+from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token_exhibit
 from carrot_core.number_formats import PERCENT_COLUMN, PRICE_COLUMN, cost_basis
 from carrot_core.prices import FREE, Price
@@ -36,6 +40,13 @@ _FACTS = {
     "context_tokens": "Context tokens", "effort": "Effort", "base_model": "Base model",
 }  # fmt: skip
 _ANSWER = "console:answer"
+# Options of the command line, by the fields of the upload: those of how files are read, and others.
+_READING = {
+    "--score": "Scores", "--separator": "Separator", "--decimal": "Decimal sign", "--encoding": "Encoding",
+    "--model-from": "Model",
+}  # fmt: skip
+_FIELDS = {"--free": "Models that are free", "--estimate-tokens": "Estimate tokens that are not recorded"}
+_COLUMN = re.compile(r"--column (?:'([^'=]+)=([^']+)'|([^\s'=]+)=(\S*[^\s.,;:]))")
 EXAMPLE = """select model, count(*) as prompts, avg(score) as score, 1000 * avg(cost_usd) as usd_per_1k
 from results
 group by model
@@ -231,3 +242,48 @@ def ask_free_models(models: Sequence[str], file_id: str) -> dict[str, Price]:
         "Models that are free", models, format_func=visible, key=f"free:{file_id}", placeholder="None of them"
     )
     return dict.fromkeys(choice, FREE)
+
+
+def with_fields(text: str) -> str:
+    """A text with the fields of the page in place of the command line's options."""
+    for option, field in (_READING | _FIELDS).items():
+        text = text.replace(option, f"“{field}”")
+    return _COLUMN.sub(lambda match: f"“{match[1] or match[3]}”: {match[2] or match[4]}", text)
+
+
+def in_words_of_the_page(error: DataError) -> DataError:
+    """The same error with the fields of the page in its remedies."""
+    return DataError(error.where, [replace(problem, remedy=with_fields(problem.remedy)) for problem in error.problems])
+
+
+def is_about_reading(error: DataError) -> bool:
+    """Whether a remedy is a field of how the files are read."""
+    return any(option in problem.remedy for problem in error.problems for option in _READING)
+
+
+def show_problems(error: DataError) -> None:
+    """Every kind of problem of an upload, with the fields of the page that mend it."""
+    if isinstance(error, PricesNeededError):
+        return  # asked for above
+    problems = problems_frame(in_words_of_the_page(error))
+    of_file = ["file"] if problems["file"].nunique() > 1 else []
+    kinds = (
+        f"{len(problems)} kinds of problem, each with the first row it stands in"
+        if len(problems) > 1
+        else "one problem"
+    )
+    where = " Fields in “ ” stand above." if is_about_reading(error) else ""
+    st.error(f"The file cannot be used yet: {kinds}.{where}", icon=":material/error:")
+    st.dataframe(
+        problems[[*of_file, "row", "column", "problem", "remedy", "value"]].map(lambda value: visible(value, " ")),
+        hide_index=True,
+        column_config={
+            "row": st.column_config.TextColumn("row", width="small", help="Of the file, the header not counted."),
+            "column": st.column_config.TextColumn("column", width="small"),
+            "problem": st.column_config.TextColumn("problem", width="medium"),
+            "remedy": st.column_config.TextColumn("remedy", width="large"),
+        },
+        row_height=84,  # three lines; above 64 pixels Streamlit wraps what a cell holds
+        alt="One row for each kind of problem: where it first stands, what it is and what to do.",
+    )
+    st.download_button("Download the problems (CSV)", lambda: safe_csv(problems), "problems.csv", "text/csv")

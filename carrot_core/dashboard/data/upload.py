@@ -15,16 +15,23 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from carrot_core import limits
-from carrot_core.benchmarks.columns import guess_with_paths, truths_of
+from carrot_core.benchmarks.columns import guess_with_paths, pairs_of
 from carrot_core.benchmarks.encodings import ENCODINGS
 from carrot_core.benchmarks.formats import Format
-from carrot_core.benchmarks.formats.head import paths_in
+from carrot_core.benchmarks.formats.head import paths_in, truths_of
 from carrot_core.benchmarks.long_wide_tables import OF_PROMPT, is_wide
 from carrot_core.benchmarks.reading import ENDINGS, FOUND, PACKED, SEPARATORS, Reading
+from carrot_core.benchmarks.table_file import PER_MODEL
 from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
-from carrot_core.csv_latex import problems_frame, safe_csv
 from carrot_core.dashboard import work
-from carrot_core.dashboard.data import ask_free_models, ask_prices
+from carrot_core.dashboard.data import (
+    ask_free_models,
+    ask_prices,
+    in_words_of_the_page,
+    is_about_reading,
+    show_problems,
+    with_fields,
+)
 from carrot_core.dashboard.data.cards import NOTICE, free_name, own_benchmarks
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import ONLY_YOU, count_job, private_store, session_folder, upload_key
@@ -33,7 +40,7 @@ from carrot_core.number_formats import size_text
 from carrot_core.paths import shipped
 from carrot_core.store import BenchmarkInfo
 from carrot_core.store.intake import Look, bring_in, look_at
-from carrot_core.text import visible
+from carrot_core.text import names_listed, visible
 
 TYPES = [ending.removeprefix(".") for ending in (*ENDINGS, *PACKED, ".eval")]
 LAYOUTS = {
@@ -43,6 +50,7 @@ LAYOUTS = {
 _ROWS = 5  # shown
 _LOOKED_AT = 100  # rows in which a column of true and false is noticed
 _SCALES = ["percent", "fraction", "1..5", "1..10", "0..10", "C/I", "yes/no", "pass/fail"]
+_PAIRS = 6  # columns of models in a caption
 _CELL = 120  # characters of a value in the preview
 _ERRORS, _ZEROS = "upload:refused", "upload:zeros"
 
@@ -85,19 +93,22 @@ def _bring_in(uploads: Sequence[UploadedFile]) -> None:
     if isinstance(look, Look) and look.of_tool is not None:
         _of_tool(look.of_tool, paths, file_id)
         return
-    reading = _reading(paths, file_id)
-    look = first_look(file_id, paths, reading)
-    first = look.first
+    error = look if isinstance(look, DataError) else st.session_state.get(_ERRORS, {}).get(file_id)
+    reading = _reading(file_id, is_open=error is not None and is_about_reading(error))
+    try:
+        first, how = (look := first_look(file_id, paths, reading)).first, look.how
+    except DataError as refusal:
+        raise in_words_of_the_page(refusal) from refusal
     names = [str(name) for name in first.columns]
     st.dataframe(
         _preview(first[:_ROWS]), hide_index=True, alt=f"The first rows of the file, {len(names)} columns wide."
     )
     of_first = f"of {paths[0].name}, the first of {len(paths)} files" if len(paths) > 1 else ""
-    st.caption(f"{look.how}, first rows {of_first}".rstrip().rstrip(",") + ".")
+    st.caption(f"{how}, first rows {of_first}".rstrip().rstrip(",") + ".")
     layout = st.radio(
         "Layout",
         list(LAYOUTS),
-        index=int(is_wide(names)),
+        index=int(is_wide([*names, *_pairs(names)])),
         format_func=LAYOUTS.__getitem__,
         key=f"layout:{file_id}",
     )
@@ -170,7 +181,7 @@ def _load_panel(
             st.session_state[_ZEROS] = {file_id: stored}
         st.rerun()
     if error is not None:
-        _problems(error)
+        show_problems(error)
 
 
 def id_of(uploads: Sequence[UploadedFile]) -> str:
@@ -218,9 +229,9 @@ def _look(file_id: str, _paths: Sequence[Path], reading: Reading) -> Look | Data
         return DataError(error.where, error.problems)
 
 
-def _reading(paths: Sequence[Path], file_id: str) -> Reading:
+def _reading(file_id: str, *, is_open: bool) -> Reading:
     """How the files are written, where the reader of the page corrects what is found."""
-    with st.expander("How the files are read"):
+    with st.expander("How the files are read", expanded=is_open):
         boxes = iter(st.columns(3)), iter(st.columns(2))
         with next(boxes[0]):
             separator = _stated("Separator", list(SEPARATORS), file_id, lambda sign: SEPARATORS.get(sign, sign))
@@ -268,6 +279,12 @@ def _preview(first: pd.DataFrame) -> pd.DataFrame:
     return cut.set_axis([visible(str(name)) for name in first.columns], axis=1)
 
 
+def _pairs(names: Sequence[str]) -> dict[str, str]:
+    """The columns that are of models by their names, where the table is not a long one."""
+    is_long = {"model", "score"} <= guess_with_paths(names, ()).keys()
+    return {} if is_long else pairs_of(names, PER_MODEL)
+
+
 def _mapping(first: pd.DataFrame, layout: str, file_id: str, reading: Reading) -> dict[str, str]:
     """Map the file's columns to fields, guessed and corrected by the reader; columns already named so are left out."""
     names = [str(name) for name in first.columns]
@@ -294,6 +311,10 @@ def _mapping(first: pd.DataFrame, layout: str, file_id: str, reading: Reading) -
             "A model is a column of scores with `<model>|cost_usd`, `<model>|output_tokens` or "
             "`<model>|input_tokens` beside it."
         )
+        sources |= (pairs := _pairs(names))
+        if pairs:
+            listed = [f"“{visible(source)}” is {visible(column)}" for column, source in pairs.items()]
+            st.caption(f"By their names, {plain(names_listed(listed, _PAIRS))}.")
     return {name: source for name, source in sources.items() if source is not None and source != name}
 
 
@@ -314,31 +335,5 @@ def _tell(info: BenchmarkInfo) -> None:
     warnings = samples + "".join(f" {warning}" for warning in info.warnings)
     st.session_state[NOTICE] = (
         f"Loaded {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r}. Every page lists it as "
-        f"“{info.name}{ONLY_YOU}”.{warnings}"
+        f"“{info.name}{ONLY_YOU}”.{with_fields(warnings)}"
     )
-
-
-def _problems(error: DataError) -> None:
-    if isinstance(error, PricesNeededError):
-        return  # asked for above
-    problems = problems_frame(error)
-    of_file = ["file"] if problems["file"].nunique() > 1 else []
-    kinds = (
-        f"{len(problems)} kinds of problem, each with the first row it stands in"
-        if len(problems) > 1
-        else "one problem"
-    )
-    st.error(f"The file cannot be used yet: {kinds}.", icon=":material/error:")
-    st.dataframe(
-        problems[[*of_file, "row", "column", "problem", "remedy", "value"]].map(lambda value: visible(value, " ")),
-        hide_index=True,
-        column_config={
-            "row": st.column_config.TextColumn("row", width="small", help="Of the file, the header not counted."),
-            "column": st.column_config.TextColumn("column", width="small"),
-            "problem": st.column_config.TextColumn("problem", width="medium"),
-            "remedy": st.column_config.TextColumn("remedy", width="large"),
-        },
-        row_height=84,  # three lines; above 64 pixels Streamlit wraps what a cell holds
-        alt="One row for each kind of problem: where it first stands, what it is and what to do.",
-    )
-    st.download_button("Download the problems (CSV)", lambda: safe_csv(problems), "problems.csv", "text/csv")
