@@ -119,11 +119,10 @@ class Store:
             or the database cannot be written.
         """
         with action("replace" if replace else "import", name, self.path):
+            check_name(name)
             return self._save(name, frames, split_seed, replace, shadow)
 
     def _save(self, name: str, frames: Frames, split_seed: int, replace: bool, shadow: bool) -> BenchmarkInfo:
-        check_name(name)
-
         def put_away(old: Path) -> None:
             trash.put_replaced(self.path, name, old, runs.fitted_on(self.folders(), name))
 
