@@ -16,6 +16,7 @@ def test_without_the_other_packages_it_says_what_to_run(tmp_path: Path) -> None:
         others.run(python=tmp_path / "python")
 
 
+@pytest.mark.slow
 def test_a_router_is_timed_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours alone, in a process of this Python: the other packages are not among the test environment's."""
     monkeypatch.setattr(others, "ROUTERS", dict.fromkeys([others.OURS], others.ROUTERS[others.OURS]))

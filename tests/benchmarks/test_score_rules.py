@@ -15,6 +15,8 @@ from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError, Problem
 from tests.tables import long_table, write
 
+pytestmark = pytest.mark.slow
+
 FORMATS = ["t.csv", "t.jsonl", "t.parquet"]
 
 

@@ -22,6 +22,8 @@ from carrot_core.prices.files import shipped_prices
 from carrot_core.store import Store
 from tests.sprout_files import MODELS, O3MINI, SHARDS, answers, content, shards, table, write
 
+pytestmark = pytest.mark.slow
+
 ORIGIN = Provenance("somebody/SPROUT@0", sha256="0" * 64)
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -272,10 +274,6 @@ from carrot_core.benchmarks import Provenance
 from carrot_core.prices.files import shipped_prices
 from carrot_core.benchmarks.sprout import read_sprout
 import carrot_core.store
-
-pytestmark = pytest.mark.slow
-
-
 def peak():  # getrusage would begin with the peak of the process that started this one
     return int(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[1]) * 1024
 before = peak()

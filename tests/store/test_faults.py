@@ -28,6 +28,8 @@ from carrot_core.store.folder import MAIN, Folder
 from tests.forks import FINISHED, KILLED, ROOT, Forks, moments
 from tests.tables import frames, left_behind, long_table, write
 
+pytestmark = pytest.mark.slow
+
 # Writes that other processes do
 
 
@@ -368,9 +370,6 @@ from carrot_core.errors import StoreError
 from carrot_core.store import Store
 from tests.forks import FINISHED, KILLED, ROOT, Forks, moments
 from tests.tables import frames, left_behind
-
-pytestmark = pytest.mark.slow
-
 store = Store(Path(sys.argv[1]) / "carrot.duckdb")
 store.save_benchmark("first", frames())
 version, noise = store.version(), np.random.default_rng(0).random((3000, 384))
