@@ -137,7 +137,7 @@ TABLE: list[Row] = [
     (
         "/frontier?bench=1st&routers=CARROT-Linear&routers=Oracle&along=Oracle&reference=acme/small"
         "&pool=acme/large&pool=acme/small&tasks=kind 0",
-        ("Pool, tasks and curve",), [("Benchmark", "2nd"), ("Tasks", "sort 1")],
+        ("Pool, tasks and curve", "How to read the chart"), [("Benchmark", "2nd"), ("Tasks", "sort 1")],
         [ROUTERS_DRAWN, ALONG, REFERENCE, POOL, TASKS],
     ),
     (
