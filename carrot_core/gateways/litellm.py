@@ -1,4 +1,4 @@
-"""LiteLLM asks CARROT which model of a group answers; all else about the call stays LiteLLM's."""
+"""CARROT chooses which model of a LiteLLM group answers; LiteLLM does everything else about the call."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class CarrotStrategy:
     """A custom routing strategy for one model group of a ``litellm.Router``.
 
     For calls to ``group``, CARROT ranks the models by utility, and LiteLLM selects among the
-    deployments of the best model that has one it would use: in cooldown, barred or already failed
-    in this call, the next best model is asked for. A model with several deployments is balanced
-    by the router's own strategy. Retries, fallbacks, timeouts and cooldowns are LiteLLM's. Where
-    CARROT cannot decide, LiteLLM selects as it would without it. Other groups are left alone.
+    deployments of the best model that has a usable one: if all of a model's deployments are in
+    cooldown, barred or failed in this call, the next best model follows. The router's own strategy
+    balances the deployments of one model. Retries, fallbacks, timeouts and cooldowns are LiteLLM's.
+    If CARROT cannot decide, LiteLLM selects as it would without it. Other groups do not change.
 
     A call's ``metadata["carrot_task"]`` may have its task label, one of `CarrotRouter.task_labels`. Any other is
-    left aside, and the decision says so.
+    ignored, and the decision says so.
 
     Each decision is kept in the call's ``metadata["carrot"]``, where LiteLLM's callbacks find it;
     it holds no text of the call.
@@ -54,17 +54,16 @@ class CarrotStrategy:
     Parameters
     ----------
     router : litellm.Router
-        Its deployments of ``group`` are read once, here: set a new strategy after changing them.
+        Its deployments of ``group`` are read once, now: set a new strategy after changing them.
         A deployment stands for the model named in its ``model_info.carrot_model``, else in
         ``litellm_params.model``, with or without the provider before the slash. Models without a
         deployment are not in the pool.
     carrot : CarrotRouter
-        Decides, in a thread of its own where the call is asynchronous.
+        The router that decides; for asynchronous calls it does so in another thread.
     group : str
         The ``model_name`` of the deployments in the pool, and the model that callers ask for.
     on_error : str, optional
-        Model to ask for where CARROT cannot decide; LiteLLM's own choice of the whole group if
-        not given.
+        Model to call if CARROT cannot decide; by default LiteLLM's own choice in the whole group.
     text : callable
         Takes the messages (or ``input``) and returns the text to decide on.
     **policy
@@ -99,7 +98,7 @@ class CarrotStrategy:
         if on_error is not None and on_error not in pool:
             raise CarrotError(f"on_error names {on_error!r}, but the pool of {group!r} is {', '.join(pool)}.")
         self._otherwise = () if on_error is None else (on_error,)
-        # The kept curve behind a budget or a target is of the whole pool: name a pool only if it is smaller.
+        # Budgets and targets need the curve of the whole pool, so a pool is named only if it is smaller.
         self._policy = policy if len(pool) == len(carrot.models) else {**policy, "pool": pool}
         self._select = _litellm_own(router, "get_available_deployment", "_select")
         self._aselect = _litellm_own(router, "async_get_available_deployment", "_aselect")
@@ -144,7 +143,7 @@ class CarrotStrategy:
         return self._noted(ask(), choice, kwargs)
 
     def _choose(self, messages: object, task: str | None) -> _Choice:
-        """A failure in here never reaches the call, and its message, which may quote the prompt, no log."""
+        """Choose models; no failure reaches the call, and its message, which may quote the prompt, is not logged."""
         try:
             text = self._text(messages)
             return self._decide(text, task) if text.strip() else _Choice("no text", self._otherwise)
@@ -162,7 +161,7 @@ class CarrotStrategy:
 
     @contextmanager
     def _only(self, name: str, kwargs: dict[str, Any]) -> Iterator[None]:
-        """Have LiteLLM select among the deployments of one model; where it has none to use, leave no trace."""
+        """Have LiteLLM select among the deployments of one model; leave no trace if none can be used."""
         before = dict(kwargs)
         others = [deployment for deployment, model in self._model_of.items() if model != name]
         kwargs[_EXCLUDED] = [*(kwargs.get(_EXCLUDED) or ()), *others, *_failed(kwargs)]
@@ -190,7 +189,7 @@ class CarrotStrategy:
 
 
 def _litellm_own(router: Any, method: str, backup_attribute: str) -> Callable[..., Any]:
-    """What selects without CARROT, also where an earlier strategy stands in its place."""
+    """LiteLLM's own selection, even if an earlier strategy has replaced it."""
     current = getattr(router, method)
     earlier = getattr(inspect.unwrap(current), "__self__", None)
     own: Callable[..., Any] = getattr(earlier, backup_attribute) if isinstance(earlier, CarrotStrategy) else current
@@ -203,13 +202,13 @@ def _metadata(kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _task(kwargs: Mapping[str, Any]) -> str | None:
-    """The task label that a call names; metadata is the caller's, so what is no text is none."""
+    """Task label in a call's metadata, which the caller writes: anything but text is ignored."""
     task = (_metadata(kwargs) or {}).get("carrot_task")
     return task if isinstance(task, str) else None
 
 
 def _failed(kwargs: Mapping[str, Any]) -> list[str]:
-    """Deployments that already failed in this call; metadata can be the caller's, so nothing is taken for granted."""
+    """Deployments that failed in this call, from metadata that the caller may have written: any value can occur."""
     metadata = _metadata(kwargs) or {}
     noted = metadata.get("carrot") if metadata.get("attempted_retries") else None  # LiteLLM counts its retries
     tried = noted.get("deployment_ids") if isinstance(noted, dict) else None
@@ -217,7 +216,7 @@ def _failed(kwargs: Mapping[str, Any]) -> list[str]:
 
 
 def _models_by_deployment(router: Any, carrot: CarrotRouter, group: str) -> dict[str, str]:
-    """Deployment id to CARROT's model name, of every deployment in the group."""
+    """CARROT's model name of every deployment in the group, by deployment id."""
     deployments = router.get_model_list(model_name=group) or []
     if not deployments:
         raise CarrotError(f"LiteLLM has no deployment with model_name {group!r}. Give the deployments of the pool one.")
@@ -226,7 +225,7 @@ def _models_by_deployment(router: Any, carrot: CarrotRouter, group: str) -> dict
     if unknown:
         raise CarrotError(
             f"{carrot.name} has no estimates for these deployments of {group!r}: {', '.join(unknown)}. "
-            "Name the model each of them is in its model_info, as carrot_model, or take it out of the group. "
+            "Name the model of each as carrot_model in its model_info, or take it out of the group. "
             f"Models: {', '.join(carrot.models)}."
         )
     return {identity: model for identity, model in named.items() if model is not None}

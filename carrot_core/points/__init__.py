@@ -1,4 +1,4 @@
-"""Stored operating points: the shelf, a folder with a file a point; and how far two points or proportions are apart."""
+"""Stored operating points: the shelf, a folder with one file per point; and the difference of points or proportions."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ _MOST_DAMAGED = 20
 
 
 def shared_points() -> PointShelf:
-    """The points of ``CARROT_HOME``, which everybody sees who uses it."""
+    """The points of ``CARROT_HOME``, shared by all who use it."""
     return PointShelf(paths.home() / "points")
 
 
 @dataclass(frozen=True)
 class ShelfPoint:
-    """A point with the id it was first kept under, which stays when its note changes."""
+    """A point and its id, which stays the same when its note changes."""
 
     id: str
     point: PointFile
 
     @property
     def name(self) -> str:
-        """First line of its note, else what it is."""
+        """First line of its note; without one, its router, benchmark and λ."""
         return title_and_note(self.point)[0] or f"{self.point.router} on {self.point.benchmark}, λ {self.point.lam:.3f}"
 
 
 def title_and_note(point: PointFile) -> tuple[str, str]:
-    """The first line of a point's note, cut to a name's length, and the lines after it."""
+    """First line of a point's note, cut to a name's length, and the other lines."""
     first, _, rest = point.note.partition("\n")
     return first.strip()[: limits.POINT_NAME], rest.strip()
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The points, newest first, and damaged files by name with the reason."""
+    """The points, newest first, and the reason for each damaged file, by its name."""
 
     points: tuple[ShelfPoint, ...]
     damaged: dict[str, str]
@@ -85,17 +85,17 @@ class PointShelf:
         return Listing(tuple(points), damaged)
 
     def path(self, id: str) -> Path:
-        """Where a point is kept.
+        """Path of a point's file.
 
         Raises
         ------
         NotFoundError
-            This is no id.
+            ``id`` is not an id.
         """
         return self.folder / f"{_check_id(id)}.json"
 
     def read(self, id: str) -> PointFile:
-        """A kept point; errors as for `carrot_core.serving.point.read_point`."""
+        """Read a kept point; errors as for `carrot_core.serving.point.read_point`."""
         path = self.path(id)
         try:
             state = path.stat()
@@ -106,7 +106,7 @@ class PointShelf:
         return _read(path, state.st_ino, state.st_mtime_ns, state.st_size)
 
     def keep(self, point: PointFile) -> str:
-        """Keep a point and return its id; one that is kept already stays as it is.
+        """Keep a point and return its id; a point that is kept already does not change.
 
         Raises
         ------
@@ -122,12 +122,12 @@ class PointShelf:
         return id
 
     def note(self, id: str, name: str, note: str) -> None:
-        """Give a point another name and note; what it decides does not change."""
+        """Give a point another name and note; its decisions do not change."""
         with self._alone("rename a point", id):
             self._write(id, self.read(id).model_copy(update={"note": join_note(name, note)}).sealed())
 
     def delete(self, id: str) -> None:
-        """Move a point where `restore` finds it; old ones, and the oldest of many, are removed for good."""
+        """Move a point where `restore` finds it; of these, old ones and the oldest of many are removed for good."""
         gone = self.folder / _DELETED
         with self._alone("delete a point", id, Role.ADMIN):
             gone.mkdir(exist_ok=True)
@@ -140,7 +140,7 @@ class PointShelf:
         Raises
         ------
         CarrotError
-            The point was kept again meanwhile, perhaps under another name; that one stays as it is.
+            The point was kept again meanwhile, perhaps under another name; the new one does not change.
         """
         with self._alone("restore a point", id, Role.ADMIN):
             source, target = self.folder / _DELETED / f"{_check_id(id)}.json", self.path(id)
@@ -150,7 +150,7 @@ class PointShelf:
             self._move(source, target)
 
     def deleted(self) -> list[tuple[ShelfPoint, datetime]]:
-        """The points that `restore` brings back and when they were deleted, newest first."""
+        """The points that `restore` can bring back, and when they were deleted, newest first."""
         gone = PointShelf(self.folder / _DELETED)
         times = []
         for record in gone.listing().points:
@@ -159,7 +159,7 @@ class PointShelf:
         return sorted(times, key=lambda entry: entry[1], reverse=True)
 
     def sweep(self) -> None:
-        """Remove for good what was deleted too long ago; raises the disk's own errors."""
+        """Remove for good the points that were deleted too long ago; raises the disk's own errors."""
         if (self.folder / _DELETED).exists():
             check_write(self.folder, Role.ADMIN)
             with FileLock(self.folder / _LOCK):
@@ -180,7 +180,7 @@ class PointShelf:
 
     def _room_for_one(self) -> None:
         if len(self._files()) >= limits.POINTS:
-            raise CarrotError(f"{limits.POINTS} operating points are kept, which is the most: delete one first.")
+            raise CarrotError(f"{limits.POINTS} operating points are kept, and no more can be: delete one first.")
 
     def _write(self, id: str, point: PointFile) -> None:
         with paths.replacing(self.path(id)) as part:
@@ -189,14 +189,14 @@ class PointShelf:
     @staticmethod
     def _move(source: Path, target: Path) -> None:
         try:
-            os.utime(source)  # first: one that is killed between the two leaves no old file for `_sweep`
+            os.utime(source)  # first, so that a process killed between the two leaves no old file for `_sweep`
             os.replace(source, target)
         except FileNotFoundError as error:
             raise NotFoundError(f"The operating point {source.stem} is not there (any more).") from error
 
     @contextmanager
     def _alone(self, what: str, id: str, least: Role = Role.EDITOR) -> Iterator[None]:
-        """An action with one writer at a time; errors of the disk become a `CarrotError`."""
+        """Allow one writer at a time and log the action; errors of the disk become a `CarrotError`."""
         with action(what, id, self.folder, least):
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -207,14 +207,14 @@ class PointShelf:
 
 
 def measured(point: PointFile, results: Results) -> tuple[str, Point] | None:
-    """What a point's router is called among the results of its benchmark, and the point as every page gives it.
+    """Name of a point's router among the results of its benchmark, and the point with the figures that pages show.
 
-    The figures in its file are those of its λ on every prompt, which a log of calls at that λ is held to. What pages
-    say of a λ that was chosen to match a model is each prompt's at a λ that was chosen without it.
+    The figures in its file use its λ on every prompt; logs of calls at that λ are compared with them. If λ was chosen
+    to match a model, pages show figures with each prompt at a λ that was chosen without that prompt.
 
     Returns
     -------
-    None where its router is not measured there, or its pool or prices are its own.
+    None if its router is not measured there, or its pool or prices are its own.
     """
     if point.test is None or point.reference not in results.models:
         return None
@@ -224,7 +224,7 @@ def measured(point: PointFile, results: Results) -> tuple[str, Point] | None:
 
 
 def figures_of(point: PointFile, results: Results) -> PointFigures | None:
-    """Figures on test of a point as every page gives them: `measured`, else those in its file."""
+    """Test figures of a point as pages show them: from `measured`, else from its file."""
     known = measured(point, results)
     if point.test is None or known is None:
         return point.test
@@ -237,14 +237,14 @@ def figures_of(point: PointFile, results: Results) -> PointFigures | None:
 
 
 def join_note(name: str, note: str) -> str:
-    """Name and note as one text, which `title_and_note` splits again.
+    """Join name and note to one text, which `title_and_note` splits again.
 
     Raises
     ------
     CarrotError
         One of them is too long.
     """
-    # A lone surrogate is no text: no file could hold it.
+    # Lone surrogates are replaced: UTF-8 cannot encode them.
     name, note = (text.encode("utf-8", "replace").decode().strip() for text in (name, note))
     for what, text, most in (("name", name, limits.POINT_NAME), ("note", note, limits.POINT_NOTE)):
         if len(text) > most:
@@ -266,7 +266,7 @@ def _read(path: Path, _inode: int, _changed_ns: int, _size: int) -> PointFile:
 
 @dataclass(frozen=True)
 class Difference:
-    """One point minus another on test, per query; 95 % intervals, NaN ends where the points came without them.
+    """One point minus another on test, per query; 95 % intervals, with NaN ends if the points have none.
 
     ``paired`` says whether both were measured prompt by prompt on the same prompts.
     """
@@ -277,7 +277,7 @@ class Difference:
 
 
 def paired(one: PointFile, on_one: Frontier, other: PointFile, on_other: Frontier) -> Difference | None:
-    """The difference prompt by prompt, by the bootstrap; None where the curves are of other prompts.
+    """Difference prompt by prompt, with bootstrap intervals; None if the curves are of different prompts.
 
     Parameters
     ----------
@@ -302,10 +302,10 @@ def _chosen(point: PointFile, curve: Frontier) -> FloatArray:
 
 
 def unpaired(one: PointFigures, other: PointFigures) -> Difference:
-    """The difference of two means whose errors are taken as independent.
+    """Difference of two means, with their errors treated as independent.
 
-    On the same prompts this is careful: what both points find hard makes their means move together, which a
-    paired interval takes out.
+    On the same prompts the interval is too wide: prompts that are hard for both points move both means together,
+    and only a paired interval removes that.
     """
     return Difference(
         _apart(one.score, one.score_low, one.score_high, other.score, other.score_low, other.score_high),
@@ -328,9 +328,9 @@ def _apart(
 
 
 def wilson(share: float, n: float, quantile: float) -> Interval:
-    """A proportion of n draws with Wilson's interval (1927).
+    """Wilson's interval (1927) of a proportion of n draws.
 
-    Our own since n need not be whole: repeated calls are worth a fraction of a draw, which scipy refuses.
+    This is our own code because scipy refuses an n that is not whole, and repeated calls count as fractions of a draw.
     """
     squared = quantile**2 / n
     middle = (share + squared / 2) / (1 + squared)
@@ -339,7 +339,7 @@ def wilson(share: float, n: float, quantile: float) -> Interval:
 
 
 def newcombe(one: Interval, other: Interval) -> Interval:
-    """One proportion minus another, from Wilson's intervals (Newcombe 1998, method 10): holds near 0 and 1, too."""
+    """One proportion minus another, from Wilson's intervals (Newcombe 1998, method 10); valid near 0 and 1, too."""
     apart = one.value - other.value
     return Interval(
         apart,

@@ -1,7 +1,7 @@
-"""Whether an operating point still does what it promised: logged calls against its test figures.
+"""Whether an operating point still keeps its promise: logged calls against its test figures.
 
-The rule is in ``docs/method.md``, "Drift": of every figure the difference, logged minus promised, has a 95 %
-interval in which both sides' luck is counted.
+The rule is in ``docs/method.md``, "Drift": the difference of every figure, logged minus promised, has a 95 %
+interval that covers the luck of both sides.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from carrot_core.serving.profile import RouterProfile
 
 Verdict = Literal["inside", "outside", "too few", "not known"]
 LEAST = 30  # distinct prompts: fewer give no verdict
-SAME_PRICE = 0.01  # a model whose calls cost this much more or less than its price says is named
+SAME_PRICE = 0.01  # a model is named if its calls cost this much more or less than its price says
 _Z = float(ndtri((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What difference matters: an interval wider than this cannot say that there is none.
+    """The least differences that matter: an interval wider than this cannot show that there is none.
 
     Attributes
     ----------
-    score, share : of accuracy and of a model's share of the calls, as parts of 1.
-    cost : of the mean cost, as a part of what was promised.
+    score, share : for accuracy and a model's share of the calls, as parts of 1.
+    cost : for the mean cost, as a part of the promised cost.
     """
 
     score: float = 0.05
@@ -59,14 +59,14 @@ class FigureCheck:
     ----------
     what : "accuracy", "cost", "share of MODEL", "prompts unlike the training data".
     unit : "score", "usd" or "share".
-    logged, promised, difference : with 95 % intervals; NaN where not known.
+    logged, promised, difference : with 95 % intervals; NaN if not known.
     tolerance : in the unit.
     n : distinct prompts behind the logged figure.
-    n_even : effective number of prompts, were each sent equally often (`_effective_draws`); at most n.
-    needed : about how many distinct prompts would do where ``n`` are too few; None where no number would, or none
-        is needed.
+    n_even : effective number of prompts, as if each were sent equally often (`_effective_draws`); at most n.
+    needed : about how many distinct prompts are enough if ``n`` are too few; None if no number is, or ``n`` are
+        enough.
     verdict : whether the difference is inside the tolerance.
-    why : why it is not known; "" elsewhere.
+    why : why the figure is not known; "" if it is.
     """
 
     what: str
@@ -83,7 +83,7 @@ class FigureCheck:
 
     @property
     def slight(self) -> bool:
-        """Whether a difference that is there is surely smaller than the tolerance."""
+        """Whether there is a difference, but surely one smaller than the tolerance."""
         ends = abs(self.difference.low), abs(self.difference.high)
         return self.verdict == "outside" and max(ends) < self.tolerance
 
@@ -103,12 +103,12 @@ class Drift:
     Attributes
     ----------
     n_calls, n_prompts : calls in the logs, and distinct prompts among them.
-    score, cost, shares, unlike : what was compared; ``shares`` by model, and ``unlike`` None where the logs have no
+    score, cost, shares, unlike : the compared figures; ``shares`` by model, and ``unlike`` None if the logs have no
         texts or the router has no encoder to measure them.
-    models : one row a model that answered: model, in_pool, calls, cost_usd (mean), price_ratio (paid for its calls ÷
-        what they cost at the point's prices, NaN where that cannot be told), input_usd_per_mtok and
-        output_usd_per_mtok (the price that its calls show, where one does).
-    notes : what limits the comparison, in words.
+    models : one row per model that answered: model, in_pool, calls, cost_usd (mean), price_ratio (cost of its calls ÷
+        their cost at the point's prices, NaN if unknown), input_usd_per_mtok and output_usd_per_mtok (the price
+        inferred from its calls, if one fits).
+    notes : limits of the comparison, in words.
     """
 
     n_calls: int
@@ -127,12 +127,12 @@ class Drift:
 
     @property
     def of_shares(self) -> Verdict:
-        """One verdict on who answers."""
+        """One verdict on the shares of all models."""
         return worst([share.verdict for share in self.shares])
 
     @property
     def verdict(self) -> Verdict:
-        """One verdict on all: outside where anything is, too few where anything cannot be told yet."""
+        """One verdict on all: outside if any figure is, else too few if prompts are too few for any figure."""
         return worst([one.verdict for one in self.compared])
 
     def document(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class Drift:
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict that counts of several; "not known" only where nothing else is there."""
+    """The worst of several verdicts; "not known" only if there is no other."""
     order: tuple[Verdict, ...] = ("outside", "too few", "inside", "not known")
     return min(verdicts, key=order.index, default="not known")
 
@@ -169,11 +169,11 @@ def drift(
 
     Parameters
     ----------
-    point : the promise.
-    calls : what happened.
-    profile : of the point's router, to tell prompts unlike the training data where the logs have texts.
-    tolerance : what difference matters.
-    without : why there is no profile, as a note.
+    point : the point and its test figures.
+    calls : the logged calls.
+    profile : profile of the point's router, to recognise prompts unlike the training data if the logs have texts.
+    tolerance : the least differences that matter.
+    without : a note that says why there is no profile.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def _means(
     n_promised: int,
     tolerance: float,
 ) -> FigureCheck:
-    """A mean over the calls of which it is known, where a prompt that was sent several times is one draw."""
+    """Check a mean over the calls whose value is known; all calls of one prompt are one draw."""
     mask = ~np.isnan(values)
     number, prompt = np.unique(calls.prompt[mask], return_inverse=True)
     n = len(number)
@@ -225,7 +225,7 @@ def _means(
     promised_error = (promised.high - promised.low) / (2 * _Z)
     if np.isnan(promised_error):
         promised_error = spread / sqrt(n_promised)
-    # If the promise holds, calls spread as its prompts do: calls that happen to agree do not make the mean surer.
+    # If the promise holds, calls spread as its prompts do: calls that agree by chance do not make the mean surer.
     spread = max(spread, promised_error * sqrt(n_promised))
     error, quantile = spread / sqrt(even), float(stdtrit(max(even - 1, 1), (1 + LEVEL) / 2))
     half, apart = quantile * hypot(error, promised_error), mean - promised.value
@@ -237,7 +237,7 @@ def _means(
 
 
 def _effective_draws(prompt: npt.NDArray[np.intp]) -> float:
-    """(Σk)² / Σk² for the k calls of each prompt (Kish 1965): as many draws as the calls are worth."""
+    """Effective number of draws, (Σk)² / Σk² for the k calls of each prompt (Kish 1965)."""
     calls = np.bincount(prompt).astype(float)
     return float(calls.sum() ** 2 / (calls**2).sum())
 
@@ -251,16 +251,16 @@ def _verdict(n: float, difference: Interval, tolerance: float) -> Verdict:
 
 
 def _needed(spread: float, promised_half: float, tolerance: float, quantile: float, repeats: float) -> int | None:
-    """Distinct prompts after which the interval is no wider than the tolerance; None where none are enough.
+    """Number of distinct prompts for an interval no wider than the tolerance; None if no number is enough.
 
-    ``spread`` is of one draw, and of so many prompts (``repeats``) one draw is made.
+    ``spread`` is that of one draw, and ``repeats`` distinct prompts count as one draw.
     """
     room = tolerance**2 - promised_half**2
     return None if room <= 0 else ceil(repeats * max(LEAST, (quantile * spread) ** 2 / room))
 
 
 def _shares(point: PointFile, calls: Calls, tolerance: float) -> tuple[FigureCheck, ...]:
-    """Each model's share of the calls; the intervals hold for all of them together (Bonferroni)."""
+    """Check each model's share of the calls; the intervals hold for all models together (Bonferroni)."""
     assert point.test is not None
     assert point.shares is not None
     names = list(dict.fromkeys([*point.shares, *calls.models]))
@@ -278,9 +278,9 @@ def _shares(point: PointFile, calls: Calls, tolerance: float) -> tuple[FigureChe
 def _proportion(
     what: str, share: float, sizes: tuple[int, float], stated: float, n_stated: int, tolerance: float, quantile: float
 ) -> FigureCheck:
-    """The difference of two proportions (`newcombe`).
+    """Check the difference of two proportions (`newcombe`).
 
-    ``sizes`` are the distinct prompts and how many they are worth (`FigureCheck.n_even`).
+    ``sizes`` are the numbers of distinct prompts and of effective ones (`FigureCheck.n_even`).
     """
     n, even = sizes
     logged, promised = wilson(share, even, quantile), wilson(stated, n_stated, quantile)
@@ -293,7 +293,7 @@ def _proportion(
 
 
 def _unlike(point: PointFile, calls: Calls, profile: RouterProfile | None, tolerance: float) -> FigureCheck | None:
-    """Share of the logged prompts unlike the training data, against what it is on validation prompts."""
+    """Check the share of logged prompts unlike the training data against that of validation prompts."""
     if profile is None or profile.distance is None or profile.encoder is None or not calls.texts:
         return None
     percentile = profile.distance.percentile(embed(list(calls.texts), profile.encoder))
@@ -339,11 +339,9 @@ def _notes(point: PointFile, calls: Calls, paid: FloatArray, profile: RouterProf
     if point.fallback is not None:
         notes.append("The promised figures leave the fallback out: prompts it takes are counted with CARROT's choice.")
     if point.test is not None and point.test.score_low is None:
-        notes.append(
-            "The point came without intervals: the spread of its test prompts is taken to be that of the logs."
-        )
+        notes.append("The point comes without intervals: the spread of its test prompts is assumed to be that of the logs.")
     if calls.texts and profile is not None and profile.distance is None:
-        notes.append("The router reads no vectors, so how unlike prompts are cannot be told.")
+        notes.append("The router reads no vectors, so it cannot tell how unlike prompts are.")
     if calls.n_texts > len(calls.texts):
-        notes.append(f"{len(calls.texts):,} of {calls.n_texts:,} different prompts were looked at for being unlike.")
+        notes.append(f"{len(calls.texts):,} of {calls.n_texts:,} different prompts were checked for being unlike.")
     return notes

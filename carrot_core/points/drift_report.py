@@ -17,10 +17,10 @@ from carrot_core.text import visible
 
 _NAMED = 8  # models outside the pool
 _ONCE = {
-    "inside": "The logs agree with the point: what could be told is inside.",
+    "inside": "The logs agree with the point: every figure that could be judged is inside.",
     "outside": "The logs do not agree with the point: {}.",
     "too few": "The logs do not contradict the point, but they are too few to tell: {}.",
-    "not known": "The logs hold nothing that could be compared.",
+    "not known": "The logs have nothing that can be compared.",
 }
 
 
@@ -34,7 +34,7 @@ def headline(drift: Drift) -> str:
 
 
 def describe(one: FigureCheck) -> str:
-    """One figure: logged, promised, the difference, the verdict and what follows from it."""
+    """Describe one figure: logged, promised, the difference and the verdict."""
     name = visible(one.what)
     if one.verdict == "not known":
         return f"{name}: not known, {one.why}."
@@ -46,7 +46,7 @@ def describe(one: FigureCheck) -> str:
 
 
 def verdict(one: FigureCheck) -> str:
-    """The verdict on one figure, with what is needed where the logs are too few."""
+    """The verdict on one figure, with the number of prompts needed if the logs are too few."""
     if one.verdict == "outside":
         return "outside" + (f", though by less than {_size(one, one.tolerance)}" if one.slight else "")
     if one.verdict != "too few":
@@ -62,7 +62,7 @@ def verdict(one: FigureCheck) -> str:
 
 
 def figures_of(drift: Drift) -> pd.DataFrame:
-    """One row a figure: what, unit, logged, promised, difference (with ends), tolerance, n_prompts, needed, verdict."""
+    """A row per figure: what, unit, logged, promised, difference (and ends), tolerance, n_prompts, needed, verdict."""
     rows = []
     for one in drift.compared:
         row: dict[str, object] = {"what": one.what, "unit": one.unit}
@@ -75,7 +75,7 @@ def figures_of(drift: Drift) -> pd.DataFrame:
 
 
 def about_models(drift: Drift) -> list[str]:
-    """Models outside the pool, and models whose calls cost other than the point's prices say."""
+    """Sentences on models outside the pool, and on models whose calls do not cost what the point's prices say."""
     rows = drift.models.to_dict("records")
     strange = [f"{visible(row['model'])} ({row['calls']:,} calls)" for row in rows if not row["in_pool"]]
     more = f" and {len(strange) - _NAMED:,} more" if len(strange) > _NAMED else ""
@@ -111,7 +111,7 @@ def _size(one: FigureCheck, amount: float) -> str:
 
 _ROW = 28  # pixels a figure
 _MOST_ROWS = 16
-_FURTHEST = 4.0  # tolerances drawn; beyond, a mark stands at the edge
+_FURTHEST = 4.0  # tolerances drawn; a mark beyond is drawn at the edge
 _SYMBOLS = {"inside": "circle", "outside": "diamond", "too few": "circle-open"}
 _COLORS = {"inside": 2, "outside": 0, "too few": 1}  # places in a theme's curves
 _VERDICTS = {"inside": "Inside", "outside": "Outside", "too few": "Too few to tell"}
@@ -122,8 +122,8 @@ def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str, 
 
     Parameters
     ----------
-    table : one row a figure: what, difference, difference_low, difference_high, tolerance, verdict.
-    words : of each figure by ``what``, as the reader sees them on hovering.
+    table : one row per figure: what, difference, difference_low, difference_high, tolerance, verdict.
+    words : text for each figure, by ``what``, shown on hovering.
     headline : the check in one sentence.
     """
     rows = table[table["difference"].notna()].head(_MOST_ROWS).reset_index(drop=True)
@@ -137,7 +137,7 @@ def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str, 
             "set; those of models' shares hold at 95 % for all models together. Outside: the line does not touch 0. "
             "Inside: it does, and is no longer than the shaded band. Too few to tell: neither, or too few calls."
             + (
-                f" Nothing is drawn beyond ±{_FURTHEST:g}: what stands there lies or reaches further out."
+                f" Nothing is drawn beyond ±{_FURTHEST:g}: marks and lines at that edge lie or reach further out."
                 if beyond
                 else ""
             )

@@ -1,4 +1,4 @@
-"""An operating point in the forms that people and programs take it in; `FORMATS` lists them by name."""
+"""The file formats of an operating point, for people and programs; `FORMATS` lists them by name."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _CONFIG_HEAD = f"""\
 # To fill in: a benchmark does not know where you run its models. In each "model: {_PLACEHOLDER}/..." put
 # your deployment as LiteLLM names it (https://docs.litellm.ai/docs/providers), and beside it the api_base
 # or api_key it needs, keys as os.environ/NAME. Leave carrot_model: it says which model of the benchmark the
-# deployment is. While one is not filled in, or is missing, every call is refused.
+# deployment is. Until every one is filled in, all calls are refused.
 #
-# Beside this file goes carrot_hook.py, exported from the same point with --format litellm-hook. Then, with
+# Put carrot_hook.py beside this file, exported from the same point with --format litellm-hook. Then, with
 # carrot-core[litellm] and litellm[proxy] installed:  litellm --config THIS_FILE
 """
 _HOOK_HEAD = f'''"""LiteLLM's proxy asks CARROT for the model of each call to {_GROUP!r}, at the operating point below.
@@ -48,7 +48,7 @@ _HOOK_TAIL = f'''CARROT = CarrotRouter.load(point_of(POINT))
 
 
 def strategy(router):
-    """CARROT at the point, which needs a deployment of every model in its pool."""
+    """CARROT at the point; there must be a deployment of every model in its pool."""
     there = router.get_model_list(model_name=GROUP) or []
     ready = [each for each in there if not each["litellm_params"]["model"].startswith("{_PLACEHOLDER}/")]
     named = {{each["model_info"].get("carrot_model") for each in ready}}
@@ -56,13 +56,13 @@ def strategy(router):
     if missing:
         raise CarrotError(
             f"No deployment of {{GROUP!r}} is filled in for {{', '.join(missing)}}. "
-            "Fill them in, or export a point whose pool is without them."
+            "Fill them in, or export a point without them in its pool."
         )
     return CarrotStrategy(router, CARROT, group=GROUP)
 
 
 class Attach(CustomLogger):
-    """The proxy's configuration has no place for a strategy: the first call sets it."""
+    """Set the strategy at the first call, since the proxy's configuration has no place for it."""
 
     attached_to = None
 
@@ -81,8 +81,8 @@ _SCRIPT_HEAD = '''"""Which model answers a prompt, at an operating point that ca
 
     python FILE "What is 2 + 2?" "Prove that there are infinitely many primes."
 
-prints the name of a model for each prompt, a line each. It calls no model and sends nothing; it needs
-carrot-core, and the router that POINT names in "source", which must be the very one it was made with.
+prints the name of a model for each prompt, one per line. It calls no model and sends nothing; it needs
+carrot-core, and the router that POINT names in "source", which must be the one that the point was made with.
 """
 
 import sys
@@ -110,12 +110,12 @@ if __name__ == "__main__":
 
 
 def curve_table(router: CarrotRouter, point: PointFile) -> pd.DataFrame:
-    """The router's curves on "validation" and "test", at the points that were kept of them.
+    """The router's curves on "validation" and "test", at the points kept with it.
 
     Returns
     -------
     ``split``, ``lam``, ``exchange_rate_per_usd`` (score per US dollar), ``score`` and ``cost_usd`` (means per
-    query); a row holds up to the rate of the next.
+    query); each row holds up to the rate of the next.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def curve_table(router: CarrotRouter, point: PointFile) -> pd.DataFrame:
     """
     if point.test is None:
         raise CarrotError(
-            "There is no curve of this point: its pool or prices are its own, and curves were measured on the "
+            "This point has no curve: its pool or prices are its own, and curves were measured on the "
             "whole pool at the prices of the benchmark."
         )
     return pd.concat(
@@ -166,14 +166,14 @@ class Format:
 
     Attributes
     ----------
-    name : as `carrot export --format` takes it.
-    ending : of its files, with the dot; capital or small letters are the same, and ``.yml`` is ``.yaml``.
+    name : name for `carrot export --format`.
+    ending : ending of its files, with the dot; case does not matter, and ``.yml`` is ``.yaml``.
     media_type : for downloads.
     about : one line for people.
-    make : from the router that the point was made of, and the point, to the bytes of the file.
-    group : what it is for: `RUN`, `DESCRIBE` or `CHART`; the first of a group is the one to take.
-    file : its usual file, where ``{stem}`` stands for the point's; no two formats have the same.
-    commands : what to do with it, as (what it does, command); ``{file}`` is its file, ``{name}`` a name of the point.
+    make : function of the point's router and the point that gives the bytes of the file.
+    group : its purpose: `RUN`, `DESCRIBE` or `CHART`; the first format of a group is the recommended one.
+    file : its usual file name, with ``{stem}`` for the point's; no two formats have the same.
+    commands : commands to use it, as (purpose, command); ``{file}`` is its file, ``{name}`` a name of the point.
     """
 
     name: str
@@ -186,7 +186,7 @@ class Format:
     commands: tuple[tuple[str, str], ...] = ()
 
     def commands_for(self, stem: str) -> dict[str, str]:
-        """The commands by what they do, for files of a stem; of one that is not for running, how to make it."""
+        """Commands by their purpose, for files of a stem; if the format is not for running, how to make its file."""
         file = self.file.format(stem=stem)
         if self.commands:
             return {what: command.format(file=file, name=stem) for what, command in self.commands}
@@ -196,7 +196,7 @@ class Format:
 
 
 def as_json(_router: CarrotRouter, point: PointFile) -> bytes:
-    """What ``docs/point.schema.json`` describes."""
+    """The document that ``docs/point.schema.json`` describes."""
     return f"{point.model_dump_json(indent=1)}\n".encode()
 
 
@@ -206,7 +206,7 @@ def as_yaml(_router: CarrotRouter, point: PointFile) -> bytes:
 
 
 def as_python(_router: CarrotRouter, point: PointFile) -> bytes:
-    """A script that routes prompts at the point; its first lines say what it needs beside carrot-core."""
+    """A script that routes prompts at the point; its first lines list its requirements."""
     return f"{_SCRIPT_HEAD}{assignment(point)}{_SCRIPT_TAIL}".encode()
 
 
@@ -230,8 +230,8 @@ def as_hook(_router: CarrotRouter, point: PointFile) -> bytes:
 
 
 def assignment(point: PointFile) -> str:
-    """``POINT = {...}``, whatever characters the names in it are made of."""
-    # `repr` writes what is not printable, line ends and reversed text among it, as escapes.
+    """``POINT = {...}`` as Python code, safe with any characters in names."""
+    # `repr` escapes all characters that are not printable, also line ends and marks for reversed text.
     return f"POINT = {pformat(point.model_dump(mode='json'), width=110, sort_dicts=False)}\n"
 
 
@@ -245,7 +245,7 @@ _USES = {
     "python": (("As a script", 'python {file} "What is 2 + 2?"'),),
     "litellm": (("In LiteLLM's proxy, once it is filled in", "litellm --config {file}"),),
 }
-# Of two with one ending, the first is what the ending alone means.
+# If two formats share an ending, the ending alone means the first.
 FORMATS: dict[str, Format] = {
     name: Format(name, f".{file.rpartition('.')[2]}", media_type, about, make, group, file, _USES.get(name, ()))
     for name, file, media_type, group, about, make in (
@@ -259,18 +259,18 @@ FORMATS: dict[str, Format] = {
         ("csv", "{stem}-curve.csv", "text/csv", CHART, "the curve it lies on", as_csv),
         ("parquet", "{stem}-curve.parquet", _PARQUET, CHART, "the curve it lies on", as_parquet),
         ("litellm", "{stem}-litellm.yaml", "application/yaml", RUN, "configuration of LiteLLM's proxy", as_config),
-        ("litellm-hook", "carrot_hook.py", "text/x-python", RUN, "what that configuration loads", as_hook),
+        ("litellm-hook", "carrot_hook.py", "text/x-python", RUN, "the Python file that configuration loads", as_hook),
     )
 }
 
 
 def format_for(file_name: str, name: str | None = None) -> Format:
-    """The format of a name, or the one that a file's ending means.
+    """The format with a name, or the one that a file's ending means.
 
     Raises
     ------
     CarrotError
-        There is no such format, or the file's name does not end as its files do.
+        There is no such format, or the file's name does not have its ending.
     """
 
     def ends_as(form: Format) -> bool:

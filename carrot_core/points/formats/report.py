@@ -1,4 +1,4 @@
-"""One page about an operating point, to read and to print, and its curve as SVG; neither asks a host for anything."""
+"""A page about an operating point, to read and to print, and its curve as SVG; neither loads anything from a host."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ Measured = StoredResults | SnapshotResults
 
 
 def as_html(router: CarrotRouter, point: PointFile) -> bytes:
-    """Picture, figures with their intervals, shares, prices, provenance and caveats."""
+    """An HTML page: picture, figures with their intervals, shares, prices, provenance and caveats."""
     figures, single, verdict = _known(point)
     title = _escape(f"Operating point of {visible(point.router)} on {visible(point.benchmark)}")
     sections = [
@@ -78,12 +78,12 @@ def as_html(router: CarrotRouter, point: PointFile) -> bytes:
 
 
 def _escape(text: str) -> str:
-    """Text with names from files in it, harmless in HTML."""
+    """Escape text for HTML, since it may hold names from files."""
     return html.escape(visible(text, keep=SENTENCE))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
-    """Text cells, the last ``numbers`` of each row being numbers."""
+    """A table of text cells; the last ``numbers`` of each row are numbers."""
 
     def cells(row: Sequence[str], tag: str) -> str:
         first = len(row) - numbers
@@ -96,7 +96,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0)
 
 
 def as_svg(router: CarrotRouter, point: PointFile) -> bytes:
-    """The curves on validation and test with the point on them, as a picture of its own.
+    """The curves on validation and test with the point on them, as a standalone picture.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def as_svg(router: CarrotRouter, point: PointFile) -> bytes:
     """
     figures, single, _ = _known(point)
     if not figures:
-        raise CarrotError("The pool or the prices of the point are its own: nothing was measured on them to draw.")
+        raise CarrotError("The pool or the prices of the point are its own: there is no curve of them to draw.")
     return standalone(picture(router.profile.curves, figures, single)).encode()
 
 
@@ -136,8 +136,8 @@ def _figures(figures: PointFigures) -> list[str]:
 
 
 def _known(point: PointFile) -> tuple[dict[str, PointFigures], Single | None, str]:
-    """Figures by "validation" and "test", the reference alone, and the verdict, of the results that are here; where
-    there are none, or none that can be read, of the point's file alone.
+    """Figures by "validation" and "test", the reference alone, and the verdict, from the results on this machine; if
+    there are none, or none that can be read, from the point's file alone.
     """
     missing = f"How the point compares with its reference, {visible(point.reference)}, on test is not known here"
     test, single, verdict = point.test, None, f"{missing}."
@@ -153,7 +153,7 @@ def _known(point: PointFile) -> tuple[dict[str, PointFigures], Single | None, st
 
 
 def _results(point: PointFile) -> Measured | None:
-    """The results on the very prompts that the point was measured on, of a snapshot that ships or of the store."""
+    """The results on the prompts that the point was measured on, from a shipped snapshot or the store."""
     snapshot, store = _snapshot(point), Store()
     if snapshot is not None or point.test is None:
         return snapshot
@@ -212,13 +212,13 @@ def _caveats(router: CarrotRouter, point: PointFile) -> list[str]:
     if point.test is not None:
         sentences = [
             "Figures are means over the prompts of the benchmark. Prompts of another kind may fare differently.",
-            "Intervals are 95 %, over prompts: what another draw of the same kind of prompts would change. They do "
+            "Intervals are 95 %, over prompts: how much another draw of the same kind of prompts would change. They do "
             "not cover changes of models, prices or prompts.",
-            "Budgets, targets and the default λ are chosen on validation by what is promised; test is only reported.",
+            "Budgets, targets and the default λ are chosen on validation by promises; test is only reported.",
         ]
     if point.prices:
         sentences.append(
-            "Costs are at the prices above. Providers change them; where no date stands, none was recorded."
+            "Costs are at the prices above. Providers change them; a price without a date has none on record."
         )
     if router.profile.usage == "input_only":
         sentences.append("The benchmark records no output tokens: costs are those of the input alone.")
@@ -239,12 +239,12 @@ class Single:
 
 
 def picture(curves: Mapping[str, SavedCurve], figures: Mapping[str, PointFigures], single: Single | None) -> str:
-    """Accuracy in per cent over US dollars (logarithmic where it can be).
+    """Draw accuracy in per cent over US dollars (logarithmic if all costs are above 0).
 
     Parameters
     ----------
     curves, figures : by "validation" and "test".
-    single : the reference; None where its figures are not known.
+    single : the reference; None if its figures are not known.
     """
     marks: list[Single | PointFigures] = [*([single] if single else []), *figures.values()]
     costs = [*(curve.cost_usd for curve in curves.values()), np.array([each.cost_usd for each in marks])]
@@ -274,7 +274,7 @@ def picture(curves: Mapping[str, SavedCurve], figures: Mapping[str, PointFigures
 
 
 def standalone(svg: str) -> str:
-    """A picture as a file of its own: with its size, its ground and a font that every system has."""
+    """Make a picture a standalone file, with a size, a background and a font that every system has."""
     width, height = SIZE
     font = 'font-family="sans-serif" font-size="13"'
     own = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" {font} '
@@ -303,7 +303,7 @@ def _score_axis(scores: FloatArray) -> tuple[_Place, list[float]]:
 
 
 def _even(low: float, high: float) -> list[float]:
-    """Round numbers, five to ten where the ends differ."""
+    """Evenly spaced round numbers, five to ten if the ends differ."""
     step = 10.0 ** np.floor(np.log10(max(high - low, 1e-6) / 2))
     step = next(step * times for times in (0.2, 0.5, 1, 2) if (high - low) / (step * times) <= 10)
     return [float(step * n) for n in range(int(np.floor(low / step)), int(np.floor(high / step)) + 1)]
@@ -338,7 +338,7 @@ def _point(split: str, figures: PointFigures, at_x: _Place, at_y: _Place) -> str
 def _reference(single: Single, at_x: _Place, at_y: _Place) -> str:
     x, y = at_x(single.cost_usd), at_y(100 * single.score)
     mark = f'<path d="M{x:.1f} {y - 7:.1f}l7 7l-7 7l-7 -7z" fill="{_LOOK.ink}"/>'
-    # Down there nothing else is: what costs most is rarely the worst.
+    # This corner is empty: the most expensive points are rarely the worst.
     return mark + _text(_RIGHT, _BOTTOM - 10, f"◆ {shortened(visible(single.model), 60)} alone, test", "end")
 
 
