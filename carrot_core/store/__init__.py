@@ -94,15 +94,15 @@ class Store:
 
         Every command, page and server that takes a name goes by this.
         """
-        if not os.path.isdir(self.folder(name).path):  # so of most that ship, which costs little
+        if not os.path.isdir(self.folder(name).path):  # as of most that ship; what cannot be seen hides nothing
             return False
         shipped = paths.shipped_data().get(name)
         try:
             return shipped is not None and self.info(name).data_hash != shipped
         except NotFoundError:
             return False
-        except StoreError:  # damaged, which whoever reads it is told; what cannot be seen at all hides nothing
-            return os.path.isdir(Folder.of(self.path, name).path)
+        except StoreError:  # damaged, which whoever reads it is told
+            return True
 
     def save_benchmark(
         self, name: str, frames: Frames, *, split_seed: int = 0, replace: bool = False, shadow: bool = False

@@ -46,7 +46,7 @@ def test_a_name_that_ships_is_refused_for_other_data_until_asked_for(carrot_home
         copy_benchmark(Store(), "made", Store(), NAME)
     accepted = CliRunner().invoke(main, [*command, "--shadow"])
     assert accepted.exit_code == 0, accepted.output
-    assert "the name means yours" in accepted.output
+    assert "it means your data" in accepted.output
     with pytest.raises(StoreError, match="--shadow"):
         Store().save_benchmark(NAME, read_long_table(results), replace=True)
 
