@@ -118,14 +118,11 @@ Scheme = Literal["light", "dark"]
 expect.set_options(timeout=20_000)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test in this folder drives a browser; those on the same app, or else in the same file, are one worker's."""
+    """Every test in this folder drives a browser."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker("browser")
-            apps = {"plain_app", "odd_app"} & set(getattr(item, "fixturenames", ()))
-            item.add_marker(pytest.mark.xdist_group("-".join(sorted(apps)) or item.path.stem))
 
 
 @pytest.fixture(scope="session")
