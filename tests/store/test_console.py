@@ -17,6 +17,8 @@ from carrot_core.store import Store
 from carrot_core.store.console import query, schema
 from tests.tables import frames, main_file
 
+pytestmark = pytest.mark.slow
+
 FIRST = frames()
 
 
@@ -266,7 +268,6 @@ def test_a_query_without_end_is_stopped(store: Store, endless: str) -> None:
         query(store, endless, time_limit_s=1.5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "bomb",
     [
@@ -321,7 +322,6 @@ def test_a_damaged_file_is_an_error_of_ours(tmp_path: Path) -> None:
     assert "first" in answer.note
 
 
-@pytest.mark.slow
 def test_all_benchmarks_are_asked_at_once_with_their_vectors_and_runs(tmp_path: Path) -> None:
     store = Store(tmp_path / "carrot.duckdb")
     for number, name in enumerate(("b", "c", "a")):
