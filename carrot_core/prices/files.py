@@ -152,6 +152,9 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], bool]:
             raise DataError(
                 path.name, f"is larger than {size_text(limits.PRICE_BYTES)}, too large for a file of models"
             )
+        with path.open("rb") as file:
+            if file.read(4) == b"PK\x03\x04":
+                raise DataError(path.name, [Problem("Is a workbook or a zip, not a CSV", "Save its sheet as CSV.")])
         text = path.read_text(encoding="utf-8-sig")
         if text.lstrip()[:1] in ("{", "["):
             return _json_rows(json.loads(text)), True
@@ -179,7 +182,10 @@ def _rows(path: Path) -> tuple[list[dict[str, Any]], bool]:
         rows = [row for row in rows if _has_prices(row)]
     if not rows or not _has_prices(rows[0]):
         remedy = "The columns are model, input_usd_per_mtok, output_usd_per_mtok, and as_of, source (optional)."
-        raise DataError(path.name, [Problem("No prices here", remedy)])
+        there = (
+            "" if is_map or not rows else f" It has {names_listed([repr(name) for name in rows[0] if name])}: rename"
+        )
+        raise DataError(path.name, [Problem("No prices here", f"{remedy}{there and f'{there} what is meant.'}")])
     return rows, is_map
 
 
@@ -220,7 +226,7 @@ def _is_empty(cell: Any) -> bool:
 
 
 def _is_price(cell: Any) -> bool:
-    if isinstance(cell, bool):
+    if isinstance(cell, bool) or (isinstance(cell, str) and "_" in cell):  # Python reads 1_0 as 10
         return False
     try:
         value = float(cell)

@@ -33,6 +33,22 @@ def test_every_model_of_sprout_has_a_dated_price_with_its_source(carrot_home: Pa
     assert (prices["openai-o3-mini"].input_usd_per_mtok, prices["openai-o3-mini"].output_usd_per_mtok) == (1.1, 4.4)
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"LLM,Input $/M,Output $/M\nm,1,2\n", "'Input $/M'"),
+        (b"PK\x03\x04 and so on", "CSV"),
+        (HEADER.encode() + b"m,1_0,2,,\n", "per million"),
+    ],
+)
+def test_what_is_no_price_file_comes_with_what_to_do(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_prices(path)
+    assert says in caught.value.problems[0].remedy
+
+
 def test_the_latest_of_several_dates_counts_wherever_it_stands(tmp_path: Path) -> None:
     path = written(tmp_path, "m,2,2,2025-02-06,b", "m,3,3,2025-11,c", "m,1,1,2024,a", "other,9,9,,")
     prices = read_prices(path)
