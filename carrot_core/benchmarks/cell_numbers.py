@@ -321,6 +321,8 @@ def score_remedy(low: float | None, high: float | None, words: Sequence[str]) ->
                     f"State which of the two is right by naming it first: --score {first}/{second} or {second}/{first}."
                 )
             return f"If {first!r} is right and {second!r} is wrong, state the rule: --score {first}/{second}."
+        if any(re.search(r"\d|^\W", word) for word in plain):
+            return "Write a plain number from 0 to 1, or nothing where none was recorded."
         return (
             "Write a number from 0 to 1, or state a rule as an SQL expression: --score \"if(score = 'right', 1, 0)\"."
         )

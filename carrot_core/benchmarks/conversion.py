@@ -9,7 +9,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ import pyarrow.parquet as pq
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.file_checks import check_columns, text_stream
-from carrot_core.benchmarks.json_files import Plain
-from carrot_core.benchmarks.reading import ENDINGS, HEADER_ROWS, PACKED, Dialect, header_row, row_too_long, short
+from carrot_core.benchmarks.reading import ENDINGS, HEADER_ROWS, PACKED, Dialect, Plain, header_row, row_too_long, short
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
+from carrot_core.text import names_listed
 
 # What the standard library raises of damaged zips, those with a password, and ways of packing it does not know.
 UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
@@ -60,15 +60,18 @@ def sheet_as_csv(path: Path, out: Path, columns: Collection[str] = ()) -> list[s
             title = max(titles, key=lambda title: len(guess_columns(headers[title][1])))
             row, names = headers[title]
             check_columns(path, len(names))
-            _write_sheet(path, book[title], row, len(names), out)
+            filled = _write_sheet(path, book[title], row, len(names), out)
+            hidden = "hidden " if book[title].sheet_state != "visible" else ""
             book.close()
+            formulas = [] if len(filled) == len(names) else _formulas(path, title, row, names, filled)
     except DataError:
         raise
     except Exception as error:  # openpyxl raises whatever its parsers do on a damaged file
         raise DataError(path.name, [_NO_WORKBOOK]) from error
     above = [f"The names of the columns are in row {row} of the sheet; what is above is not read."] if row > 1 else []
     others = ", ".join(other for other in headers if other != title)
-    return [*above, *([f"The table is the sheet {title!r}; not read: {others}."] if len(titles) > 1 else [])]
+    named = [f"The table is the {hidden}sheet {title!r}{f'; not read: {others}' if others else ''}."]
+    return [*above, *(named if len(titles) > 1 or hidden else []), *formulas]
 
 
 def _check_workbook(path: Path) -> None:
@@ -94,11 +97,28 @@ def _header(sheet: Any, columns: Collection[str]) -> tuple[int, list[str]]:
     return header_row(rows, columns) if rows else (1, [])
 
 
-def _write_sheet(path: Path, sheet: Any, first: int, width: int, out: Path) -> None:
-    cells = 0
+def _formulas(path: Path, title: str, header: int, names: Sequence[str], filled: Collection[int]) -> list[str]:
+    """A note on columns that are empty since their formulas have no stored values; ``filled`` are others' places."""
+    import openpyxl
+
+    book = openpyxl.load_workbook(path, read_only=True)
+    cells = next(book[title].iter_rows(header + 1, header + 1, values_only=True), ())
+    book.close()
+    empty = [
+        names[at] for at in range(len(names)) if at not in filled and str(cells[at : at + 1])[:3] in ("('=", '("=')
+    ]
+    what = "have formulas without stored values, so they are empty: save the workbook in a spreadsheet"
+    return [f"Columns {names_listed(empty, 5)} {what}."] if empty else []
+
+
+def _write_sheet(path: Path, sheet: Any, first: int, width: int, out: Path) -> set[int]:
+    """Write the rows from that of the names on; returns the places of the columns with a value below it."""
+    cells, filled = 0, set[int]()
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
         for row in sheet.iter_rows(min_row=first, max_col=width, values_only=True):
+            if cells and len(filled) < width:
+                filled.update(place for place, value in enumerate(row) if value is not None)
             cells += len(row)
             if cells > limits.SHEET_CELLS:
                 most = f"{limits.SHEET_CELLS:,}"
@@ -106,6 +126,7 @@ def _write_sheet(path: Path, sheet: Any, first: int, width: int, out: Path) -> N
             texts = [_cell(value) for value in row]
             if any(texts):
                 writer.writerow(texts + [""] * (width - len(texts)))
+    return filled
 
 
 def _cell(value: Any) -> str:
@@ -176,7 +197,8 @@ def unzipped(
     room = limits.unpacked_bytes(path.stat().st_size)
     try:
         with zipfile.ZipFile(path) as archive:
-            members = list(filter(is_wanted or _is_table, archive.infolist()))
+            is_table = is_wanted or (lambda member: is_visible(member) and is_table_name(member.filename))
+            members = list(filter(is_table, archive.infolist()))
             if len(members) > most:
                 raise DataError(path.name, f"has {len(members):,} files, the most is {most:,}")
             for number, member in enumerate(members):
@@ -211,10 +233,6 @@ def is_visible(member: zipfile.ZipInfo) -> bool:
     """Whether an entry of a zip is a file, and none that a system hides."""
     parts = Path(member.filename).parts
     return bool(parts) and not member.is_dir() and "__MACOSX" not in parts and not parts[-1].startswith(".")
-
-
-def _is_table(member: zipfile.ZipInfo) -> bool:
-    return is_visible(member) and is_table_name(member.filename)
 
 
 def plain_csv(path: Path, source: str, dialect: Dialect, out: Path) -> Plain:

@@ -114,7 +114,7 @@ def encoding_of(path: Path, head: bytes, reading: Reading) -> Encoding | None:
     if reading.encoding:
         return Encoding(reading.encoding)
     if name := text_encoding(head):
-        return Encoding(name, "The text is UTF-16.")
+        return Encoding(name, f"The text is {name[:6].upper()}.")
     try:
         codecs.getincrementaldecoder(UTF8)().decode(head)
     except UnicodeDecodeError:

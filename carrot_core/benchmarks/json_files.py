@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.file_checks import byte_stream, chunks, text_stream
-from carrot_core.benchmarks.reading import row_too_long, short
+from carrot_core.benchmarks.reading import Plain, row_too_long, short
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
 from carrot_core.text import names_listed
@@ -266,22 +266,6 @@ class _Characters:
         return self._read(max(_CHUNK, length))
 
 
-@dataclass(frozen=True)
-class Plain:
-    """A file written again.
-
-    Attributes
-    ----------
-    path : comma-separated with every value in quotes, or JSON lines; UTF-8, lines end in a line feed.
-    row_bytes : of the longest row.
-    notes : what was lost or taken differently, in plain sentences.
-    """
-
-    path: Path
-    row_bytes: int
-    notes: tuple[str, ...] = ()
-
-
 def plain_json_lines(path: Path, source: str, out: Path) -> Plain:
     """Write JSON lines again without half surrogate pairs, which the fast reader refuses.
 
@@ -314,12 +298,20 @@ def plain_json_lines(path: Path, source: str, out: Path) -> Plain:
 def _object(line: bytes, number: int, row: int, source: str) -> dict[str, Any]:
     """The object of a line; a `DataError` names the line where there is none."""
     text, remedy = line.decode().removeprefix("\ufeff").rstrip(), "Write one whole object a line, its columns by name."
+
+    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
+            problem = Problem(f"line {number:,} has a key twice in one object", "Keep one of them.", row, twice[0])
+            raise DataError(source, [problem])
+        return dict(pairs)
+
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=distinct)
     except json.JSONDecodeError as error:
         rest = text[error.pos :]
-        where = f"from character {error.pos + 1:,} on" if rest else "its end is missing"
-        message = f"line {number:,} is not JSON, {where}"
+        message = (
+            f"line {number:,} is not JSON, {f'from character {error.pos + 1:,} on' if rest else 'its end is missing'}"
+        )
         raise DataError(source, [Problem(message, remedy, row, value=short(rest or text[-20:]))]) from error
     except (RecursionError, ValueError) as error:
         message = f"line {number:,} cannot be read: a value is nested too deep, or a number too long"

@@ -118,7 +118,9 @@ def _others(table: TableFile, names: Collection[str]) -> list[str]:
     """The file's columns that are none of some, by the file's own names; those that are mapped to one are left out."""
     known, mapped = set(names), [table.columns[name] for name in names if name in table.columns]
     others = [table.columns.get(name, name) for name in table.types if name not in known]
-    return [own for own in others if not any(f"{path}.".startswith(f"{own}.") for path in mapped)]
+    others = [own for own in others if not any(f"{path}.".startswith(f"{own}.") for path in mapped)]
+    nameless = {f"column{place}" for place, name in enumerate(table.named) if not name}
+    return [f"{own} (it has no name)" if own in nameless else own for own in others]
 
 
 def _prepared(table: TableFile, where: str | None, reading: Reading) -> TableFile:

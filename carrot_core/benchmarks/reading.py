@@ -26,7 +26,10 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", "^": 
 UTF8 = "utf-8"
 _NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|", "pipe": "|", "space": " "}
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",  # before UTF-16, whose mark the first begins with
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
 _SAMPLE_ROWS = 200
 HEADER_ROWS = 20  # in which the names of the columns are looked for
 _SEP_LINE = re.compile(r"\A\ufeff?sep=(.)\r?\n", re.IGNORECASE)  # the first line of a spreadsheet's own CSV
@@ -158,8 +161,9 @@ def _json_kind(text: str, ending: str) -> str:
 
 
 def text_encoding(head: bytes) -> str | None:
-    """The encoding that the first bytes of a text show beyond doubt: UTF-16 with or without its mark; else None."""
-    for mark, name in _UTF16.items():
+    """The encoding that the first bytes of a text show beyond doubt: UTF-32 with its mark, UTF-16 with or without; else
+    None."""
+    for mark, name in _MARKS.items():
         if head.startswith(mark):
             return name
     pairs = head[: 2000 - 2000 % 2]
@@ -301,3 +305,19 @@ def row_too_long(row: int, line: int) -> Problem:
 def short(text: str) -> str:
     """A value as a message shows it."""
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A file written again.
+
+    Attributes
+    ----------
+    path : comma-separated with every value in quotes, or JSON lines; UTF-8, lines end in a line feed.
+    row_bytes : of the longest row.
+    notes : what was lost or taken differently, in plain sentences.
+    """
+
+    path: Path
+    row_bytes: int
+    notes: tuple[str, ...] = ()

@@ -22,12 +22,13 @@ from carrot_core.benchmarks.file_checks import choose
 from carrot_core.benchmarks.formats.head import Head, head_of
 from carrot_core.benchmarks.formats.values import table_rows
 from carrot_core.benchmarks.pickles import read_pickled_table
-from carrot_core.benchmarks.value_checks import SHOWN, bounds_of
+from carrot_core.benchmarks.value_checks import bounds_of
 from carrot_core.errors import DataError, Problem
 from carrot_core.paths import file_sha256
 from carrot_core.prices import Price
 
 COST = "|total_cost"
+_SHOWN = 80  # characters of a value in a message
 _RESPONSE = "|model_response"
 _TEXTS = ("sample_id", "prompt", "eval_name")
 _FAMILIES = {"grade-school-math": "gsm8k"}
@@ -157,7 +158,7 @@ def _first(column: pd.Series, bad: np.ndarray[tuple[int], np.dtype[np.bool_]], w
     many = f" (first of {bad.sum():,} such rows)" if bad.sum() > 1 else ""
     value = column.iloc[row]
     text = repr(value) if isinstance(value, str) else str(value)
-    return [Problem(what + many, remedy, row + 1, str(column.name), text[:SHOWN])]
+    return [Problem(what + many, remedy, row + 1, str(column.name), text[:_SHOWN])]
 
 
 def _unique(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -14,6 +14,7 @@ from carrot_core.benchmarks.cell_numbers import (
     PERCENT,
     PLAIN,
     Numbers,
+    decimal_sign,
     holds_numbers,
     is_nothing,
     numbers_of,
@@ -23,7 +24,7 @@ from carrot_core.benchmarks.cell_numbers import (
 )
 from carrot_core.benchmarks.columns import as_text, hint, pairs_of, quote
 from carrot_core.benchmarks.file_checks import reason
-from carrot_core.benchmarks.reading import Reading
+from carrot_core.benchmarks.reading import Reading, short
 from carrot_core.benchmarks.split import OTHER_SPLIT
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile
 from carrot_core.errors import DataError, Problem
@@ -41,7 +42,6 @@ RECOGNISED = (*IDS, *TEXTS, *NUMBERS, *OF_RUN)
 # A larger figure is a mistake and would make sums over a benchmark meaningless.
 LARGEST = 1e12
 _PATHS_SHOWN = 12
-SHOWN = 80  # characters of a value in a message
 _EARLIEST, _LATEST = "1990-01-01", "2100-01-01"  # of a time; seconds since 1970 lie there, years and durations do not
 _DOLLARS = r"regexp_replace({text}, '^\s*(US)?\$\s*|\s*(\$|USD)\s*$', '', 'g')"
 _CONVERTED = (*NUMBERS, "time")  # what a file writes in several ways
@@ -221,7 +221,7 @@ def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[R
     """Rules for ids and numbers, which hold for every file; each looks at one cell alone."""
     for name in [name for name in IDS if name in types]:
         empty = f"{name} is null or regexp_full_match({name}, '\\s*') or lower({name}) = 'nan'"
-        yield Rule(name, empty, "is empty", "Every row names its prompt and its model.")
+        yield Rule(name, empty, "is empty", "Every row names its prompt and its model; unmerge cells of a sheet.")
         yield Rule(name, f"contains({name}, chr(0))", "has a NUL character in it", "Remove it.")
     for name in [name for name in NUMBERS if name in types]:
         scale = numbers.score if name == "score" else None
@@ -302,9 +302,12 @@ def violations(table: TableFile, rule: Rule) -> Iterator[Problem]:
     ).fetchall()[0]
     if count:
         many = f"{rule.message} (first of {count:,} such rows)" if count > 1 else rule.message
-        short = first["value"] if len(first["value"]) <= SHOWN else first["value"][:SHOWN] + "…"
-        remedy = rule.remedy if isinstance(rule.remedy, str) else rule.remedy()
-        yield Problem(many, remedy, row, table.column_of(rule.column, first["model"]), repr(short))
+        remedy, own = rule.remedy, table.column_of(rule.column, first["model"])
+        if first["value"] == own:
+            remedy = "The names of the columns stand here again: remove the row."
+        elif rule.column in NUMBERS and decimal_sign([first["value"]]) == "," and not table.numbers.thousands:
+            remedy = "It has a decimal comma, other numbers have a point: write all with one decimal sign."
+        yield Problem(many, remedy if isinstance(remedy, str) else remedy(), row, own, short(first["value"]))
 
 
 def _score_remedy(table: TableFile) -> str:
@@ -327,7 +330,7 @@ def _of_the_whole(table: TableFile) -> list[Problem]:
     if not rows:
         return [Problem("there are no rows", "The file is empty, or no row satisfies the predicate.")]
     if not scored:
-        return [Problem("no row has a score", "A score from 0 to 1 is needed.", 1, "score")]
+        return [Problem("no row has a score", " ".join(("A score from 0 to 1 is needed.", *table.notes)), 1, "score")]
     if models == 1:
         remedy = " ".join(("Routing needs two or more.", *table.notes))
         return [Problem(f"there is only one model, {model!r}", remedy, column="model")]

@@ -221,6 +221,18 @@ def test_the_sheet_with_the_results_is_taken_and_named(tmp_path: Path) -> None:
     assert any("'results'" in note and "notes" in note for note in frames.warnings)
 
 
+def test_formulas_without_values_and_a_hidden_sheet_are_told(tmp_path: Path) -> None:
+    rows = sheet_of(long_table())
+    score = rows[0].index("score")
+    path = workbook(tmp_path / "t.xlsx", {"r": [rows[0], *([*r[:score], "=1/2", *r[score + 1 :]] for r in rows[1:])]})
+    with pytest.raises(DataError, match="Columns score have formulas"):
+        read_any(path)
+    book = openpyxl.load_workbook(workbook(path, {"r": rows, "about": [["x"]]}))
+    book["r"].sheet_state = "hidden"
+    book.save(path)
+    assert any("hidden sheet 'r'" in note for note in read_any(path).warnings)
+
+
 def test_cells_of_a_sheet(tmp_path: Path) -> None:
     rows = [
         ["prompt_id", "model", "score", "cost_usd", None],

@@ -347,6 +347,15 @@ def test_a_stated_encoding_is_used_and_checked(tmp_path: Path) -> None:
     assert "--encoding" in refused(path, reading=Reading(encoding="cp1252")).remedy
 
 
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-16"])
+def test_text_with_a_mark_is_read_and_said(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(text_of(long_table()).encode(encoding))
+    frames = read_any(path)
+    assert any(encoding.upper() in note for note in frames.warnings)
+    same(frames, read_any(write(long_table(), tmp_path / "w.csv")))
+
+
 @pytest.mark.parametrize("stated", [{"encoding": "nope"}, {"separator": "ab"}, {"separator": '"'}, {"decimal": "x"}])
 def test_what_cannot_be_is_refused_when_stated(stated: dict[str, str]) -> None:
     with pytest.raises(DataError):
@@ -445,6 +454,12 @@ def test_a_broken_line_of_json_is_named_by_its_own_number(tmp_path: Path, line: 
     problem = refused(json_lines(tmp_path, {line: text}), format="long")
     assert f"line {line} " in problem.message
     assert problem.row == line
+
+
+def test_a_key_twice_is_named_by_its_line(tmp_path: Path) -> None:
+    problem = refused(json_lines(tmp_path, {61: '{"prompt_id": "p", "model": "m", "score": 0, "score": 1}'}))
+    assert (problem.row, problem.column) == (61, "score")
+    assert "twice" in problem.message
 
 
 def test_half_a_character_costs_its_cell_alone(tmp_path: Path) -> None:

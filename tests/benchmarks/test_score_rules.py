@@ -104,7 +104,11 @@ REMEDIES: list[tuple[list[Any], str]] = [
     (["good", "bad", "so so"], "SQL"),
     (["3/5", "4/5"], "--score fraction"),
     (["[0]", "[1]"], "--column score=score.0"),
-    (["1/2 of it", "none"], "SQL"),
+    (["0x1"], "plain number"),
+    (["\u0661", "\u0660"], "plain number"),
+    (["#DIV/0!", "1"], "plain number"),
+    (["0,5", "0.5"], "one decimal sign"),
+    (["score", "1"], "stand here again"),
 ]
 
 
