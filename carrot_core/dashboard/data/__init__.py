@@ -272,7 +272,7 @@ def show_problems(error: DataError) -> None:
         if len(problems) > 1
         else "one problem"
     )
-    where = " Fields in “ ” stand above." if is_about_reading(error) else ""
+    where = " The fields that correct it stand in “How the files are read” above." if is_about_reading(error) else ""
     st.error(f"The file cannot be used yet: {kinds}.{where}", icon=":material/error:")
     st.dataframe(
         problems[[*of_file, "row", "column", "problem", "remedy", "value"]].map(lambda value: visible(value, " ")),
