@@ -26,7 +26,7 @@ _SYNONYMS = {
     "model": ("model", "modelname", "modelid", "llm", "llmname", "engine", "modell", "modellname", "sprachmodell"),
     "score": (
         "score", "correct", "iscorrect", "accuracy", "acc", "performance", "exactmatch", "passed", "quality",
-        "success", "isright", "right", "solved", "resolved", "pass", "punkte", "punktzahl", "bewertung", "richtig",
+        "success", "isright", "right", "solved", "resolved", "pass", "punkte", "richtig", "bewertung", "rating",
     ),
     "prompt": ("prompt", "prompttext", "messages", "question", "input", "query", "instruction", "inputtext", "text",
                "frage", "anfrage"),

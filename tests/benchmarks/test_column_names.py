@@ -149,12 +149,12 @@ def test_preview_shows_the_first_rows_as_text(tmp_path: Path, name: str) -> None
 
 
 def test_a_missing_column_comes_with_one_that_is_nearly_called_so(tmp_path: Path) -> None:
-    path = write(long_table().rename(columns={"prompt_id": "promt_id", "score": "scores"}), tmp_path / "t.csv")
+    path = write(long_table().rename(columns={"prompt_id": "promt_id", "score": "Rating (1-5)"}), tmp_path / "t.csv")
     with pytest.raises(DataError) as caught:
         read_any(path)
     remedies = " ".join(problem.remedy for problem in caught.value.problems)
     assert "--column prompt_id=promt_id" in remedies
-    assert "--column score=scores" in remedies
+    assert "--column 'score=Rating (1-5)'" in remedies
 
 
 def test_columns_of_models_by_other_names_are_proposed_and_read(tmp_path: Path) -> None:
