@@ -19,9 +19,9 @@ from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.outcomes import FloatTable
 
 LEVEL = 0.95
-LUCK = 1 / (2 ** (3 / 4) - 1)  # of a hull over its truth, in units of that of its replicates (docs/method.md)
+LUCK = 1 / (2 ** (3 / 4) - 1)  # excess of a hull over the true one, in units of its replicates' excess (docs/method.md)
 LEAST_PROMPTS = 10  # fewest prompts for an interval of a slice; draws from fewer say nothing about other prompts
-_DRAWS = 64  # replicates drawn before they are put beside the others of each prompt
+_DRAWS = 64  # replicates drawn at a time, before they are transposed into the rows of prompts
 Weights = npt.NDArray[np.floating] | npt.NDArray[np.uint8]
 
 
@@ -35,7 +35,7 @@ class Interval:
 
     @classmethod
     def of_document(cls, document: Mapping[str, float | None]) -> Interval:
-        """The interval that `carrot_core.number_formats.without_nan` made this document of; None is NaN."""
+        """The interval from its document (`carrot_core.number_formats.without_nan`); None becomes NaN."""
         return cls(**{name: float("nan") if value is None else value for name, value in document.items()})
 
     @classmethod
@@ -52,7 +52,7 @@ class Interval:
 
     @classmethod
     def of_normal(cls, value: float, error: float) -> Interval:
-        """By the normal law, from a standard error; without ends where that is NaN."""
+        """Normal interval from a standard error; its ends are NaN if the error is."""
         return cls(value, value - _Z * error, value + _Z * error)
 
 
@@ -61,7 +61,7 @@ _ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 
 def _quantiles(rows: npt.NDArray[np.floating], levels: npt.ArrayLike) -> FloatArray:
-    """(L, …) quantiles along the last axis; one of the values themselves where some are infinite.
+    """(L, …) quantiles along the last axis, without interpolation if some values are infinite.
 
     B values cut the line into B + 1 parts that a next one is equally likely to lie in ("weibull"), so that an interval
     from few replicates is not too short.
@@ -73,10 +73,11 @@ def _quantiles(rows: npt.NDArray[np.floating], levels: npt.ArrayLike) -> FloatAr
 
 @dataclass(frozen=True)
 class Family:
-    """Figures whose intervals are to hold all together, as the differences of all pairs of routers in one metric.
+    """Figures whose intervals hold simultaneously, such as the differences of all pairs of routers in one metric.
 
-    Each interval is stretched from the median of its replicates, to both sides by the same factor: the least at which
-    in 95 % of the replicates every figure lies in its interval. Figures that always move together need no stretching.
+    Each interval is stretched from the median of its replicates, to both sides by the same factor: the smallest with
+    which every figure lies in its interval in 95 % of the replicates. Figures that always move together need no
+    stretching.
 
     Attributes
     ----------
@@ -87,7 +88,7 @@ class Family:
 
     @classmethod
     def of(cls, figures: Sequence[FloatArray]) -> Family:
-        """From the (B,) replicates of every figure; ends that are not finite cannot be stretched and do not count."""
+        """From the (B,) replicates of every figure; ends that are not finite are not stretched and do not count."""
         if not len(figures):
             return cls(1.0)
         table = np.array(figures)
@@ -98,7 +99,7 @@ class Family:
         return cls(max(1.0, float(_quantiles(farthest, LEVEL))))
 
     def interval(self, replicates: FloatArray) -> tuple[float, float]:
-        """Low and high of one of the figures; NaN where it has no interval."""
+        """Low and high of one of the figures; NaN if it has no interval."""
         middle, *ends = (float(each[0]) for each in _spread(replicates[None]))
         low, high = (end if np.isinf(middle) else middle + self.factor * (end - middle) for end in ends)
         return low, high
@@ -107,7 +108,7 @@ class Family:
 def _spread(table: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Median and 95 % interval of each row of (P, B) replicates, NaN where it has none.
 
-    An end beyond which some replicate is infinite is infinite: however far it is stretched, it would not hold it.
+    An end is infinite if a replicate is infinite on its side, since no finite end would contain it.
     """
     levels = (0.5, *_ENDS)
     spread = np.full((3, len(table)), np.nan)
@@ -187,7 +188,7 @@ def _sum_up(table, weights, sums):  # type: ignore[no-untyped-def]
 
 
 def weights_on(frontier: Frontier, weights: Weights) -> Weights:
-    """(n, B) weights of prompts as they count on a curve: a prompt with another's outcomes is drawn with that one."""
+    """(n, B) weights of a curve's prompts; a prompt with a donor's outcomes has the weight of its donor."""
     return weights if frontier.donors is None else weights[frontier.donors]
 
 
@@ -220,7 +221,7 @@ def rates_to_keep(frontier: Frontier, points: int = 400) -> FloatArray:
 
 @numba.njit(cache=True, nogil=True)
 def _add_up(prompt, bins, first, second, weights, to_first, to_second):  # type: ignore[no-untyped-def]
-    """Add each event's weighted changes to its bin; both quantities in one pass over the weights."""
+    """Add each switch's weighted changes to its bin; both quantities in one pass over the weights."""
     for e in range(prompt.size):
         row, into, a, b = prompt[e], bins[e], first[e], second[e]
         for k in range(weights.shape[1]):
@@ -235,8 +236,8 @@ def replicate(frontier: Frontier, weights: Weights, points: int = 400) -> CurveR
     Parameters
     ----------
     frontier : the curve; n prompts.
-    weights : (n, B) as `bootstrap_counts` or `bootstrap_weights` give; each column is scaled to sum to 1.
-    points : rates kept, beside the corners of the hull.
+    weights : (n, B) from `bootstrap_counts` or `bootstrap_weights`; each column is scaled to sum to 1.
+    points : number of rates, besides the corners of the hull.
     """
     rates = rates_to_keep(frontier, points)
     score, cost = replicate_tables(frontier, frontier.outcomes.score, frontier.paid_usd, rates, weights)
@@ -276,14 +277,14 @@ class Measurement:
 
     @classmethod
     def of(cls, rows: FloatArray) -> Measurement:
-        """From (1 + B,) values, the first of which is the one on the prompts themselves."""
+        """From (1 + B,) values: first that on the prompts themselves, then the replicates."""
         return cls(float(rows[0]), rows[1:])
 
     @classmethod
     def on_curve(cls, exact: FloatArray, rows: FloatArray) -> Measurement:
-        """From the figure of the exact curve and (1 + B,) values of the curve at some of its points.
+        """From the figure of the exact curve and its (1 + B,) values on some of the curve's points.
 
-        Replicates move by what leaving out the other points does to the figure itself.
+        Replicates are shifted by the difference that the left-out points make to the figure itself.
         """
         shift = float(exact) - float(rows[0]) if np.isfinite(rows[0]) else 0.0
         return cls(float(exact), rows[1:] + shift)
@@ -293,11 +294,11 @@ class Measurement:
         return Interval.of(self.value, self.replicates)
 
     def without_bias(self) -> Measurement:
-        """Replicates moved so that their mean is the value: for a figure that resampling itself inflates."""
+        """Shift the replicates so that their mean is the value, for a figure that resampling inflates."""
         with np.errstate(invalid="ignore"):
             return Measurement(self.value, self.replicates - (self.replicates.mean() - self.value))
 
     def __sub__(self, other: Measurement) -> Measurement:
-        """The paired difference: both in the same replicates."""
+        """The paired difference, replicate by replicate."""
         with np.errstate(invalid="ignore"):  # both never reached: no difference
             return Measurement(float(np.subtract(self.value, other.value)), self.replicates - other.replicates)

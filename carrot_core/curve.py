@@ -10,8 +10,8 @@ import numpy.typing as npt
 from carrot_core.bootstrap import Interval
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
 
-MOST_POINTS = 500  # evenly by count, beside those that draw the line and those a budget or a target may choose
-_TOLERANCE = 3e-4  # of the line that is drawn, see `thin`
+MOST_POINTS = 500  # on an even grid, besides those that draw the line and those a budget or a target may choose
+_TOLERANCE = 3e-4  # of the drawn line, see `thin`
 _SHARE_POINTS = 300
 
 
@@ -26,8 +26,8 @@ class SavedCurve:
     exchange_rate_per_usd : (K,) ascending from 0; a point holds up to the next one's rate.
     score, cost_usd : (K,) means per prompt at these rates, as the exact curve has them.
     share_rates, share : (G,) ascending rates and (G, M) float32 share of the prompts each model answers there.
-    errors : (2, G) standard errors of the mean score and cost at these rates; None where they were not kept.
-    latency_s : (2, K) mean seconds of a call and their 95th percentile at the rates of the points; None where not kept.
+    errors : (2, G) standard errors of the mean score and cost at these rates; None if not saved.
+    latency_s : (2, K) mean seconds of a call and their 95th percentile at the rates of the points; None if not saved.
     """
 
     models: tuple[str, ...]
@@ -43,7 +43,7 @@ class SavedCurve:
 
     @property
     def score_error(self) -> FloatArray | None:
-        """(K,) standard error of the mean score, that of the kept rate before; None where none were kept."""
+        """(K,) standard error of the mean score at the saved rate before each point; None if none were saved."""
         return None if self.errors is None else self.errors[0, self._kept_before(self.exchange_rate_per_usd)]
 
     @property
@@ -52,7 +52,7 @@ class SavedCurve:
         return None if self.errors is None else self.errors[1, self._kept_before(self.exchange_rate_per_usd)]
 
     def _kept_before(self, rates: npt.ArrayLike) -> npt.NDArray[np.intp]:
-        """Position of the kept rate at or before each rate."""
+        """Position of the saved rate at or before each rate."""
         return np.searchsorted(self.share_rates, np.asarray(rates), side="right") - 1
 
     @property
@@ -65,9 +65,9 @@ class SavedCurve:
         return int(np.searchsorted(self.exchange_rate_per_usd, exchange_rate_per_usd, side="right")) - 1
 
     def interval(self, exchange_rate_per_usd: float) -> tuple[Interval, Interval]:
-        """Mean score and cost in US dollars at a rate, with 95 % intervals over prompts by the normal law.
+        """Mean score and cost in US dollars at a rate, with normal 95 % intervals over prompts.
 
-        The standard errors are those of the kept rate before.
+        The standard errors are those of the saved rate before it.
         """
         at = self.at(exchange_rate_per_usd)
         values = float(self.score[at]), float(self.cost_usd[at])
@@ -76,22 +76,22 @@ class SavedCurve:
         return score, cost
 
     def errors_at(self, errors: FloatArray, exchange_rate_per_usd: float) -> list[float]:
-        """Of (2, G) standard errors at the kept rates, those of the kept rate before a rate."""
+        """Standard errors at a rate: of (2, G) at the saved rates, those of the saved rate before it."""
         own: list[float] = errors[:, self._kept_before(exchange_rate_per_usd)].tolist()
         return own
 
     def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
-        """(G, M) share of the prompts that each model answers, at the kept rate before each of G rates."""
+        """(G, M) share of the prompts that each model answers, at the saved rate before each of G rates."""
         shares: FloatArray = self.share[self._kept_before(exchange_rates_per_usd)].astype(np.float64)
         return shares
 
 
 def save_curve(curve: Frontier) -> SavedCurve:
-    """A curve at its points of an even grid, those that draw its line, and those no other point beats.
+    """Save a curve at an even grid of its points, those that draw its line, and the Pareto-optimal ones.
 
-    A budget or a target can only choose one of the last; each is saved with the point after it, so that the saved curve
-    gives the same choice as the whole one. What is promised of a point rests on the errors of the kept rates, so a
-    choice by promises may be a point beside that of the whole curve.
+    A budget or a target can only choose a Pareto-optimal point; each is saved with the point after it, so that the
+    saved curve gives the same choice as the whole one. Promises use the errors at the saved rates, so a choice by
+    promises may be a neighbour of the whole curve's point.
     """
     last = len(curve.exchange_rate_per_usd) - 1
     even = np.linspace(0, last, min(MOST_POINTS, last + 1)).round().astype(np.intp)
@@ -122,8 +122,8 @@ def _standard_errors(curve: Frontier, rate: float) -> tuple[float, float]:
 def paired_errors(curve: Frontier, rates: FloatArray, reference: str) -> FloatArray:
     """(2, G) standard errors of the score difference to a model alone, and of the saving against it, at G rates.
 
-    Both are paired: over the differences of each prompt. That of the saving is by the delta method; NaN where the model
-    is free.
+    Both are paired, over each prompt's differences. The error of the saving uses the delta method; NaN if the model is
+    free.
     """
     column, rows = curve.models.index(reference), np.arange(curve.n_prompts)
     score, cost = curve.outcomes.score[:, column], curve.outcomes.cost_usd[:, column]
@@ -139,7 +139,7 @@ def paired_errors(curve: Frontier, rates: FloatArray, reference: str) -> FloatAr
 
 
 def evenly(rates: FloatArray, points: int) -> FloatArray:
-    """At most ``points`` of the rates, evenly by position, with both ends."""
+    """At most ``points`` of the rates, evenly spaced by position, with both ends."""
     return rates[np.unique(np.linspace(0, len(rates) - 1, points).round().astype(np.intp))]
 
 
@@ -163,7 +163,7 @@ def thin(frontier: ReadableCurve, tolerance: float = 1e-4) -> npt.NDArray[np.int
     if frontier.latency_s is not None:
         points = np.column_stack([points, unit_box(frontier.latency_s[0], frontier.score)[:, :2]])
     corners = np.unique([0, len(points) - 1])
-    waiting = np.arange(1, len(points) - 1)  # points of the chords that are not yet known to be close enough
+    waiting = np.arange(1, len(points) - 1)  # points not yet known to be close enough to their chord
     while waiting.size:
         chord = np.searchsorted(corners, waiting) - 1
         distance = _distance_from_chord(points[waiting], points[corners[chord]], points[corners[chord + 1]])

@@ -19,7 +19,7 @@ from carrot_core.switches import Sweep, sweep_tables, upper_hull
 class ReadableCurve(Protocol):
     """What every kind of curve offers: one router's mean score and cost at every exchange rate.
 
-    It is exact (`Frontier`, its prompts weighted or not) or what is saved of an exact one (`carrot_core.curve`).
+    Either exact (`Frontier`) or saved from an exact one (`carrot_core.curve`).
 
     Attributes
     ----------
@@ -28,10 +28,10 @@ class ReadableCurve(Protocol):
     exchange_rate_per_usd : (K,) score units per US dollar, from 0, ascending; point k holds on [r_k, r_k+1).
     score, cost_usd : (K,) mean score and mean cost per query in US dollars at these rates.
     score_error, cost_error_usd : (K,) standard errors of these means over prompts; None where they are not known.
-    latency_s : (2, K) mean and `LATENCY_LEVEL` quantile of the seconds that the calls took whose latency was recorded;
-        None where that does not tell how long an answer takes.
-    counted_switches : every switch, where each prompt counts the same; None where the curve does not know them, or
-        where counting switches does not tell who answers.
+    latency_s : (2, K) mean and `LATENCY_LEVEL` quantile of the chosen calls' recorded seconds; None if the latency of a
+        call is not that of an answer.
+    counted_switches : every switch; None if the curve does not store them, or if prompts do not count the same, so that
+        counting switches does not give shares.
     """
 
     @property
@@ -74,13 +74,13 @@ class Frontier:
         that the router never chooses are NaN.
     n_dropped : prompts left out because a model of the pool was not observed there.
     sweep : every switch, sorted by rate.
-    weights : (n,) of the prompts in every mean and share, mean 1; None where each counts the same.
-    call_usd : US dollars that every query costs beside its answer.
+    weights : (n,) weights of the prompts in every mean and share, mean 1; None if all count the same.
+    call_usd : US dollars that every query costs in addition to its answer.
     means : (K,) scores and (K,) costs where one pass over the switches of many samples has them; None to sum them up.
     call_s : (n, M) seconds that each model's call took, NaN where not recorded; None where a model has none recorded.
-    donors : (n,) row of the prompt whose estimates and outcomes stand for each, itself where they are its own; None
-        where all are (`carrot_core.evaluation.missing`). What shares a donor is drawn together.
-    keys : (n,) of each prompt's text, or of its donor's: equal where the texts are. None where only ids are known.
+    donors : (n,) row of the prompt whose estimates and outcomes each prompt has: its own, or that of its donor; None if
+        all have their own (`carrot_core.evaluation.missing`). Prompts with the same donor are drawn together.
+    keys : (n,) key of each prompt's text, or of its donor's; equal texts have equal keys. None if only ids are known.
     """
 
     estimates: Estimates
@@ -130,7 +130,7 @@ class Frontier:
     def latency_s(self) -> FloatArray | None:
         """(2, K) mean and `LATENCY_LEVEL` quantile of the seconds of the chosen calls; see `ReadableCurve`.
 
-        None of a router that calls several models for one answer, and where prompts have weights.
+        None for a router that calls several models for one answer, and if prompts have weights.
         """
         if self.call_s is None or self.estimates.cost_is_paid or not self._is_even:
             return None
@@ -158,8 +158,8 @@ class Frontier:
     def cost_per_solved_error_usd(self) -> FloatArray:
         """(K,) standard error over prompts of mean cost ÷ mean score, to first order; infinite where nothing is solved.
 
-        It is that of the mean of cost - ratio·score, which is 0 here, over the mean score: what a prompt costs and
-        whether it is solved go together.
+        It is the error of the mean of cost - ratio·score divided by the mean score, since the cost and the score of a
+        prompt are correlated.
         """
         if self.n_prompts < 2:
             return np.full(self.n_points, np.inf)
@@ -177,8 +177,8 @@ class Frontier:
     def lead_over(self, model: str) -> tuple[FloatArray, FloatArray]:
         """(K,) mean score minus that of a model alone, and its paired standard error.
 
-        Where the router takes another model at all, the error counts two prompts more, one won and one lost: of few
-        prompts, all may by luck have scored the same.
+        Wherever the router chooses another model at all, the error counts two more prompts, one won and one lost, since
+        a few prompts may all score the same by luck.
         """
         (column,) = positions([model], self.models)
         apart = self.outcomes.score - self.outcomes.score[:, [column]]
@@ -188,7 +188,7 @@ class Frontier:
 
     @property
     def has_estimates(self) -> npt.NDArray[np.bool_]:
-        """(M,) which models of the pool the router estimates, if only on some prompts: it never chooses another."""
+        """(M,) True for models of the pool that the router estimates on some prompt; it never chooses the others."""
         return np.asarray(~np.isnan(self.estimates.score).all(axis=0) | (self.n_prompts == 0))
 
     @property
@@ -222,7 +222,7 @@ class Frontier:
         return self._mean_of_models(self.outcomes.cost_usd)
 
     def rows(self, rows: npt.NDArray[np.bool_]) -> Frontier:
-        """The curve on some of the prompts, an (n,) mask, without a new sweep; ``n_dropped`` stays that of all."""
+        """The curve on the prompts of an (n,) mask, without a new sweep; ``n_dropped`` does not change."""
         sharing = () if self.donors is None else np.unique(self.donors[rows], return_index=True, return_inverse=True)
         return replace(
             self,
@@ -241,7 +241,7 @@ class Frontier:
         return int(np.searchsorted(self.exchange_rate_per_usd, exchange_rate_per_usd, side="right")) - 1
 
     def choices(self, exchange_rate_per_usd: float | FloatArray) -> npt.NDArray[np.int16]:
-        """(n,) column of the model chosen for each prompt at this rate, or at (n,) rates of their own."""
+        """(n,) column of the model chosen for each prompt, at this rate or at (n,) rates, one for each prompt."""
         return self.sweep.choices(exchange_rate_per_usd)
 
     def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
@@ -266,7 +266,7 @@ class Frontier:
         return self.sweep.mean_of(table)
 
     def _error_of(self, table: FloatTable) -> FloatArray:
-        """(K,) standard error of `_mean_of` a table over prompts; infinite where there is only one.
+        """(K,) standard error of `_mean_of` a table over prompts; infinite if there is only one.
 
         A weight counts as importance: the more uneven the weights, the larger the error.
         """
@@ -280,7 +280,7 @@ class Frontier:
 
     @property
     def squares(self) -> FloatArray:
-        """(n,) what a squared deviation counts in a variance: its weight squared, times the prompts of its donor."""
+        """(n,) factor of squared deviations in a variance: weight squared, times the prompts of the donor."""
         squares = np.ones(self.n_prompts) if self.weights is None else self.weights**2
         return squares if self.donors is None else squares * np.bincount(self.donors)[self.donors]
 
@@ -297,13 +297,13 @@ def sweep(estimates: Estimates, outcomes: Outcomes, models: Sequence[str] | None
 
     Parameters
     ----------
-    models : the pool, those of the estimates and perhaps more, which are never chosen but decide, as for
-        every other router, on which prompts the curve stands; by default those of the estimates.
+    models : the pool; by default the models of the estimates. Others are never chosen, but must be observed on each
+        prompt of the curve, as for every other router.
 
     Raises
     ------
     CarrotError
-        No model, a model or prompt of the estimates that the outcomes do not know, or no complete prompt.
+        No model, a model or prompt of the estimates that the outcomes lack, or no complete prompt.
     """
     outcomes = outcomes.pool(models or estimates.models)
     if outcomes.prompt_ids != estimates.prompt_ids:
@@ -342,8 +342,8 @@ def rate_of_lam(lam: float, cost_unit_usd: float) -> float:
 
 
 def shortest_lam(exchange_rate_per_usd: float, cost_unit_usd: float) -> float:
-    """λ of an exchange rate with the fewest digits that identify the rate, so that a λ that was set comes back as
-    it was; all its digits where no λ stands for just this rate.
+    """λ of an exchange rate with the fewest digits that give exactly this rate again, so that a λ set by hand is shown
+    as it was entered; all digits if no λ gives exactly this rate.
     """
     lam = float(lam_of_rate(exchange_rate_per_usd, cost_unit_usd))
     rounded = (float(f"{lam:.{digits}g}") for digits in range(1, 18))

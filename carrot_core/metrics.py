@@ -19,20 +19,20 @@ from carrot_core.frontier import FloatArray
 from carrot_core.outcomes import LATENCY_LEVEL
 from carrot_core.switches import _upper_hull
 
-BUDGETS = 101  # evenly spaced on the common interval, at which points of different curves are compared
+BUDGETS = 101  # evenly spaced budgets on the common interval, at which curves are compared
 ARENA_BETA, ARENA_CHEAPEST, ARENA_EXPENSIVE = 0.1, 0.0044, 200.0  # US dollars per 1,000 queries
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a figure is shown.
+    """Label, direction and unit of a figure.
 
     Attributes
     ----------
     label : what a reader sees.
     term : where ``docs/glossary.md`` defines it, the end of its address there.
     higher_is_better : direction.
-    in_usd : whether it is an amount of US dollars; any other is a part of 1 and shown times 100.
+    in_usd : whether it is in US dollars; any other figure is a fraction, shown times 100.
     """
 
     label: str
@@ -42,7 +42,7 @@ class Metric:
 
     @property
     def times(self) -> float:
-        """What a value is multiplied by where it is shown."""
+        """Factor by which a value is multiplied when shown."""
         return 1.0 if self.in_usd else 100.0
 
 
@@ -69,11 +69,11 @@ METRICS = {
     "cpt_50": Metric("CPT(50 %)", "cpt", higher_is_better=False),
     "cpt_80": Metric("CPT(80 %)", "cpt", higher_is_better=False),
 }
-HEADLINE = "aiq_corrected"  # what routers are compared in where one figure has to do
+HEADLINE = "aiq_corrected"  # the metric that routers are compared in if only one is shown
 
 
 def share_saved(cost_usd: npt.ArrayLike, reference_usd: npt.ArrayLike) -> FloatArray:
-    """1 - cost / the reference's cost, of each pair; NaN where the reference is free: there is nothing to save."""
+    """1 - cost / the reference's cost, of each pair; NaN where the reference is free, so that nothing can be saved."""
     cost, reference = np.asarray(cost_usd, np.float64), np.asarray(reference_usd, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(reference > 0, 1 - cost / reference, np.nan)
@@ -92,7 +92,7 @@ def cost_per_solved(cost_usd: npt.ArrayLike, score: npt.ArrayLike) -> FloatArray
 def latency_of_models(call_s: FloatArray) -> FloatArray:
     """(2, M) mean and `LATENCY_LEVEL` quantile of the seconds that each model's calls took.
 
-    ``call_s`` (n, M), NaN where not recorded; NaN of a model without any.
+    ``call_s`` (n, M), NaN where not recorded; a model without recorded calls gets NaN.
     """
     columns = [column[~np.isnan(column)] for column in call_s.T]
     figures = [(each.mean(), np.quantile(each, LATENCY_LEVEL)) if len(each) else (np.nan, np.nan) for each in columns]
@@ -202,8 +202,8 @@ def aiq_of_points(
 ) -> FloatArray:
     """`aiq` of points that were chosen beforehand: each budget is served by mixing its two neighbours at random.
 
-    The line goes through all of them, also where one turned out worse than its neighbours' mixture: whoever
-    chose it did not know.
+    The line goes through all points, also where one turned out worse than its neighbours' mixture, since the choice was
+    made without knowing that.
     """
     return _each(_aiq_of_points, cost_usd, score, lowest_usd, highest_usd)
 
@@ -328,7 +328,7 @@ def apgr(strong_share: FloatArray, pgr: FloatArray) -> FloatArray:
 def cpt(strong_share: FloatArray, pgr: FloatArray, target: float) -> FloatArray:
     """CPT(x) of RouteLLM: least share of calls to the strong model with PGR of at least x.
 
-    All calls recover the whole gap, so there always is one where the gap is defined.
+    A share of 1 recovers the whole gap, so the figure exists wherever the gap is defined.
     """
     least = np.where(pgr >= target - 1e-12, strong_share, 1.0).min(axis=-1)
     return np.where(np.isnan(pgr).any(axis=-1), np.nan, least)

@@ -29,7 +29,7 @@ from carrot_core.switches import upper_hull
 def rate_inside(frontier: ReadableCurve, point: int) -> float:
     """A rate at which breakpoint ``point`` holds: 0 at the first, infinite at the last, else the middle.
 
-    At the breakpoint itself the way from rate to λ and back could round to the point before.
+    At the breakpoint itself, converting the rate to λ and back could round to the point before.
     """
     rates = frontier.exchange_rate_per_usd
     if point == 0:
@@ -38,14 +38,14 @@ def rate_inside(frontier: ReadableCurve, point: int) -> float:
 
 
 def same_rate(one: float, other: float) -> bool:
-    """Whether two exchange rates are one, but for digits in which two fits of a router differ, or the way over λ."""
+    """Whether two exchange rates are equal up to rounding of λ and the last digits in which two fits differ."""
     return one == other or isclose(one, other, rel_tol=1e-4)
 
 
 def cheapest_reaching(frontier: ReadableCurve, target_score: float, least: FloatArray | None = None) -> float | None:
     """Exchange rate of the cheapest point of the curve with at least this score; None if there is none.
 
-    ``least`` (K,) is what each point promises of its score, where that counts in place of its mean.
+    ``least`` (K,) are the scores that the points promise, used in place of their means if given.
     """
     least = frontier.score if least is None else least
     return _rate_of_first(frontier, np.flatnonzero(least >= target_score - 1e-12), -least, frontier.cost_usd)
@@ -54,7 +54,7 @@ def cheapest_reaching(frontier: ReadableCurve, target_score: float, least: Float
 def best_within_budget(frontier: ReadableCurve, budget_usd: float, most: FloatArray | None = None) -> float | None:
     """Exchange rate of the most accurate point that costs at most this much a query; None if there is none.
 
-    ``most`` (K,) is what each point promises to cost at most, where that counts in place of its mean.
+    ``most`` (K,) are the costs that the points promise not to exceed, used in place of their means if given.
     """
     most = frontier.cost_usd if most is None else most
     return _rate_of_first(frontier, np.flatnonzero(most <= budget_usd + 1e-15), most, -frontier.score)
@@ -78,7 +78,7 @@ class Solution:
     ----------
     exchange_rate_per_usd : of the point, or of the one nearest to the goal.
     shortfall : why the goal is not reached, or cannot be promised, in words; empty if it is.
-    promise : what the point promises; None where the goal is no mean: a cap, or the rate itself.
+    promise : what the point promises; None if the goal is not a mean (a cap, or the rate itself).
     """
 
     exchange_rate_per_usd: float
@@ -210,10 +210,10 @@ def match_model(frontier: Frontier, model: str, confidence: float = EVEN, error:
 
 
 def crossings_of_cap(frontier: Frontier, cap_usd: float) -> FloatArray:
-    """(n,) the rate from which on each prompt's choice is expected to cost at most this: 0 from the start, infinite
-    where every model is expected to cost more.
+    """(n,) rate from which each prompt's choice is expected to cost at most this: 0 if it always is, infinite if every
+    model is expected to cost more.
 
-    The expected cost of a prompt's choice only falls as the rate grows, so each comes under the cap once.
+    The expected cost of a prompt's choice only falls as the rate grows, so it crosses the cap at most once.
     """
     estimated, swept = frontier.estimates.cost_usd, frontier.sweep
     before, after = estimated[swept.prompt, swept.source], estimated[swept.prompt, swept.target]
@@ -226,7 +226,7 @@ def crossings_of_cap(frontier: Frontier, cap_usd: float) -> FloatArray:
 
 
 def solve_cap(frontier: Frontier, cap_usd: float) -> Solution:
-    """The least rate from which on no prompt's choice is expected to cost more than this."""
+    """The least rate from which no prompt's choice is expected to cost more than this."""
     crossing = crossings_of_cap(frontier, cap_usd)
     if frontier.weights is not None:
         crossing = crossing[frontier.weights > 0]
@@ -272,11 +272,10 @@ def mix_within_budget(frontier: ReadableCurve, budget_usd: float) -> Mix | None:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """One operating point: a rate chosen on validation, and what it does on the prompts reported on.
+    """One operating point: a rate chosen on validation, and its figures on the prompts reported on.
 
-    ``saving`` is NaN throughout where the reference is free. ``promise`` is the one it was chosen by; None
-    where it is not known. ``cost_per_solved_usd`` is mean cost ÷ mean score, infinite where nothing is solved; None
-    where it was not kept.
+    ``saving`` is NaN throughout where the reference is free. ``promise`` is the one it was chosen by; None if not
+    known. ``cost_per_solved_usd`` is mean cost ÷ mean score, infinite where nothing is solved; None if not stored.
     """
 
     exchange_rate_per_usd: float
@@ -300,9 +299,9 @@ def operating_point(
 ) -> Point:
     """Score and cost at a rate, and the paired difference and saving against one single model.
 
-    ``weights`` are (n, B), as `carrot_core.bootstrap.bootstrap_counts` or `bootstrap_weights` give them, and not those
-    of the curve itself: every prompt of it counts once. Figures are at ``own_rates``, (n,) of each prompt, where those
-    are given: the same choice made without the prompt.
+    ``weights`` are (n, B), from `carrot_core.bootstrap.bootstrap_counts` or `bootstrap_weights`; the curve has no
+    weights of its own. If ``own_rates`` (n,) are given, each prompt's figures are at its own rate: the same choice made
+    without the prompt.
     """
     rows, chosen = np.arange(frontier.n_prompts), frontier.choices(rate if own_rates is None else own_rates)
     column = frontier.models.index(reference)
@@ -334,10 +333,10 @@ def saved_point(
     cost_unit_usd: float,
     errors: FloatArray | None = None,
 ) -> Point:
-    """The same as `operating_point` from a saved curve, by the normal law, against a model of this score and cost.
+    """`operating_point` of a saved curve, with normal intervals, against a model with this score and cost.
 
-    ``errors`` are (2, G) paired standard errors of the difference and the saving at the curve's kept rates, NaN where
-    they are not known; without any, neither has an interval.
+    ``errors`` are (2, G) paired standard errors of the difference and the saving at the curve's saved rates, NaN where
+    not known; without them, neither has an interval.
     """
     score, cost = curve.interval(rate)
     own = [float("nan")] * 2 if errors is None else curve.errors_at(errors, rate)

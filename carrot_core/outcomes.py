@@ -1,7 +1,7 @@
 """The nouns of the project: what was observed, what was predicted, and the prompts they belong to.
 
-All tables are (n, M): one row a prompt, one column a model. They carry prompt ids and model **names**,
-so that nothing is ever bound to a model by its position.
+All tables are (n, M), a row for each prompt and a column for each model. They have prompt ids and model **names**, so
+that no value belongs to a model by its position alone.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ FloatTable = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_] | npt.NDArray[np.intp]
 Usage = Literal["output_tokens", "input_only", "cost_usd"]
 SPLITS = ("train", "validation", "test")
-LATENCY_LEVEL = 0.95  # of the quantile of latency that is told beside the mean: p95
-SCORE_RANGE = (0.0, 1.0)  # of every observed score, ends included; the store's schema has the same
+LATENCY_LEVEL = 0.95  # level of the latency quantile shown beside the mean: p95
+SCORE_RANGE = (0.0, 1.0)  # bounds of an observed score, inclusive; the store's schema has the same
 
 
 def positions(names: Sequence[str], available: Sequence[str], kind: str = "model") -> npt.NDArray[np.intp]:
-    """Column of each wanted name; an unknown name is an error that lists what there is."""
+    """Column of each wanted name; an unknown name raises an error that lists the known ones."""
     where = {name: index for index, name in enumerate(available)}
     missing = [name for name in names if name not in where]
     if missing:
@@ -41,7 +41,7 @@ def beyond(values: FloatTable, bounds: tuple[float, float]) -> npt.NDArray[np.bo
 
 
 def pick(values: Sequence[str], rows: Rows) -> tuple[str, ...]:
-    """The chosen entries of a tuple of strings, as numpy would choose them."""
+    """Entries of a tuple of strings, selected by a mask or positions as in numpy."""
     return tuple(np.array(values, dtype=object)[rows])
 
 
@@ -92,7 +92,7 @@ class _Tables:
         return len(self.prompt_ids), len(self.models)
 
     def rows(self, rows: Rows) -> Self:
-        """The same models on some of the prompts (boolean mask or distinct integer positions)."""
+        """The same models on some prompts (boolean mask or distinct integer positions)."""
         prompt_ids = pick(self.prompt_ids, rows)
         if rows.dtype != np.bool_:
             _unique("Prompt", prompt_ids)
@@ -104,7 +104,7 @@ class _Tables:
         return self._at((slice(None), columns), self.prompt_ids, tuple(models))
 
     def with_values(self, score: FloatTable, cost_usd: FloatTable, prompt_ids: tuple[str, ...] | None = None) -> Self:
-        """Other values, which need not be legal as observed ones, and other prompts where their ids are given."""
+        """The table with other values, unchecked, and other prompts if their ids are given."""
         return self._part(prompt_ids or self.prompt_ids, self.models, score=score, cost_usd=cost_usd)
 
     def _at(self, place: Any, prompt_ids: tuple[str, ...], models: tuple[str, ...]) -> Self:
@@ -113,7 +113,7 @@ class _Tables:
         return self._part(prompt_ids, models, **parts)
 
     def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], **tables: FloatTable) -> Self:
-        """Part of a valid table, which needs no second look at every cell."""
+        """Part of a valid table, without checking every cell again."""
         part = object.__new__(type(self))
         part.__dict__.update(prompt_ids=prompt_ids, models=models)
         for name, table in tables.items():
@@ -159,14 +159,14 @@ class Estimates(_Tables):
     ----------
     cost_is_paid : whether ``cost_usd`` is what choosing a model really costs, in place of the cost of its
         single call: a cascade pays for every call before the one it answers with.
-    output_tokens : (n, M) expected, where some of them are free, so that dollars do not tell them; else None.
+    output_tokens : (n, M) expected output tokens, if some are free and so cannot be computed from dollars; else None.
     """
 
     cost_is_paid: bool = False
     output_tokens: FloatTable | None = None
 
     def widened(self, models: Sequence[str]) -> Estimates:
-        """The same estimates among more models, NaN for those that are not estimated and so never chosen."""
+        """The same estimates in a table of more models; NaN for the others, which are never chosen."""
         tokens = np.full(self.shape, np.nan) if self.output_tokens is None else self.output_tokens
         wide = np.full((3, len(self.prompt_ids), len(models)), np.nan)
         wide[:, :, positions(self.models, models)] = self.score, self.cost_usd, tokens
@@ -176,7 +176,7 @@ class Estimates(_Tables):
     def join(tables: Sequence[Estimates], prompt_ids: Sequence[str], models: Sequence[str]) -> Estimates:
         """Tables of different prompts as one, in the order of these prompts and models.
 
-        Of the models those that some table estimates; NaN on the prompts of another, where they are never chosen.
+        Only models that some table estimates are included; NaN, so never chosen, on the prompts of tables without them.
         """
         names = {model for table in tables for model in table.models}
         pool = tuple(model for model in models if model in names)
@@ -196,7 +196,7 @@ class Estimates(_Tables):
         return part
 
 
-# Tables that a benchmark has where they are recorded.
+# Tables that only some benchmarks have.
 _NOT_ALWAYS = ("cached_input_tokens", "reasoning_tokens", "latency_s", "sample_score", "sample_cost_usd")
 
 
@@ -216,14 +216,14 @@ class Benchmark:
     sample_score, sample_cost_usd : (n, M, S) of every run of a cell, NaN behind its last one, where cells were run
         several times; ``outcomes`` then has their means. None where every cell was run once.
     prices : price by model name; empty where the source records only dollars.
-    vectors : (n, d) float32 embeddings, NaN rows where nothing is known of a prompt's text; None before embedding.
+    vectors : (n, d) float32 embeddings, NaN rows for prompts without a known text; None before embedding.
     encoder : name of the encoder the vectors come from.
     data_hash : sha256 of the content in the store.
-    text_hashes : sha256 of each prompt's text, also of a text that is not here; None where nothing is known of it.
-        Empty where no hash is known.
-    corrected : outcomes without gaps, on which routers are measured (`carrot_core.evaluation.missing`); None where
-        nothing is missing or nothing was corrected.
-    split_is_ours : whether ``split`` was drawn on import, since the source has none: such a benchmark is judged by
+    text_hashes : sha256 of each prompt's text, even if the text itself is not here; None for an unknown text. Empty if
+        no hash is known.
+    corrected : outcomes without gaps, on which routers are measured (`carrot_core.evaluation.missing`); None if nothing
+        is missing or nothing was corrected.
+    split_is_ours : whether ``split`` was drawn on import because the source has none; such a benchmark is judged by
         cross-fitting (`carrot_core.evaluation.protocol`).
     """
 
@@ -270,11 +270,11 @@ class Benchmark:
 
     @property
     def measured(self) -> Outcomes:
-        """The outcomes on which routers are measured: `corrected` where there are such."""
+        """The outcomes on which routers are measured: `corrected`, or the observed ones if there are no corrections."""
         return self.outcomes if self.corrected is None or self.outcomes.complete.all() else self.corrected
 
     def _parts(self, place: Any) -> dict[str, Any]:
-        """Some rows or columns of the tables that not every benchmark has, by name."""
+        """Some rows or columns of the optional tables, by name."""
         tables = {name: getattr(self, name) for name in _NOT_ALWAYS}
         return {name: table[place] for name, table in tables.items() if table is not None}
 
@@ -313,10 +313,10 @@ class Benchmark:
 
     @cached_property
     def usage(self) -> Usage:
-        """What a router has to predict so that the cost of a call is known.
+        """The quantity a router predicts to compute the cost of a call.
 
-        "output_tokens" where prices and tokens are recorded; "input_only" where only the input is
-        charged and so the cost is known beforehand; "cost_usd" where the source has nothing but dollars.
+        "output_tokens" if prices and tokens are recorded; "input_only" if only the input is charged, so that the cost
+        is known beforehand; "cost_usd" if the source has only dollars.
         """
         if any(model not in self.prices for model in self.models) or np.isnan(self.input_tokens).all():
             return "cost_usd"
@@ -324,11 +324,11 @@ class Benchmark:
 
     @cached_property
     def charged_input_tokens(self) -> FloatTable:
-        """(n, M) input tokens, also where a model was not run."""
+        """(n, M) input tokens, also for models that were not run."""
         return all_input_tokens(self.input_tokens)
 
     def usage_table(self, usage: Usage | None = None) -> FloatTable:
-        """(n, M) observed target of the usage prediction, in the unit its name says; NaN = not observed."""
+        """(n, M) observed values of the predicted usage, in the unit of its name; NaN = not observed."""
         usage = usage or self.usage
         if usage == "cost_usd":
             return self.outcomes.cost_usd
@@ -337,7 +337,8 @@ class Benchmark:
     def cost_usd_of(self, predicted: FloatTable, usage: Usage | None = None) -> FloatTable:
         """(n, M) dollars from a predicted usage table, clamped at 0; input tokens are known before the call.
 
-        How much of a call is cached input or reasoning is not: prices are those of its kinds of tokens by their shares.
+        The cached and reasoning parts of a call are not known: prices are averages weighted with the shares of these
+        tokens.
         """
         predicted = np.maximum(predicted, 0.0)
         if (usage or self.usage) == "cost_usd":

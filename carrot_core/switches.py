@@ -23,12 +23,12 @@ from carrot_core.walk import Switches, by_rate, walk
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
 
-# Prompts one thread takes at a time: more than a page has, so that only large sweeps start threads.
+# Prompts in one thread's block: more than a page has, so that only large sweeps start threads.
 _BLOCK = 50_000
 
 
 def in_blocks(work: Callable[[slice], Any], size: int) -> list[Any]:
-    """What ``work`` returns for each block of ``size`` rows, in threads where there are several."""
+    """Results of ``work`` on each block of ``size`` rows, in threads if there are several blocks."""
     blocks = [slice(first, min(first + _BLOCK, size)) for first in range(0, max(size, 1), _BLOCK)]
     # Plain threads around kernels that release the GIL: numba's own fallback threading layer ends the
     # process when two sessions of a dashboard use it at once.
@@ -40,7 +40,7 @@ def in_blocks(work: Callable[[slice], Any], size: int) -> list[Any]:
 
 @numba.njit(cache=True, nogil=True)
 def changes(table, prompt, source, target, change, count_change):  # type: ignore[no-untyped-def]
-    """What each switch changes of a sum over ``table``, and of the number of its summands that are not 0."""
+    """Write each switch's change to a sum over ``table``, and to the number of its summands that are not 0."""
     for e in range(prompt.size):
         before, after = np.float64(table[prompt[e], source[e]]), np.float64(table[prompt[e], target[e]])
         change[e] = after - before
@@ -49,14 +49,14 @@ def changes(table, prompt, source, target, change, count_change):  # type: ignor
 
 @numba.njit(cache=True, nogil=True)
 def in_order(values, order, out):  # type: ignore[no-untyped-def]
-    """Some values in an order: by itself, since a loop that also adds them up waits for each."""
+    """Write values in an order; a loop of its own, since one that also added them up would wait for each."""
     for e in range(order.size):
         out[e] = values[order[e]]
 
 
 @numba.njit(cache=True, nogil=True)
 def cells(table, column, out):  # type: ignore[no-untyped-def]
-    """The cell of each row in a column of its own."""
+    """Write the cell of each row in the column that ``column`` has for it."""
     for i in range(column.size):
         out[i] = table[i, column[i]]
 
@@ -65,9 +65,9 @@ def cells(table, column, out):  # type: ignore[no-untyped-def]
 def running_sum(nonzero, change, count_change, last_of_rate):  # type: ignore[no-untyped-def]
     """Compensated running sum of changes from the first value on, read after the last switch of each rate.
 
-    The sums take the place of the changes, one at each rate; returns how many they are. ``nonzero`` counts the first
-    summands that are not 0, and ``count_change`` how each switch changes that count: a sum of zeros is 0, whatever the
-    changes to it left over.
+    The sums overwrite the changes, one at each rate; returns their number. ``nonzero`` is the number of summands that
+    are not 0 before the first switch, ``count_change`` its change at each switch: a sum of zeros is exactly 0, whatever
+    rounding the changes left.
     """
     total, lost = change[0], 0.0
     e = 0
@@ -108,8 +108,8 @@ def _kth(tree, k):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _running_quantile(place, values, start, prompt, source, target, last_of_rate, level):  # type: ignore[no-untyped-def]
-    """Quantile of the chosen cells' values after the last switch of each rate; ``place`` of a cell among the ascending
-    ``values``, -1 without a value. Between two values it is read off the line."""
+    """Quantile of the chosen cells' values after the last switch of each rate; ``place`` is that of a cell among the
+    ascending ``values``, -1 without a value. Linear between two values."""
     out, tree, count = np.empty(last_of_rate.size + 1), np.zeros(values.size + 1, np.int64), 0
     for i in range(start.size):
         _count(tree, place[i, start[i]], 1)
@@ -136,15 +136,15 @@ def _running_quantile(place, values, start, prompt, source, target, last_of_rate
 class Sweep:
     """All switches of n prompts as the exchange rate grows.
 
-    They are kept prompt by prompt, so that tables are read from front to end, with their order by rate.
+    Stored prompt by prompt, so that tables are read from front to back, together with their order by rate.
 
     Attributes
     ----------
     start : (n,) column of the model chosen at rate 0.
     rate : (E,) ascending, score units per US dollar; infinite where costs differ too little to divide.
-    order : (E,) which of the switches takes place at each of these rates.
-    of_prompt, leaves, takes : of the switches, prompt by prompt: row of the prompt, column of the model left and of the
-        model taken.
+    order : (E,) index of the switch at each of these rates.
+    of_prompt, leaves, takes : (E,) row of the prompt, column of the model left and of the model taken, prompt by
+        prompt.
     """
 
     start: npt.NDArray[np.int16]
@@ -182,7 +182,7 @@ class Sweep:
         return np.concatenate([[0.0], self.rate[self.last_of_rate]])
 
     def choices(self, exchange_rate_per_usd: float | FloatArray) -> npt.NDArray[np.int16]:
-        """(n,) column of the model chosen for each prompt at this rate, or at (n,) rates of their own."""
+        """(n,) column of the model chosen for each prompt, at this rate or at (n,) rates, one for each prompt."""
         chosen = self.start.copy()
         # A prompt's switches are in ascending order, so the last assignment wins.
         if np.ndim(exchange_rate_per_usd):
@@ -194,16 +194,17 @@ class Sweep:
         return chosen
 
     def in_steps(self, rates: FloatArray, round_of: npt.NDArray[np.intp]) -> Sweep:
-        """The same switches, at the steps where groups of prompts take them that walk through rates of their own.
+        """The same switches by the step at which they happen, for groups of prompts that each step through their own
+        rates.
 
         Parameters
         ----------
-        rates : (R, G) ascending exchange rates of each group; one that is at step g pays ``rates[group, g]``.
+        rates : (R, G) ascending exchange rates of each group; a group at step g has the rate ``rates[group, g]``.
         round_of : (n,) group of each prompt.
 
         Returns
         -------
-        A sweep whose rates are the numbers of steps, 0 to G - 1; later switches are left out.
+        A sweep whose rates are step numbers, 0 to G - 1; later switches are left out.
         """
         step = np.empty(len(self.rate))
         group = round_of[self.prompt]
@@ -249,14 +250,14 @@ class Sweep:
         in_blocks(compare, size)
         in_blocks(put, len(self.order))
         end = running_sum(int(np.count_nonzero(first)), sums, counts, self.last_of_rate)
-        means: FloatArray = sums[:end] if 2 * end > len(sums) else sums[:end].copy()  # else most of it holds nothing
+        means: FloatArray = sums[:end] if 2 * end > len(sums) else sums[:end].copy()  # frees a mostly unused array
         means /= max(len(self.start), 1)
         return means
 
     def quantile_of(self, table: FloatArray, level: float) -> FloatArray:
         """(K,) quantile over prompts of an (n, M) table under the choices at every breakpoint.
 
-        Of the cells that are not NaN, linear between two of them, as NumPy has it; NaN where none is chosen.
+        NaN cells do not count; linear between two values, as in NumPy; NaN where every chosen cell is NaN.
         """
         known = ~np.isnan(table)
         values, places = np.unique(table[known], return_inverse=True)
@@ -314,7 +315,7 @@ def _upper_hull(cost, score, order):  # type: ignore[no-untyped-def]
 def upper_hull(cost_usd: FloatArray, score: FloatArray) -> npt.NDArray[np.int64]:
     """Positions of the non-decreasing convex hull of (cost, score) points, by ascending cost.
 
-    RouterBench's hull (arXiv 2403.12031): what is reached by mixing the points at random.
+    RouterBench's hull (arXiv 2403.12031): all that mixing the points at random can reach.
     """
     hull: npt.NDArray[np.int64] = _upper_hull(cost_usd, score, np.argsort(cost_usd, kind="stable"))
     return hull

@@ -1,4 +1,4 @@
-"""One verdict on an operating point: how it compares with one model, and with what needs no router at all."""
+"""The verdict on an operating point: how it compares with one model, and with mixtures that need no router."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from carrot_core.text import short_names
 
 Names = tuple[str, ...]
 Standing = Literal["better", "same", "worse", "too few", "not known"]
-SAME_WITHIN = 0.03  # of the score: "as well as" claims that no more is lost
-_NOTHING = 0.005  # of a cost: a smaller part rounds to 0 per cent
+SAME_WITHIN = 0.03  # score difference: "as well as" claims that no more is lost
+_NOTHING = 0.005  # share of a cost: a smaller one rounds to 0 per cent
 ZERO = "zero"
 
 
 class Curves(Protocol):
-    """What a verdict reads of `carrot_core.results.Results`."""
+    """The part of `carrot_core.results.Results` that a verdict reads."""
 
     @property
     def name(self) -> str: ...
@@ -51,14 +51,14 @@ class Verdict:
     Attributes
     ----------
     benchmark, router, reference : by name.
-    reference_name : what the reference is called beside the others of the pool.
+    reference_name : short name of the reference among the models of the pool.
     lam : of the point.
     score, cost_usd : means per prompt, with 95 % intervals.
     difference : of the score to the reference's, paired; ends are NaN where they are not known.
     saving : share of the reference's cost; NaN where that is free.
     rivals : share of the same cost that mixing models blindly (the zero router) and a lookup by task would save at the
-        same accuracy, by the baseline's name; minus infinity where one never gets there, NaN as for the saving.
-    n_prompts : how many prompts it rests on.
+        same accuracy, by the baseline's name; minus infinity where one never reaches it, NaN as for the saving.
+    n_prompts : number of prompts reported on.
     """
 
     benchmark: str
@@ -77,8 +77,8 @@ class Verdict:
     def standing(self) -> Standing:
         """Better, worse, or the same as far as the interval of the difference allows.
 
-        Too few prompts to tell where it includes 0 and reaches farther down than `SAME_WITHIN`, or where they are too
-        few for an interval at all.
+        Too few prompts to tell if the interval includes 0 and reaches below -`SAME_WITHIN`, or if there are too few for
+        any interval.
         """
         if self.n_prompts < LEAST_PROMPTS:
             return "too few"
@@ -91,7 +91,7 @@ class Verdict:
 
     @property
     def is_reference(self) -> bool:
-        """Whether every prompt goes to the reference itself: nothing differs, so nothing is compared."""
+        """Whether every prompt goes to the reference itself, so that there is nothing to compare."""
         apart = (self.difference.value, self.difference.low, self.difference.high, self.saving.value)
         return all(abs(each) < 1e-9 for each in apart)
 
@@ -106,8 +106,8 @@ def verdict_on(
 ) -> Verdict:
     """The verdict on a router at a point, against a model, on a benchmark or on some of its models and tasks.
 
-    Rivals are read on the prompts reported on themselves, where their cheapest mixture is known only afterwards: it
-    errs in their favour.
+    Rivals are measured on the prompts reported on, where their cheapest mixture is known only afterwards, which favours
+    them.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def verdict_on(
 
 
 def _of_free(cost_usd: float) -> float:
-    """Share of a reference's cost that a mixture saves where the point is free, so that the cost is not known."""
+    """Saving of a mixture if the point is free, so that the cost of the reference is not known."""
     return {0.0: 1.0, float("inf"): -float("inf")}.get(cost_usd, float("nan"))
 
 
@@ -156,7 +156,7 @@ def cheapest_mixture(curve: ReadableCurve, score: float) -> float:
 
 
 def name_among(results: Curves, router: str, rate: float, score: float, cost_usd: float) -> str | None:
-    """What a router that answers prompts is called among results, if it is measured there; else None.
+    """Name of a router that answers prompts among results; None if it was not measured there.
 
     ``score`` and ``cost_usd`` are its own at the rate: the results must have the same there, up to single precision
     and the last digits in which two fits of one router differ.
@@ -177,7 +177,7 @@ def sentence(verdict: Verdict) -> str:
         return f"{router} sends every prompt to {reference} here: the same accuracy at the same cost."
     gap, saving = verdict.difference, verdict.saving
     difference = points(gap.value, gap.low, gap.high)
-    if verdict.n_prompts < LEAST_PROMPTS:  # draws of so few say nothing about others
+    if verdict.n_prompts < LEAST_PROMPTS:  # draws of so few prompts say nothing about other prompts
         difference, saving = points(gap.value), Interval(saving.value, saving.value, saving.value)
     compared = {
         "better": f"{router} answers better than {reference} ({difference})",

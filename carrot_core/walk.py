@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 # Rate, prompt, model left and model taken of each switch.
 Switches = tuple[npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.int16], npt.NDArray[np.int16]]
-_LANES = 64  # prompts that walk side by side
-_DIGIT, _DIGITS = 11, 3  # bits by which rates are sorted at a time, for all 32 of their short form
-_FEW = 32  # rates of one short form that are sorted by insertion
-# Rates nearer to each other than this share of them are one: equal switches differ by rounding in the last
-# bits, and a rate converted to λ and back changes by about as much.
+_LANES = 64  # prompts walked side by side
+_DIGIT, _DIGITS = 11, 3  # bits of a rate's 32-bit short form sorted in one pass, and passes
+_FEW = 32  # up to so many rates with the same short form are sorted by insertion
+# Rates that differ by less than this share count as equal: equal switches differ by rounding in the last bits, and a
+# rate converted to λ and back changes by about as much.
 _SAME_RATE = 1e-12
 
 
@@ -36,10 +36,10 @@ def _best_at_zero(score, cost, by_name, chosen, its_score, its_cost):  # type: i
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _next_on_hull(score, cost, by_name, score_now, cost_now, next_model, rate, its_score, its_cost):  # type: ignore[no-untyped-def]
-    """Cheaper model of each lane that is reached first as the rate grows, its rate, score and cost.
+    """For each lane, write the cheaper model reached first as the rate grows, with its rate, score and cost.
 
-    At the cheapest it is -1, with the score and cost there are. Equal rates: the cheapest, since the ones between never
-    win on their own, then the most accurate, then the first by name. Returns whether any lane took a step.
+    A lane at its cheapest model gets -1 and keeps its score and cost. Equal rates: the cheapest, since the ones between
+    never win on their own, then the most accurate, then the first by name. Returns whether any lane took a step.
     """
     for lane in range(_LANES):
         next_model[lane], rate[lane], its_score[lane], its_cost[lane] = -1, np.inf, -np.inf, np.inf
@@ -123,8 +123,8 @@ def walk(
 
 @numba.njit(cache=True, nogil=True)
 def _by_rate(rate):  # type: ignore[no-untyped-def]
-    # In the high 32 bits of a word is a rate rounded to 32 bits, which never makes it larger than a larger one; in the
-    # low ones its place. Those alike in 32 bits are then sorted by all of theirs.
+    # The high 32 bits of a word hold a rate rounded to 32 bits, which never reverses the order of two rates; the low
+    # ones hold its position. Rates equal in 32 bits are then sorted by all their bits.
     words, others = np.empty(rate.size, np.uint64), np.empty(rate.size, np.uint64)
     ends = np.zeros((_DIGITS, 1 << _DIGIT), np.int64)
     mask, low = np.uint64((1 << _DIGIT) - 1), np.uint64(0xFFFFFFFF)
@@ -173,9 +173,9 @@ def _by_rate(rate):  # type: ignore[no-untyped-def]
 
 
 def by_rate(rate: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-    """Ascending rates and the stable order that makes them so, of rates of at least 0.
+    """Sort rates of at least 0: the ascending rates, and the stable order that sorts them.
 
-    A radix sort. Rates that differ by rounding only become equal to the first of them.
+    A radix sort. Rates that differ only by rounding are set to the first of them.
     """
     ascending, order = _by_rate(rate)
     return ascending, order
