@@ -31,7 +31,7 @@ class CarrotKNNRouter(VectorRouter):
     name = "carrot-knn"
 
     def __init__(self, seed: int = 0, **params: Any) -> None:
-        from carrot_core.routers.knn import CarrotKNN  # scikit-learn only where a router is fitted
+        from carrot_core.routers.knn import CarrotKNN  # imports scikit-learn only when a router is fitted
 
         super().__init__(CarrotKNN(seed=seed, **params))
 
@@ -64,7 +64,7 @@ class CarrotMLPRouter(VectorRouter):
 
 
 def _later(module: str, name: str) -> Callable[..., Router]:
-    """A router whose module is imported when one is made."""
+    """A constructor that imports the router's module on its first call."""
 
     def make(**params: Any) -> Router:
         router: Router = getattr(import_module(module), name)(**params)
@@ -123,9 +123,8 @@ LABELS = {
 }
 # Not among "all" routers: they need a download, or hours where there is no GPU.
 BY_NAME_ONLY = ("carrot-encoder", "carrot-released", "routellm-bert")
-# Routers that answer typed prompts: their scores are accuracies of every model on a prompt, from nothing but the
-# prompt. Left out are those that read outcomes or a task label and the binary ones, whose scores are chances that a
-# small model suffices.
+# Routers that answer typed prompts: they estimate every model's accuracy from the prompt alone. Routers that read
+# outcomes or a task label are left out, and so are binary ones, whose scores are chances that a small model suffices.
 SERVABLE = (
     "carrot-knn",
     "carrot-linear",
@@ -138,11 +137,11 @@ SERVABLE = (
     "zero",
 )
 READS_TASK = ("carrot-blend", "carrot-linear", "carrot-mlp")  # with the parameter use_task
-SLOW_TO_FIT = ("carrot-encoder", "carrot-released")  # a graphics card or hours: no page fits them
+SLOW_TO_FIT = ("carrot-encoder", "carrot-released")  # need a graphics card or hours: no page fits them
 
 
 def make_router(name: str, seed: int = 0, **params: Any) -> Router:
-    """A fresh router by name, with its own parameters.
+    """A new router by name, with its own parameters.
 
     Raises
     ------

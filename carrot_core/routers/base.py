@@ -1,4 +1,4 @@
-"""The interface of every router: fit on prompts with outcomes, estimate scores and costs on others."""
+"""The interface of every router: fit on prompts with outcomes, estimate scores and costs of others."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class VectorRouter:
     Parameters
     ----------
     estimator : fresh.
-    use_task : read the task label of a prompt beside its vector, in training and at decision time. A prompt without
-        a label, or with one that no training prompt had, gets the mean over the tasks that it is likely of
+    use_task : read the task label of a prompt beside its vector, in training and at decision time. A prompt without a
+        label, or with one that no training prompt had, gets the mean over its likely tasks
         (`carrot_core.routers.inputs`).
 
     Attributes
@@ -74,7 +74,7 @@ class VectorRouter:
         try:
             score, usage = with_new_models(train.outcomes.score, usage, vectors)
             self.estimator.fit(vectors, score, usage=usage, **self._more_to_learn(train))
-        except ValueError as error:  # how scikit-learn refuses data and parameters
+        except ValueError as error:  # scikit-learn's error for unusable data and parameters
             raise CarrotError(f"{self.name} cannot be fitted on {train.name!r}: {error}") from error
         return self
 
@@ -99,7 +99,7 @@ class VectorRouter:
         return Estimates(bench.prompt_ids, self.models_, score, cost_usd, output_tokens=tokens)
 
     def _expected(self, vectors: npt.NDArray[np.floating]) -> tuple[FloatTable, FloatTable | None]:
-        """(n, M) scores, and usage where there is any, of vectors as the estimator was fitted on."""
+        """(n, M) scores, and usage or None, of vectors like those that the estimator was fitted on."""
         if self.usage_ == "input_only":
             return self.estimator.predict(vectors), None
         score, usage = self.estimator.predict_with_usage(vectors)
@@ -119,20 +119,22 @@ def vectors_of(bench: Benchmark, encoder: str | None) -> npt.NDArray[np.float32]
 
 
 def usage_to_learn(train: Benchmark) -> FloatTable:
-    """(n, M) `Benchmark.usage_table`, 0 for a model whose output is free and was never recorded: any number will do."""
+    """(n, M) `Benchmark.usage_table`; 0 for a model with free output that was never recorded, where any number will
+    do."""
     table, of_tokens = train.usage_table(), train.usage == "output_tokens"
     free = np.array([of_tokens and train.prices[model].expected.output_usd_per_mtok == 0 for model in train.models])
     return np.where(free & np.isnan(table).all(axis=0), 0.0, table)
 
 
 def uncharged_tokens(bench: Benchmark, predicted: FloatTable, usage: Usage) -> FloatTable | None:
-    """A predicted usage table where it is of output tokens that are free for some model; else None."""
+    """The predicted usage table if it has output tokens that are free for some model; else None."""
     priced = [bench.prices[model].expected for model in bench.models] if usage == "output_tokens" else []
     return np.maximum(predicted, 0.0) if any(price.output_usd_per_mtok == 0 for price in priced) else None
 
 
 def check_observed(train: Benchmark, usage: FloatTable | None) -> None:
-    """Raise a `CarrotError` that names a model of which no score, or none of the (n, M) usage, is observed."""
+    """Raise a `CarrotError` that names a model without any observed score or, in (n, M) ``usage``, any observed
+    usage."""
     remedies = {
         "score": "leave that model out",
         "cost": "leave that model out, or import it with a price or, if it really costs nothing, with --free",

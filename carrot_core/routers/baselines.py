@@ -37,7 +37,7 @@ class ZeroRouter:
     """
 
     name: ClassVar[str] = "zero"
-    output_tokens_: FloatTable | None = None  # of one that was saved without
+    output_tokens_: FloatTable | None = None  # for a router saved without it
 
     def fit(self, train: Benchmark) -> Self:
         rows = _comparable(train)
@@ -61,8 +61,8 @@ class ZeroRouter:
 class TaskLookup:
     """Knows each model's train mean per task, and reads the task label at decision time.
 
-    No deployed router has that label: it shows how much of a gain is no more than knowing the task.
-    A task unseen in training gets the train means over all tasks.
+    A deployed router usually has no such label; the baseline shows how much of a gain comes from knowing the task. A
+    task unseen in training gets the train means over all tasks.
     """
 
     name: ClassVar[str] = "task-lookup"
@@ -92,10 +92,10 @@ class TaskLookup:
 
 
 class TaskLookupInput(TaskLookup):
-    """`TaskLookup` that also knows what the input of each call costs; the rest of the cost is its task's mean.
+    """`TaskLookup` that also knows the input cost of each call; the rest of the cost is the mean of the task.
 
-    It shows how much of a gain is no more than knowing the task and the length of the prompt. Where only dollars
-    are recorded nothing is known of the input, and it is the task lookup itself.
+    It shows how much of a gain comes from knowing the task and the length of the prompt. If only dollars are recorded,
+    the input cost is not known, and it is the task lookup itself.
     """
 
     name: ClassVar[str] = "task-lookup-input"
@@ -114,7 +114,7 @@ class TaskLookupInput(TaskLookup):
 
 
 def _input_usd(bench: Benchmark, usage: Usage) -> FloatTable:
-    """(n, M) cost of each call's input; NaN where it is not known, as where a router learned from dollars alone."""
+    """(n, M) cost of each call's input; NaN if not known, for instance if the router learned from dollars alone."""
     if "cost_usd" in (usage, bench.usage):
         return np.full(bench.outcomes.shape, np.nan)
     return bench.cost_usd_of(np.zeros(bench.outcomes.shape))
@@ -148,10 +148,10 @@ class BestSingle:
 class RandomRouter:
     """A model drawn at random for each prompt, at the train mean costs.
 
-    Scores are uniform in [0, 1), independent over prompts and models. So at λ = 0 every model is equally
-    likely (the random router of LLMRouterBench), and as λ grows expensive models are drawn ever more rarely,
-    down to the cheapest one alone. What a router does better at the same cost, it does by knowing the
-    prompt or the models. A draw belongs to the seed, the prompt id and the model's name.
+    Scores are uniform in [0, 1), independent over prompts and models. So at λ = 0 every model is equally likely (the
+    random router of LLMRouterBench), and as λ grows expensive models are drawn more and more rarely, until only the
+    cheapest is left. A router that is better at the same cost knows something of the prompt or the models. A draw is
+    fixed by the seed, the prompt id and the model's name.
     """
 
     name: ClassVar[str] = "random"
@@ -172,8 +172,8 @@ class RandomRouter:
 class Oracle:
     """Chooses by the outcomes themselves: on each prompt the cheapest of the best models (LLMRouterBench).
 
-    Where no model scores above 0 that is the cheapest of all. Only prompts with the whole pool observed
-    can be estimated. No router can be above it at λ = 0.
+    If no model scores above 0, it chooses the cheapest of all. It estimates only prompts with the whole pool observed.
+    No router can be above it at λ = 0.
     """
 
     name: ClassVar[str] = "oracle"
@@ -190,9 +190,9 @@ class Oracle:
 
 def uniform(seed: int, prompt_ids: Sequence[str], models: Sequence[str]) -> FloatTable:
     """(n, M) numbers in [0, 1), as if drawn independently for every seed, prompt id and model name."""
-    with np.errstate(over="ignore"):  # arithmetic modulo 2**64 is meant
+    with np.errstate(over="ignore"):  # arithmetic is modulo 2**64 on purpose
         mixed = _keys(f"prompt {seed}", prompt_ids)[:, None] ^ _keys(f"model {seed}", models)
-        # The finaliser of SplitMix64 (Steele, Lea, Flood 2014): xor alone would leave columns alike.
+        # The finaliser of SplitMix64 (Steele, Lea, Flood 2014): xor alone would leave the columns correlated.
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
@@ -207,11 +207,11 @@ def _keys(salt: str, names: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np
 
 
 class CostOnly(VectorRouter):
-    """Knows each model's train mean score and what a prompt will cost: the input as known, the rest predicted.
+    """Knows each model's train mean score and a prompt's cost: that of the input is known, the rest predicted.
 
     Scores are those of `ZeroRouter`, costs those of `carrot_core.routers.linear.CarrotLinear`: dollars where only
-    they are recorded, the known cost where only the input is charged. It shows how much of a gain is no more than
-    knowing on which prompts an expensive model costs little more.
+    they are recorded, the known cost where only the input is charged. It shows how much of a gain comes from knowing on
+    which prompts an expensive model costs little more.
     """
 
     name: ClassVar[str] = "cost-only"
@@ -233,7 +233,7 @@ class CostOnly(VectorRouter):
 class CostBlindRouter(VectorRouter):
     """Scores of any estimator of prompt vectors, at each model's train mean cost (arXiv 2403.12031)."""
 
-    output_tokens_: FloatTable | None = None  # of one that was saved without
+    output_tokens_: FloatTable | None = None  # for a router saved without it
 
     def fit(self, train: Benchmark) -> Self:
         means = ZeroRouter().fit(train)
@@ -276,10 +276,10 @@ class ModelMLPs:
     Parameters
     ----------
     hidden_layer_sizes, learning_rate_init, max_iter, early_stopping : those of ``MLPRegressor``.
-        RouterBench's, but for the stopping: it trains for all 200 passes, which fits single prompts by heart
-        and makes a weaker rival than need be.
+        RouterBench's, except for the stopping: RouterBench trains for all 200 passes, which overfits and makes a
+        needlessly weak rival.
     seed : int
-        Of the first weights, the order of the prompts and the tenth of them that decides when to stop.
+        Seed of the first weights, the order of the prompts and the tenth of them that decides when to stop.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""CARROT-blend: a kernel ridge that knows the likely task, the means of that task, and an MLP."""
+"""CARROT-blend: the weighted mean of a kernel ridge that reads the likely task, of task means, and of an MLP."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class CarrotBlend(TableRegressor):
        labels are read in training only; without any this part is left out.
     3. An ensemble of small networks (`carrot_core.routers.mlp`).
 
-    Their errors differ, so the mean errs less than each, and it is drawn toward the train means where they
+    Their errors differ, so the mean errs less than each of them, and it is close to the train means where they
     disagree. Usage is the mean of that of 1 and 3.
 
     Parameters
@@ -44,7 +44,7 @@ class CarrotBlend(TableRegressor):
     n_landmarks : int
         Training prompts that 1 compares with, at most.
     pull : float
-        How firmly the weights are held at equal shares. Weights are at least 0 and have the least squared
+        How strongly the weights are pulled to equal shares. Weights are at least 0 and have the least squared
         error of left-out contrasts between models, plus ``pull`` times the squared distance to equal shares
         (in units of the parts' mean sum of squares). At 0 the error alone decides; a large value is the
         plain mean.
@@ -58,7 +58,7 @@ class CarrotBlend(TableRegressor):
     parts_ : tuple of str
         Names of the parts, in the order of the weights.
     blend_weights_ : (P,)
-        Weight of each part's departure from the train means.
+        Weight of each part's deviation from the train means.
     means_ : (M,)
         Train mean of each model.
     n_features_in_ : int
@@ -121,7 +121,7 @@ class CarrotBlend(TableRegressor):
         try:
             self._fit(X, y, usage, costs)
         finally:
-            del self._task_numbers  # labels serve the fit alone
+            del self._task_numbers  # labels are used in the fit only
         return self
 
     def learn(
@@ -165,10 +165,10 @@ def _mean_usage(tables: list[FloatArray | None]) -> FloatArray | None:
 
 
 def blend_weights(score: FloatArray, parts: list[FloatArray], means: FloatArray, pull: float) -> FloatArray:
-    """(P,) weights, at least 0, of the departures of left-out estimates (n, M) from the train means.
+    """(P,) weights, at least 0, of the deviations of left-out estimates (n, M) from the train means.
 
     They minimise |t - D w|² + pull · c · |w - 1/P|², with t and the columns of D the contrasts of the observed
-    cells, and c the mean of |d|² over the columns. With a single model scores stand for their contrasts.
+    cells, and c the mean of |d|² over the columns. With a single model, scores take the place of contrasts.
     """
     mask = ~np.isnan(score + np.sum(parts, axis=0))
     tables = [np.where(mask, table - means, np.nan) for table in (score, *parts)]
@@ -188,7 +188,7 @@ _GAMMA = 2.0
 _TASK_WEIGHT = 0.5
 
 
-# Directions of the landmarks' kernel below this share of the largest are rounding.
+# Eigenvalues of the landmarks' kernel below this share of the largest are rounding errors.
 _NEGLIGIBLE = 1e-8
 
 
@@ -249,10 +249,10 @@ class KernelRidge:
 
 
 class CarrotBlendRouter(VectorRouter):
-    """CARROT with a blend of estimates from a prompt's vector, its text and the task both suggest.
+    """CARROT with a blend of estimates from a prompt's vector, its text and the task inferred from both.
 
-    Task labels are read in training, to learn to infer the task, and at decision time with ``use_task`` only. Where
-    the training prompts have vectors but no texts, vectors alone are used.
+    Task labels are read in training, to learn to infer the task, and at decision time only with ``use_task``. If the
+    training prompts have vectors but no texts, only vectors are used.
     """
 
     name: ClassVar[str] = "carrot-blend"

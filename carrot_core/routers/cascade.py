@@ -1,8 +1,8 @@
 """Cascades: ask a cheap model, judge its answer, and ask the next if it is not good enough; and CARROT-guarded.
 
 `Cascade` is RouterBench's and FrugalGPT's, a row of models with a judge that errs at random. `verified_cascades` are
-those that people run: two models and a verifier between them. `CarrotGuarded` leaves the zero router's choice only
-where left-out prompts showed that leaving it pays.
+those in practical use: two models with a verifier between them. `CarrotGuarded` deviates from the zero router's choice
+only if left-out prompts showed that it pays.
 """
 
 from __future__ import annotations
@@ -33,22 +33,21 @@ ACCEPTED_QUANTILE = 0.95
 _log = logging.getLogger("carrot_core")
 _Tables = tuple[FloatTable, FloatTable]
 _FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
-# With u the mean cost of the most expensive model: 0, and 1/64 to 64 score units per u, evenly in logarithms.
+# Exchange rates: 0, and 1/64 to 64 score units per u (mean cost of the most expensive model), evenly in logarithms.
 _RATES = (0.0, *(2.0 ** np.arange(-6.0, 6.1, 0.5)).tolist())
-_LOSS = 0.95  # quantile of the mean gain at one λ: where it is below 0, the loss is measurable
+_LOSS = 0.95  # quantile of the mean gain at one λ; below 0, the loss is measurable
 
 
 class Cascade:
     """Models called from cheap to expensive until a judge accepts an answer or the budget for the prompt is spent.
 
-    **Not a router one could deploy**: the judge reads the observed score of each answer, as no judge at hand
-    does, and errs at a stated rate. It shows what a cascade is worth with a judge that good. Its cost adds
-    up over all models called.
+    **Not deployable**: the judge reads the observed score of each answer, which no real judge knows, and errs at a
+    stated rate. It shows what a cascade is worth with such a judge. Its cost is the sum over all models called.
 
-    The swept exchange rate r is the inverse of the budget for one prompt: a next model is called only
-    while the calls, with its own, cost less than 1/r dollars (an answer is worth one score unit). So at
-    λ = 0 the budget is unlimited and at λ = 1 only the cheapest model is asked. RouterBench sweeps this
-    budget over a grid and looks at the cost of the next call before making it; so does this.
+    The swept exchange rate r is the inverse of the budget for one prompt: the next model is called only if all calls
+    including its own cost less than 1/r dollars (an answer is worth one score unit). So at λ = 0 the budget is
+    unlimited and at λ = 1 only the cheapest model is asked. As in RouterBench, which sweeps this budget over a grid,
+    the cost of the next call is known before it is made.
 
     Parameters
     ----------
@@ -58,12 +57,12 @@ class Cascade:
         Models of the cascade; None takes the whole pool, as RouterBench does. They are called in the order
         of their mean cost on the training prompts.
     n_models : int or None
-        FrugalGPT's form: of these models, the list of at most so many (FrugalGPT: 3) that scores best on the
-        training prompts at a mean cost of at most ``budget_usd``. None calls them all.
+        FrugalGPT's form: the list of at most this many of the models (FrugalGPT: 3) that scores best on the training
+        prompts at a mean cost of at most ``budget_usd``. None calls them all.
     budget_usd : float or None
-        Of that choice, US dollars per query; None takes the mean cost of the best model on the training prompts.
+        Budget of that choice, US dollars per query; None takes the mean cost of the best model on the training prompts.
     error_rate : float in [0, 1]
-        How often the judge says the opposite of what the score says; drawn for each prompt and model.
+        How often the judge contradicts the score; drawn for each prompt and model.
     threshold : float in [0, 1] or None
         Score from which an answer is good enough; None takes the 95 % quantile of all training scores, as
         RouterBench does.
@@ -126,9 +125,9 @@ class Cascade:
         return tuple(self.models_[column] for column in chosen)
 
     def estimate(self, bench: Benchmark) -> Estimates:
-        """What each prefix of the cascade costs, and estimates whose sweep is the sweep of the budget.
+        """The cost of each prefix of the cascade, and estimates whose sweep is the sweep of the budget.
 
-        Only of prompts on which all models of the cascade were observed: it reads their outcomes.
+        Only prompts on which all models of the cascade were observed are included, since it reads their outcomes.
         """
         outcomes = bench.outcomes.pool(self.models_)
         outcomes = outcomes.rows(outcomes.complete)
@@ -155,7 +154,7 @@ def _call_in_turn(score: FloatTable, cost: FloatTable, accepts: Flags, chosen: l
 def _worth(cost: FloatTable, paid: FloatTable, accepts: Flags) -> FloatTable:
     """(n, M) estimates by which the rule leaves the j-th model for the one before at rate 1 / ``paid[:, j]``.
 
-    That takes steps of cost / paid between neighbours; models after the first accepted one add nothing.
+    For that, neighbours differ by cost / paid; models after the first accepted one add nothing.
     """
     # A free call is always made: its step must not be a tie.
     steps = np.maximum(np.divide(cost, paid, out=np.zeros_like(cost), where=paid > 0), np.finfo(np.float64).eps)
@@ -166,21 +165,21 @@ def _worth(cost: FloatTable, paid: FloatTable, accepts: Flags) -> FloatTable:
 def verified_cascades(
     outcomes: Outcomes, sensitivity: float, specificity: float, verifier_usd: float = 0.0
 ) -> pd.DataFrame:
-    """Every single model, and every cascade of a cheap model, a verifier, and an expensive one asked after its no.
+    """Every single model, and every cascade of a cheap model, a verifier, and an expensive one called if it rejects.
 
-    Exact in expectation over the verifier's errors, which are drawn for each answer apart; nothing is sampled. A score
-    between 0 and 1 counts as the chance that an answer is right. Only prompts that every model was observed on count.
+    Exact expectation over the verifier's errors, which are independent between answers; nothing is sampled. A score
+    between 0 and 1 counts as the chance that an answer is right. Only prompts observed on every model count.
 
     Parameters
     ----------
     outcomes : n prompts x M models.
     sensitivity : how often the verifier accepts a right answer, 0 to 1.
     specificity : how often it rejects a wrong one, 0 to 1.
-    verifier_usd : what each of its verdicts costs, US dollars.
+    verifier_usd : cost of each of its verdicts, US dollars.
 
     Returns
     -------
-    A row each, by cost: ``first``, ``then`` ("" of a single model), ``score``, ``cost_usd`` (both calls and the
+    A row each, by cost: ``first``, ``then`` ("" for a single model), ``score``, ``cost_usd`` (both calls and the
     verdict) and ``passed_on``, the share of the prompts on which the second model is asked.
 
     Raises
@@ -212,48 +211,47 @@ def verified_cascades(
 
 
 def undominated(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `verified_cascades` that no row at most as expensive equals in score: the corners of their frontier."""
+    """Pareto-optimal rows of `verified_cascades`: the corners of their frontier."""
     best_before = table["score"].cummax().shift(fill_value=-np.inf)
     return table[table["score"] > best_before].reset_index(drop=True)
 
 
 class CarrotGuarded:
-    """A CARROT router that follows its estimates as far as left-out training prompts bear them out.
+    """A CARROT router that follows its estimates as far as left-out training prompts support them.
 
-    At every λ the train means have a best single model, the zero router's choice. The departures of the estimates
-    from the train means are scaled, those of scores by one factor and those of costs by another, so that a prompt
-    leaves that model only where the expected gain outweighs what leaving it costs on average. The factors are chosen
-    on the training prompts, each estimated by a fit that has not seen it, by the gain in utility over the zero router:
-    among the pairs whose gain has a lower bound above 0, over all λ together, and that lose measurably at no λ, the
-    pair with the highest lower bound. Where there is none, both factors are 0: the router abstains wholly and is the
-    zero router.
+    At every λ the zero router chooses the best single model by train means. The deviations of the estimates from the
+    train means are scaled, those of scores by one factor and those of costs by another, so that a prompt gets another
+    model only if the expected gain outweighs the average loss. The factors are chosen on the training prompts, each
+    estimated by a fit that has not seen it, by the gain in utility over the zero router: among the pairs of factors
+    whose gain over all λ together has a lower bound above 0, and that lose measurably at no λ, the pair with the
+    highest lower bound. If there is none, both factors are 0: the router abstains and is the zero router.
 
     Parameters
     ----------
     seed : int
-        Of the router within, and of the folds.
+        Seed of the inner router, and of the folds.
     base : str
-        Name of the router within, a CARROT router.
+        Name of the inner router, a CARROT router.
     confidence : float
-        Of the lower bound, from 0.5 up to 1, one-sided.
+        Confidence of the one-sided lower bound, from 0.5 up to 1.
     n_folds : int
-        Folds of the training prompts, at least 3; for each the router within is fitted once more.
+        Folds of the training prompts, at least 3; the inner router is fitted once more for each.
     **params
-        Parameters of the router within.
+        Parameters of the inner router.
 
     Attributes
     ----------
-    router_, means_ : the router within and the zero router, fitted on all training prompts.
+    router_, means_ : the inner router and the zero router, fitted on all training prompts.
     score_factor_, cost_factor_ : float
-        From 0, the train means, to 1, the estimates of the router within.
+        From 0, the train means, to 1, the estimates of the inner router.
     gain_, gain_low_ : float
         Mean gain over the zero router on the left-out training prompts, and its lower bound, in utility at λ evenly on
         a logarithmic scale of exchange rates; 0 where the router abstains.
 
     References
     ----------
-    Thomas, Theocharous and Ghavamzadeh 2015, "High-confidence policy improvement": a policy is left for another only
-    where the lower bound of the gain is above 0.
+    Thomas, Theocharous and Ghavamzadeh 2015, "High-confidence policy improvement": a policy replaces another only if
+    the lower bound of its gain is above 0.
     """
 
     name: ClassVar[str] = "carrot-guarded"
@@ -268,7 +266,7 @@ class CarrotGuarded:
         if n_folds < LEAST_FOLDS:
             raise CarrotError(f"n_folds must be at least {LEAST_FOLDS}, not {n_folds}.")
         self.seed, self.base, self.confidence, self.n_folds, self.params = seed, base, confidence, n_folds, params
-        self._within()  # refuses what the router within does not know
+        self._within()  # raises for parameters that the inner router lacks
 
     def _within(self) -> Router:
         return make_router(self.base, self.seed, **self.params)
@@ -327,7 +325,7 @@ class CarrotGuarded:
 
 
 def _scaled(estimates: _Tables, means: _Tables, factors: tuple[float, float]) -> _Tables:
-    """Scores and costs between the means, at a factor of 0, and the estimates, at 1."""
+    """Scores and costs from the means, at a factor of 0, to the estimates, at 1."""
     score, cost = (
         mean + factor * (table - mean) for table, mean, factor in zip(estimates, means, factors, strict=True)
     )
@@ -335,7 +333,7 @@ def _scaled(estimates: _Tables, means: _Tables, factors: tuple[float, float]) ->
 
 
 def _gains(estimates: _Tables, means: _Tables, outcomes: _Tables) -> FloatTable:
-    """(L, n) what the choices by the estimates gain over those by the means, in observed utility at each of the λ."""
+    """(L, n) gain in observed utility of choices by the estimates over choices by the means, at each of the λ."""
     rows, gains = np.arange(len(outcomes[0])), []
     for rate in _RATES:
         chosen, single = ((score - rate * cost).argmax(axis=1) for score, cost in (estimates, means))
@@ -345,6 +343,6 @@ def _gains(estimates: _Tables, means: _Tables, outcomes: _Tables) -> FloatTable:
 
 
 def _bound(gains: FloatTable, quantile: float) -> FloatTable:
-    """Normal quantile of the mean of n gains, the last axis."""
+    """Normal quantile of the mean of n gains along the last axis."""
     bound: FloatTable = gains.mean(axis=-1) + ndtri(quantile) * gains.std(axis=-1) / np.sqrt(gains.shape[-1])
     return bound

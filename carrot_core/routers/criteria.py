@@ -1,4 +1,4 @@
-"""What settings are chosen by (R², error of contrasts, AIQ), and the log scale that usage is learned on.
+"""Criteria by which settings are chosen (R², error of contrasts, AIQ), and the log scale that usage is learned on.
 
 Definitions and reasons are in `carrot_core.routers.knn.CarrotKNN` and `carrot_core.routers.linear.CarrotLinear`.
 """
@@ -16,15 +16,15 @@ from carrot_core.outcomes import Benchmark, Usage
 from carrot_core.routers.neighbours import FloatArray, IntArray, Vectors, search
 from carrot_core.switches import sweep_tables
 
-_LEAST_PROMPTS = 50  # on which an AIQ tells more than noise
-# Share of a model's mean use that counts as one unit, so that log1p bends tokens and dollars alike.
+_LEAST_PROMPTS = 50  # prompts; with fewer, AIQ is mostly noise
+# Share of a model's mean usage that counts as one unit, so that log1p works alike on tokens and dollars.
 _UNIT = 0.01
-# Parts of the range of predicted use that are corrected each on its own, at most, and held-out cells in each at least.
+# At most so many ranges of predicted usage are corrected separately, with at least so many held-out cells in each.
 _RANGES, _LEAST_CELLS = 10, 50
 
 
 def observed_mean(table: FloatArray, axis: int = 0) -> FloatArray:
-    """Mean of the cells that are not NaN along an axis, which is kept; NaN where there are none."""
+    """Mean of the cells that are not NaN along an axis, which is not dropped; NaN where there are none."""
     mask = ~np.isnan(table)
     total = np.sum(table, axis=axis, where=mask, keepdims=True)
     count = mask.sum(axis=axis, keepdims=True)
@@ -35,7 +35,7 @@ def observed_mean(table: FloatArray, axis: int = 0) -> FloatArray:
 def fold_r2(
     vectors: Vectors, tables: list[FloatArray], contrasts: list[bool], ks: IntArray, train: IntArray, test: IntArray
 ) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Of the fold ``test`` estimated from ``train`` with every k, for each table.
+    """Scores of the fold ``test``, estimated from ``train`` with every k, for each table.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def _loss(truth: FloatArray, estimate: FloatArray, contrast: bool) -> FloatArray
     error = truth[:, None, :] - estimate
     if contrast:  # the contrast of the error is the error of the contrast
         error = error - observed_mean(error, axis=2)
-    # A mean of equal numbers differs from them by rounding errors, which must not count for R².
+    # A mean of equal numbers differs from them by rounding errors, which must not affect R².
     error[np.abs(error) <= 1e-12 * np.nanmax(np.abs(truth), initial=0.0)] = 0.0
     loss: FloatArray = np.nansum(error**2, axis=0)
     return loss
@@ -93,14 +93,14 @@ def mean_over_folds(r2: FloatArray) -> FloatArray:
 
 
 def contrasts(table: FloatArray) -> FloatArray:
-    """(n, M) table less the mean of each row's observed cells; NaN cells stay NaN."""
+    """(n, M) table minus the mean of each row's observed cells; NaN cells stay NaN."""
     return table - observed_mean(table, axis=1)
 
 
 def contrast_loss(truth: FloatArray, estimate: FloatArray) -> float:
     """Squared error of the contrasts between models, summed over the cells that both tables have.
 
-    With a single model there are no contrasts, and the loss is that of its scores.
+    With a single model there are no contrasts, and the loss is the squared error of its scores.
     """
     error = truth - estimate
     if error.shape[1] > 1:
@@ -110,12 +110,12 @@ def contrast_loss(truth: FloatArray, estimate: FloatArray) -> float:
 
 @dataclass(frozen=True)
 class Costs:
-    """What the training prompts cost, so that estimates of them can be judged by the curve they give.
+    """Costs of the training prompts, so that estimates of them can be judged by their curve.
 
     Attributes
     ----------
     cost_usd : (n, M) observed US dollars, NaN = not observed.
-    expected_usd : US dollars of an (n, M) predicted usage; what is known before the call is in it as known.
+    expected_usd : function from (n, M) predicted usage to US dollars, with what is known before the call.
     """
 
     cost_usd: FloatArray
@@ -123,15 +123,15 @@ class Costs:
 
     @classmethod
     def of(cls, train: Benchmark, usage: Usage) -> Costs:
-        """Of training prompts, with the usage that a router predicts."""
+        """From training prompts and the usage that a router predicts."""
         return cls(train.outcomes.cost_usd, partial(train.cost_usd_of, usage=usage))
 
 
 def left_out_aiq(score: FloatArray, estimate: FloatArray, usage: FloatArray | None, costs: Costs) -> float:
-    """AIQ on the training prompts of (n, M) estimates of their scores and usage that have not seen them.
+    """AIQ on the training prompts of (n, M) estimates of their scores and usage by fits that have not seen them.
 
-    Over prompts with every outcome and estimate; NaN where they are too few to tell anything. ``usage`` is None where
-    the cost is known without it.
+    Only prompts with every outcome and estimate count; NaN if they are too few. ``usage`` is None if the cost is known
+    without it.
     """
     expected = costs.expected_usd(np.zeros(score.shape) if usage is None else usage)
     rows = np.isfinite(score + estimate + costs.cost_usd + expected).all(axis=1)
@@ -143,25 +143,25 @@ def left_out_aiq(score: FloatArray, estimate: FloatArray, usage: FloatArray | No
 
 
 class UsageScale:
-    """``log1p`` of usage in hundredths of each model's mean, and the way back with its bias corrected.
+    """``log1p`` of usage in hundredths of each model's mean, and its bias-corrected inverse.
 
     Token counts are heavy-tailed, so regressions are fitted on logs; the exponential of a mean of logs
-    is too low, by Jensen's inequality. Duan's smearing estimate (1983, JASA 78) corrects that by one factor
-    a model; but regressions err towards the middle, so that little use is predicted too high and much use too
-    low, and a router sends an expensive model just the prompts on which it is thought to cost little. So the
-    correction goes by range of the predicted use: it makes the mean of held-out predictions equal the observed
-    mean in each of ten ranges, as far as the observed means rise from range to range, and over all of them.
+    is too low, by Jensen's inequality. Duan's smearing estimate (1983, JASA 78) corrects that by one factor for each
+    model. But regressions err towards the mean: low usage is predicted too high and high usage too low, and a router
+    sends an expensive model just the prompts on which its predicted cost is low. So the correction depends on the range
+    of predicted usage: it makes the mean of held-out predictions equal the observed mean in each of ten ranges, as far
+    as the observed means rise from range to range, and over all of them.
 
     Attributes
     ----------
     unit_ : (M,) usage that counts as 1 before the log.
-    bends_ : for each model (2, K), predicted logs in ascending order and what is added to them there; between them
-        a straight line, beyond them the same as at the end. Empty until `correct` is called.
+    bends_ : for each model (2, K), ascending predicted logs and the corrections added to them; linear in between,
+        constant beyond the ends. Empty until `correct` is called.
     factor_ : (M,) correction of 1 + usage/unit over all ranges; 1 until `correct` is called.
     bias_ : (M,) mean of the uncorrected held-out predictions ÷ observed mean - 1, as a share.
     """
 
-    bends_: tuple[FloatArray, ...] = ()  # of one that was saved without
+    bends_: tuple[FloatArray, ...] = ()  # for a scale saved without it
 
     def fit(self, usage: FloatArray) -> UsageScale:
         """Learn the unit of each model from (n, M) usage, at least 0; NaN = not observed."""
@@ -178,7 +178,7 @@ class UsageScale:
         return logs
 
     def correct(self, logs: FloatArray, usage: FloatArray) -> UsageScale:
-        """Take the bias out, given held-out (n, M) predicted logs of the usage that was observed."""
+        """Correct the bias, given held-out (n, M) predicted logs and the observed usage."""
         logs = np.where(np.isnan(usage), np.nan, logs)
         use = np.where(np.isnan(logs), np.nan, 1.0 + usage / self.unit_)
         predicted, observed = observed_mean(np.exp(logs))[0], observed_mean(use)[0]
@@ -204,7 +204,7 @@ class UsageScale:
 
 
 def _bend(logs: FloatArray, use: FloatArray) -> FloatArray:
-    """(2, K) predicted logs and what to add to them, from k held-out cells; nothing to add where k is 0."""
+    """(2, K) predicted logs and the corrections added to them, from k held-out cells; no correction if k is 0."""
     from sklearn.isotonic import isotonic_regression  # slow to import, and not needed to predict
 
     order = np.argsort(logs, kind="stable")

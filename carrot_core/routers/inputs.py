@@ -1,4 +1,4 @@
-"""What an estimator may take in beside the vector of a prompt: its task label, inferred where unknown, and its text."""
+"""Inputs of an estimator besides the vector of a prompt: its task label, inferred if unknown, and its text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from carrot_core.routers.criteria import observed_mean
 from carrot_core.routers.neighbours import FloatArray, IntArray
 from carrot_core.routers.regressor import ScoreAndUsage
 
-# A weak penalty, so that clear cases get high probabilities; few steps, since later ones only sharpen those.
+# A weak penalty, so that clear cases get high probabilities; few steps, since further ones only sharpen them.
 _C, _STEPS = 10.0, 30
 
 
@@ -34,7 +34,7 @@ class TaskPrior:
     weights_, intercept_ : (d, K), (K,) float32
         Log-probabilities up to a constant are x @ weights_ + intercept_; -inf for a task without prompts.
     means_ : (K, M)
-        Train mean of each model on each task; its mean over all tasks where it was never observed on one.
+        Train mean of each model on each task; its mean over all tasks for a task on which it was never observed.
     """
 
     def fit(self, X: FloatArray, tasks: IntArray, score: FloatArray) -> Self:
@@ -45,7 +45,7 @@ class TaskPrior:
         self.intercept_ = np.full(n_tasks, -np.inf, np.float32)
         self.intercept_[present] = 0.0
         if len(present) > 1:
-            learned = present if len(present) > 2 else present[1:]  # of two, one is the other's complement
+            learned = present if len(present) > 2 else present[1:]  # two tasks: one is the complement
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # stopped early on purpose
                 model = LogisticRegression(C=_C, max_iter=_STEPS).fit(X, tasks)
@@ -63,16 +63,17 @@ class TaskPrior:
         return probabilities
 
 
-# Beside a vector of length 1, as in the blend's kernel ridge. Of left-out training prompts, contrasts err up to 1 %
-# more at half of it and up to 0.6 % less at twice of it (docs/method.md, "The task label as an input").
+# Weight of the label beside a vector of length 1, as in the blend's kernel ridge. On left-out training prompts,
+# contrasts err up to 1 % more at half and up to 0.6 % less at twice this (docs/method.md, "The task label as an
+# input").
 _WEIGHT = 0.5
-# A task this much less likely than the likeliest leaves the mixture.
+# A task this much less likely than the likeliest is left out of the mixture.
 _NEGLIGIBLE = 0.02
 _AT_ONCE = 256  # prompts without a label, each of which becomes a row for every likely task
 
 
 class TaskInput:
-    """Puts the task label beside a prompt's vector, and takes the mean over the likely tasks where it is not known.
+    """Task label beside a prompt's vector; if it is not known, estimates are the mean over the likely tasks.
 
     An estimator f is fitted on vectors x with the label t of each prompt beside them. A prompt with a known label is
     estimated by f(x, t), one without by the sum of p(t | x) · f(x, t), with p inferred from the vector
@@ -86,7 +87,7 @@ class TaskInput:
     """
 
     def fit(self, X: npt.ArrayLike, tasks: Sequence[str], score: FloatArray) -> Self:
-        """Learn the labels, and to infer them, from (n, d) vectors and n labels, "" where a prompt has none.
+        """Learn the labels and how to infer them, from (n, d) vectors and n labels, "" where a prompt has none.
 
         Raises
         ------
@@ -102,7 +103,7 @@ class TaskInput:
         return self
 
     def numbers(self, tasks: Sequence[str]) -> IntArray:
-        """(n,) place of each label in ``labels_``, compared letter by letter; -1 for one that is not there."""
+        """(n,) position of each label in ``labels_``, compared letter by letter; -1 for an unknown one."""
         places = {label: place for place, label in enumerate(self.labels_)}
         return np.array([places.get(task, -1) for task in tasks], dtype=np.intp)
 
@@ -118,7 +119,7 @@ class TaskInput:
     ) -> ScoreAndUsage:
         """Scores and usage (None where ``predict`` gives None) of (m, d) vectors with m labels, known or not.
 
-        ``predict`` takes vectors with labels beside them, as the estimator was fitted on.
+        ``predict`` takes vectors with labels beside them, as in the fit.
         """
         vectors, numbers = _of_length_1(X), self.numbers(tasks)
         known, unknown = np.flatnonzero(numbers >= 0), np.flatnonzero(numbers < 0)
@@ -148,7 +149,7 @@ class TaskInput:
 
 
 def _of_length_1(X: npt.ArrayLike) -> FloatArray:
-    """The vectors as scikit-learn's `normalize` has them, without its checks, which take longer than one prompt."""
+    """The vectors as scikit-learn's `normalize` scales them, without its checks, which take longer than one prompt."""
     vectors = np.asarray(X, np.float64)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: FloatArray = vectors / np.where(length > 0.0, length, 1.0)
@@ -174,11 +175,11 @@ _SYMBOLS = frozenset("+-*/=^\\$<>{}()[]_|")
 
 
 class TextFeatures:
-    """Features to use beside a prompt's vector of length 1: topics of its words, and its form.
+    """Features besides a prompt's vector of length 1: topics of its words, and its form.
 
-    Words are hashed into a fixed number of columns, so no vocabulary is kept, weighted by TF-IDF and
-    brought down to topics by a truncated SVD of the training prompts. The form is 13 plain counts and
-    shares (characters, words, answer options, digits, capitals, symbols, lines, …), standardised.
+    Words are hashed into a fixed number of columns (so no vocabulary is stored), weighted by TF-IDF and reduced to
+    topics by a truncated SVD of the training prompts. The form is 13 plain counts and shares (characters, words, answer
+    options, digits, capitals, symbols, lines, …), standardised.
 
     Attributes
     ----------
@@ -187,9 +188,9 @@ class TextFeatures:
     topics_ : (2048, t) float32
         From weighted words to topics, t at most 100.
     topic_mean_ : (t,) float32
-        What is subtracted from the topics.
+        Mean that is subtracted from the topics.
     form_mean_, form_scale_ : (13,)
-        What the form is standardised with.
+        Mean and scale by which the form is standardised.
     """
 
     def fit(self, texts: Sequence[str]) -> Self:

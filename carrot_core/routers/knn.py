@@ -27,9 +27,9 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
     neighbour search a fold serves all k, scores and usage together. Equally near prompts count in the
     order of the training rows.
 
-    Some prompts are neighbours of many others, so the mean over prompts of the usage of their neighbours is not
-    that of the prompts. One factor a model takes that out: the mean of the cross-validation's held-out
-    estimates becomes the observed one.
+    Some prompts are neighbours of many others, so the mean usage of neighbours is not the mean usage of the prompts.
+    One factor for each model corrects that: it makes the mean of the cross-validation's held-out estimates equal the
+    observed one.
 
     Parameters
     ----------
@@ -40,16 +40,15 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
     n_folds : int
         Folds of the cross-validation.
     criterion : {"r2", "routing"}
-        What k for the scores maximises, averaged over folds.
+        Criterion that k for the scores maximises, averaged over folds.
 
         - "r2": R² of each model's scores on the held-out fold, averaged over models.
         - "routing": R² of the **contrasts** between models, pooled over models. With O_i the models
           observed on held-out prompt i, the contrast of cell (i, m) is y_im minus the mean of y_i over
-          O_i; the predicted contrast is ŷ_im minus the mean of ŷ_i over the same O_i; the contrast of the
-          train means ȳ_m is what one would predict without the prompt. The value of a fold is
-          1 - Σ (contrast - predicted)² / Σ (contrast - that of the train means)², sums over all its
-          cells. How hard a prompt is for every model dominates the R² of raw scores, yet cancels in
-          ``argmax ŝ - r·ĉ``: a router needs only the differences.
+          O_i; the predicted contrast is ŷ_im minus the mean of ŷ_i over the same O_i; the contrast of the train means
+          ȳ_m is the prediction without the prompt. The value of a fold is 1 - Σ (contrast - predicted)² / Σ (contrast -
+          that of the train means)², sums over all its cells. How hard a prompt is for every model dominates the R² of
+          raw scores, yet cancels in ``argmax ŝ - r·ĉ``: a router needs only the differences.
 
         k for the usage maximises the "r2" form under both: tokens are multiplied by different prices, so
         their shared part does not cancel.
@@ -63,8 +62,8 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
     n_neighbors_usage_ : int or None
         k for the usage; None after a fit without.
     usage_factor_ : (M,)
-        What the mean usage of the neighbours is multiplied by; 1 if k was given, or of a model whose usage is
-        estimated as 0. Only after a fit with usage.
+        Factor on the mean usage of the neighbours; 1 if k was given, and for a model whose usage is estimated as 0.
+        Only after a fit with usage.
     cv_results_ : dict of arrays, or None if k was given
         ``n_neighbors`` (K,), ``mean_test_score`` (K,) and, after a fit with usage, ``mean_test_usage`` (K,).
     n_features_in_ : int
@@ -106,7 +105,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "criterion": [StrOptions({"r2", "routing"})],
         "seed": [Interval(Integral, 0, 2**32 - 1, closed="both")],
     }
-    usage_factor_: FloatArray | float = 1.0  # of one that was saved without
+    usage_factor_: FloatArray | float = 1.0  # for a router saved without it
 
     def __init__(
         self,
@@ -124,7 +123,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, usage: npt.ArrayLike | None = None) -> Self:
-        """Keep the training prompts and choose k.
+        """Store the training prompts and choose k.
 
         Parameters
         ----------
@@ -136,7 +135,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ------
         ValueError
             Shapes that disagree, values that are not finite, a model never observed, too few prompts for
-            the folds or for ``n_neighbors``, or contrasts asked of fewer than two models.
+            the folds or for ``n_neighbors``, or criterion="routing" with fewer than two models.
         """
         X, y = self._check(X, y)
         self._y_ndim = y.ndim

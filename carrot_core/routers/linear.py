@@ -18,7 +18,7 @@ from carrot_core.routers.criteria import Costs, UsageScale, contrast_loss, left_
 from carrot_core.routers.neighbours import FloatArray, IntArray
 from carrot_core.routers.regressor import ScoreAndUsage, TableRegressor
 
-# For vectors of length 1; from nearly none to nothing but the mean.
+# For vectors of length 1: from almost no shrinkage to the mean alone.
 PENALTIES = tuple(float(penalty) for penalty in 10.0 ** np.arange(-2.0, 4.01, 0.5))
 
 
@@ -33,7 +33,7 @@ def check_penalties(penalties: npt.ArrayLike) -> FloatArray:
 
 
 def least_error(table: FloatArray, estimates: FloatArray) -> IntArray:
-    """(T,) which of the (A, n, T) estimates has the least squared error in each column."""
+    """(T,) index along A of the (A, n, T) estimates with the least squared error in each column."""
     best: IntArray = np.nansum((table - estimates) ** 2, axis=1).argmin(axis=0)
     return best
 
@@ -41,8 +41,8 @@ def least_error(table: FloatArray, estimates: FloatArray) -> IntArray:
 def leave_one_out(X: FloatArray, table: FloatArray, penalties: FloatArray) -> FloatArray:
     """(A, n, T) estimate of each cell by a ridge that has not seen its row, for A penalties.
 
-    Unobserved cells are NaN, and so are those of a column with fewer than three observed ones. As
-    scikit-learn's `RidgeCV`, which keeps no predictions of every penalty without a slow decomposition of X.
+    Unobserved cells are NaN, and so are columns with fewer than three observed cells. Equals scikit-learn's `RidgeCV`,
+    which returns the predictions of every penalty only with a slow decomposition of X.
     """
     left_out = np.full((len(penalties), *table.shape), np.nan)
     for rows, columns in _patterns(table):
@@ -88,7 +88,7 @@ _FOLDS = 5
 def logistic_left_out(X: FloatArray, table: FloatArray, penalties: FloatArray) -> FloatArray:
     """(A, n, T) log-odds of each cell by a regression that has not seen its fold, for A penalties.
 
-    Unobserved cells are NaN, and so are those of a column with fewer observed ones than folds.
+    Unobserved cells are NaN, and so are columns with fewer observed cells than folds.
     """
     estimates = np.full((len(penalties), *table.shape), np.nan)
     for column, score in enumerate(table.T):
@@ -114,13 +114,13 @@ def logistic_coefficients(X: FloatArray, table: FloatArray, penalties: FloatArra
 def _fits(X: FloatArray, score: FloatArray, penalties: FloatArray) -> Iterator[tuple[FloatArray, float]]:
     """Weights and intercept for each penalty; a score of s counts as s of a right answer and 1 - s of a wrong one."""
     right, wrong = score > 0, score < 1
-    if not right.any() or not wrong.any():  # nothing to tell apart: as if one more answer had been half right
+    if not right.any() or not wrong.any():  # all scores are equal: count one more answer that is half right
         yield from [(np.zeros(X.shape[1]), float(logit((score.sum() + 0.5) / (len(score) + 1))))] * len(penalties)
         return
     answers = np.concatenate([np.ones(right.sum()), np.zeros(wrong.sum())])
     counts = np.concatenate([score[right], 1 - score[wrong]])
     prompts = np.concatenate([X[right], X[wrong]])
-    regression = LogisticRegression(max_iter=1000, warm_start=True)  # from one penalty's weights to the next's
+    regression = LogisticRegression(max_iter=1000, warm_start=True)  # start from the previous penalty's weights
     for penalty in penalties:
         fitted = regression.set_params(C=1 / penalty).fit(prompts, answers, counts)
         yield fitted.coef_[0].copy(), float(fitted.intercept_[0])
@@ -139,15 +139,15 @@ class CarrotLinear(TableRegressor):
     penalties : sequence of float
         Ridge penalties to choose from, for vectors of length 1; greater than 0.
     criterion : {"routing", "r2"}
-        What the penalty of the scores is chosen by.
+        Criterion by which the penalty of the scores is chosen.
 
         - "routing": one penalty for all models, with the least squared error of the left-out
           **contrasts** between models (a score less the mean of the observed scores on that prompt).
-          It shrinks what models differ by toward the train means as far as prompts not seen ask for, so
-          that the argmax is not won by noise. With a single model there are no contrasts, and it is
-          the error of its scores. A fit that knows what the prompts cost takes the next stronger penalty
-          where the left-out estimates then have the better AIQ (`left_out_aiq`). To choose among all penalties
-          by AIQ is worse on a few hundred prompts, where AIQ is mostly noise and contrasts are not.
+          It shrinks differences between models toward the train means as far as left-out prompts require, so that noise
+          does not decide the argmax. With a single model there are no contrasts, and it is the error of its scores. A
+          fit that knows the prompts' costs takes the next stronger penalty if its left-out estimates have the better
+          AIQ (`left_out_aiq`). Choosing among all penalties by AIQ is worse on a few hundred prompts, where AIQ is
+          mostly noise and contrasts are not.
         - "r2": a penalty for each model, with the best R² of its own left-out scores.
     link : {"identity", "logistic"}
         "identity" fits the scores by ridge regression, "logistic" their log-odds by logistic regression,
@@ -160,7 +160,7 @@ class CarrotLinear(TableRegressor):
         log-odds) are x @ weights_ + intercept_.
     penalty_usage_, weights_usage_, intercept_usage_ : the same of log usage; only after a fit with usage.
     usage_scale_ : UsageScale
-        Between usage and its logs; ``bias_`` is what was corrected. Only after a fit with usage.
+        Between usage and its logs; ``bias_`` is the bias before correction. Only after a fit with usage.
     n_features_in_ : int
         Width d of the vectors.
     feature_names_in_ : (d,) array of str
@@ -244,13 +244,13 @@ class CarrotLinear(TableRegressor):
         return score, self.usage_scale_.usage(X @ self.weights_usage_ + self.intercept_usage_)
 
     def fold(self, features: FloatArray) -> None:
-        """Take over the (d', d) linear map by which vectors were made into features before `learn`."""
+        """Fold the (d', d) linear map from vectors to features, applied before `learn`, into the weights."""
         self.weights_ = features @ self.weights_
         if self._has_usage:
             self.weights_usage_ = features @ self.weights_usage_
 
 
 def _chosen(estimates: FloatArray, best: IntArray) -> FloatArray:
-    """(n, T) of the (A, n, T) estimates, for each column those of its own choice."""
+    """(n, T) of the (A, n, T) estimates: for each column those with index ``best``."""
     chosen: FloatArray = np.take_along_axis(estimates, best[None, None, :], axis=0)[0]
     return chosen

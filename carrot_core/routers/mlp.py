@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 Float32Array = npt.NDArray[np.float32]
 
-# A pass has some twenty steps with few prompts, and steps of at most 256 prompts with many.
+# A pass has about twenty steps with few prompts, and steps of at most 256 prompts with many.
 _STEPS, _LARGEST_BATCH = 20, 256
 _LEARNING_RATE = 2e-3
 _WEIGHT_DECAY = 0.01
-# Next to the contrasts: enough weight on levels and usage to learn them, too little to compete.
+# Weight of levels and usage beside the contrasts: enough to learn them, too little to compete.
 _LEVEL_WEIGHT = 0.1
 _USAGE_WEIGHT = 0.1
 
@@ -33,11 +33,11 @@ _USAGE_WEIGHT = 0.1
 class CarrotMLP(TableRegressor):
     """Neural estimates of every model's score and usage on a prompt, averaged over an ensemble.
 
-    Each network leaves one fold of the prompts out and stops where its contrasts between models err least
-    there, keeping the weights of that moment; the ensemble is the mean. Scores and log usage share the
-    hidden layer. The loss is the squared error of the **contrasts** (a score less the mean of the observed
-    scores on that prompt), which are what a choice rests on, plus a tenth of that of the scores and of the
-    log usage. Training uses PyTorch; estimates are plain matrix products.
+    Each network leaves out one fold of the prompts and takes the weights of the pass after which its contrasts between
+    models err least there; the ensemble is the mean. Scores and log usage share the hidden layer. The loss is the
+    squared error of the **contrasts** (a score minus the mean of the observed scores on that prompt), which decide the
+    choice, plus a tenth of that of the scores and of the log usage. Training uses PyTorch; estimates are plain matrix
+    products.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ class CarrotMLP(TableRegressor):
     ----------
     layers_ : tuple of float32 arrays
         Weights and biases of all E networks: (E, d, H), (E, H), (E, H, T), (E, T).
-    centre_, scale_ : (T,) of what is predicted: M scores, then M logs of usage after a fit with usage.
+    centre_, scale_ : (T,) of the targets: M scores, then M logs of usage after a fit with usage.
     usage_scale_ : UsageScale
-        Between usage and its logs; ``bias_`` is what was corrected. Only after a fit with usage.
+        Between usage and its logs; ``bias_`` is the bias before correction. Only after a fit with usage.
     n_features_in_ : int
         Width d of the vectors.
     feature_names_in_ : (d,) array of str
@@ -178,7 +178,7 @@ class Network(NamedTuple):
 
 
 def _scale_up(X: FloatArray) -> FloatArray:
-    """Vectors of length 1 with entries of about 1, as first weights of common size expect."""
+    """Vectors of length 1 scaled to entries of about 1, as common initial weights expect."""
     widened: FloatArray = X * np.sqrt(X.shape[1])
     return widened
 
@@ -190,7 +190,7 @@ def _forward(X: FloatArray, network: Network) -> FloatArray:
 
 
 def _centre_and_scale(table: FloatArray, m: int) -> tuple[FloatArray, FloatArray]:
-    """Train means; one spread for all scores, so that their contrasts stay contrasts, and one a log usage."""
+    """Train means, and scales: one for all scores, so that contrasts stay contrasts, and one for each log usage."""
     centre: FloatArray = observed_mean(table)[0]
     variance = observed_mean(np.square(table - centre))[0]
     variance[:m] = np.mean(variance[:m])
@@ -200,13 +200,13 @@ def _centre_and_scale(table: FloatArray, m: int) -> tuple[FloatArray, FloatArray
 
 @contextmanager
 def _torch_seeded(seed: int) -> Iterator[None]:
-    """PyTorch with random numbers from a seed, in one thread; both are as they were afterwards."""
+    """PyTorch with seeded random numbers and one thread; both are restored afterwards."""
     import torch
 
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        torch.set_num_threads(1)  # steps this small only wait for each other's threads
+        torch.set_num_threads(1)  # in steps this small, threads only wait for each other
         try:
             yield
         finally:
@@ -223,7 +223,7 @@ def _module(d: int, hidden: int, outputs: int, dropout: float) -> torch.nn.Seque
 
 
 def _network(module: torch.nn.Sequential) -> Network:
-    """A copy of the present weights."""
+    """A copy of the current weights."""
     weights_in, bias_in, weights_out, bias_out = (layer.detach().numpy().copy() for layer in module.parameters())
     return Network(weights_in.T, bias_in, weights_out.T, bias_out)
 

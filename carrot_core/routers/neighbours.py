@@ -3,9 +3,9 @@
 Ours and not scikit-learn's, whose float32 results change with the batch and the BLAS library (see the tests of
 exactness and of batches). Distances of other kinds are the libraries': scipy's and scikit-learn's.
 
-A float32 matrix product shortlists; wherever its rounding could decide who is in, the similarity is
-taken again in float64, with equal values ordered by training row. So the neighbours of a prompt depend
-neither on the prompts it is asked with nor on the BLAS library, and are those of a float64 search.
+A float32 matrix product gives a shortlist; wherever its rounding could decide who is a neighbour, the similarity is
+computed again in float64, with equal values ordered by training row. So the neighbours of a prompt depend neither on
+the other prompts of its batch nor on the BLAS library, and are those of a float64 search.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Vectors(NamedTuple):
 
 
 def unit_vectors(X: npt.NDArray[np.floating]) -> Vectors:
-    from sklearn.preprocessing import normalize  # slow to import, and what this module defines is used without
+    from sklearn.preprocessing import normalize  # slow to import, and other parts of this module do not need it
 
     values = np.asarray(X, dtype=np.float64)
     exact: FloatArray = np.ascontiguousarray(normalize(values) if len(values) else values)
@@ -48,7 +48,7 @@ def unit_vectors(X: npt.NDArray[np.floating]) -> Vectors:
 def nearest(queries: Vectors, train: Vectors, k: int) -> tuple[FloatArray, IntArray]:
     """The k nearest training rows of each of m queries, nearest first: cosine similarity and row, (m, k).
 
-    Equally near rows come in their order; ``train`` has at least k rows.
+    Equally near rows are in row order; ``train`` has at least k rows.
     """
     borders, nothing = np.arange(1, k + 1), np.empty((len(train.exact), 0))
     blocks = search(queries, train, borders, nothing, np.empty(0))
@@ -101,7 +101,7 @@ def search(
                     _search, coarse[part], exact[part], train.exact, borders, tolerance,
                     targets, unobserved, neighbours[part], means[part],
                 )
-                for part in gen_even_slices(len(exact), 4 * _THREADS)  # several each: shares even out
+                for part in gen_even_slices(len(exact), 4 * _THREADS)  # several blocks for each thread balance the load
             ]  # fmt: skip
             for part in waiting:
                 part.result()
@@ -120,7 +120,7 @@ def _search(coarse, queries, train, borders, tolerance, targets, unobserved, nei
         _settle_borders(queries[q], train, far[:size], rows[:size], borders, tolerance)
         far[: borders[-1]] = 0.0
         first = 0
-        for k in borders:  # one order of summation, whatever the last digits of the similarities
+        for k in borders:  # one order of summation, whatever the last digits of similarities
             _order(far[first:k], rows[first:k])
             first = k
         neighbours[q] = rows[: borders[-1]]
@@ -129,7 +129,7 @@ def _search(coarse, queries, train, borders, tolerance, targets, unobserved, nei
 
 @numba.njit(cache=True, nogil=True)
 def _shortlist(similarity, k, tolerance, bins, far, rows):  # type: ignore[no-untyped-def]
-    """Write every row that may be among the k nearest, and minus its similarity; returns their number.
+    """Write every row that may be among the k nearest, and its negative similarity; returns their number.
 
     A histogram of the similarities finds the border and leaves the rows nearly sorted.
     """
@@ -162,9 +162,9 @@ def _shortlist(similarity, k, tolerance, bins, far, rows):  # type: ignore[no-un
 def _settle_borders(query, train, far, rows, borders, tolerance):  # type: ignore[no-untyped-def]
     """Make the first k rows the exact k nearest, for every border k.
 
-    Rows nearer than the first one out by more than the tolerance are in for certain, those farther than
-    the last one in by more than it are out; those between get their exact order. Stretches that overlap
-    are settled as one.
+    Rows nearer than the first outside row by more than the tolerance are certainly inside, and those farther than the
+    last inside row by more than it are outside; those in between are sorted exactly. Overlapping stretches are sorted
+    together.
     """
     start, end, low, high = 0, 0, 0, 0
     for k in borders:

@@ -28,9 +28,9 @@ PAPER_PAIRS = (
 class PairRouter(ABC):
     """A router between two models of the pool.
 
-    "Small suffices" on a prompt where its score is at least the large model's: a tie, also one at 0, is
-    not worth the large model's price. It is learned from the prompts on which both were observed.
-    Estimates are of the two models alone; no other is ever chosen.
+    The small model suffices on a prompt if its score is at least the large model's: a tie, even at 0, is not worth the
+    large model's price. This is learned from the prompts on which both were observed. Only the two models are
+    estimated; no other is ever chosen.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ class PairRouter(ABC):
         Raises
         ------
         CarrotError
-            One name of the pair without the other, a model the pool lacks, a small model that is not the
-            cheaper one, or no training prompt with an outcome of both.
+            Only one name of the pair is given, the pool lacks a model, the small model is not the cheaper one, or no
+            training prompt has an outcome of both.
         """
         self.models_ = self._pair(train)
         pair = train.pool(self.models_)
@@ -104,7 +104,7 @@ class VectorPairRouter(PairRouter):
         if self.always_ is None:
             try:
                 self.classifier.fit(vectors_of(prompts, self.encoder_), suffices)
-            except ValueError as error:  # how scikit-learn refuses data and parameters
+            except ValueError as error:  # scikit-learn's error for unusable data and parameters
                 raise CarrotError(f"{self.name} cannot be fitted on {prompts.name!r}: {error}") from error
 
     def _probability(self, prompts: Benchmark) -> npt.NDArray[np.float64]:
@@ -146,8 +146,8 @@ def default_pair(train: Benchmark) -> tuple[str, str]:
 class RoRF(VectorPairRouter):
     """RoRF: a random forest on prompt vectors (Not Diamond, github.com/Not-Diamond/RoRF).
 
-    Two labels here, four in the original, which counts a prompt on which both models fail for the large
-    one; here the small one suffices there (see `PairRouter`).
+    Two labels instead of the original's four, which assigns a prompt on which both models fail to the large one; here
+    the small one suffices (see `PairRouter`).
     """
 
     name = "rorf"
@@ -175,7 +175,7 @@ class PackedForest:
     n_estimators, max_depth, max_features : those of scikit-learn's ``RandomForestClassifier``; by default
         RoRF's 100 trees of at most 20 levels.
     seed : int
-        Of the bootstrap samples and the features tried.
+        Seed of the bootstrap samples and the features tried.
 
     Attributes
     ----------
@@ -242,26 +242,26 @@ class PairFactorisation:
     """P(small suffices) by RouteLLM's matrix factorisation, from the outcomes of one pair.
 
     RouteLLM gives a model m on a prompt with vector x the strength δ(m, x) = w · (v_m * (W x + b)) with a
-    learned embedding v_m, and takes σ(δ(small, x) - δ(large, x)) for the probability. With one pair the
-    embeddings enter through their difference alone: the logit is θ · x + β with θ = Wᵀ(w * (v_small - v_large)),
-    and every θ and β can be had so. This fits θ and β themselves, by the same binary cross-entropy: the
-    same family of functions without its many equal optima. In place of RouteLLM's weight decay of all
-    factors, which for one pair either does next to nothing or sets θ to 0, half the squared length of θ
-    times a penalty is added to the sum of the cross-entropies.
+    learned embedding v_m, and takes σ(δ(small, x) - δ(large, x)) for the probability. With one pair only the difference
+    of the embeddings counts: the logit is θ · x + β with θ = Wᵀ(w * (v_small - v_large)), and every θ and β can be
+    written so. This class fits θ and β themselves, by the same binary cross-entropy: the same family of functions
+    without its many equal optima. RouteLLM's weight decay of all factors, which for one pair either does almost nothing
+    or sets θ to 0, is replaced by a penalty times half the squared length of θ, added to the sum of the
+    cross-entropies.
 
     Parameters
     ----------
     penalties : sequence of float above 0
-        Chosen from by the cross-entropy of stratified cross-validation; ties go to the largest.
+        Candidates; one is chosen by the cross-entropy of stratified cross-validation, ties go to the largest.
     n_folds : int of at least 2
-        Fewer where a label is rarer; with a single example of a label, the largest penalty is taken.
+        Fewer if a label is rarer; with a single example of a label, the largest penalty is taken.
     seed : int
         Of the folds.
 
     Attributes
     ----------
     coef_, intercept_ : (d,) θ, and β.
-    penalty_ : the one chosen.
+    penalty_ : the chosen one.
 
     References
     ----------

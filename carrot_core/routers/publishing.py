@@ -28,16 +28,16 @@ _WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", CARD)
 def push(
     folder: Path, repo: str, *, private: bool = False, licence: str = "", metrics: Mapping[str, Any] | None = None
 ) -> str:
-    """Upload a saved router in one commit, with its page (`model_card`); the page's address.
+    """Upload a saved router in one commit, with its page (`model_card`); return the page's address.
 
-    The repository is made where it is missing. The hub's address is ``HF_ENDPOINT`` where set, the token
-    that of ``hf auth login`` or ``HF_TOKEN``.
+    The repository is created if it is missing. The hub's address is ``HF_ENDPOINT`` if set; the token is that of ``hf
+    auth login`` or ``HF_TOKEN``.
 
     Parameters
     ----------
     folder : what `save_router` wrote; nothing else in it is uploaded.
     repo : "owner/name".
-    private : make the repository private, if it is made now.
+    private : make the repository private if it is created now.
     licence, metrics : for the page.
 
     Raises
@@ -67,7 +67,7 @@ def pull(repo: str, folder: Path, *, revision: str | None = None) -> Router:
     Parameters
     ----------
     repo : "owner/name".
-    folder : where to; files of the same names are replaced.
+    folder : target; files of the same names are replaced.
     revision : branch, tag or commit; the newest by default.
 
     Raises
@@ -75,12 +75,12 @@ def pull(repo: str, folder: Path, *, revision: str | None = None) -> Router:
     NotFoundError
         No such repository or revision, or no router in it.
     DataError
-        What is there is damaged.
+        The router there is damaged.
     CarrotError
         The hub cannot be reached or refuses, or the folder cannot be written.
     """
     with _translate_errors(repo):
-        # Ask the hub first: without a hub, a download would silently use what is in the folder.
+        # Ask the hub first: without a hub, a download would silently use the files in the folder.
         commit = HfApi(endpoint=_endpoint()).model_info(repo, revision=revision, timeout=limits.HUB_SECONDS).sha
         snapshot_download(repo, revision=commit, local_dir=folder, allow_patterns=list(_WANTED), endpoint=_endpoint())
     return load_router(folder)
@@ -107,9 +107,9 @@ def _translate_errors(repo: str) -> Iterator[None]:
         ) from error
     except errors.HFValidationError as error:
         raise CarrotError(f"{repo!r} is not a repository of the hub: write owner/name.") from error
-    except ValueError as error:  # what the hub finds wrong with the page
+    except ValueError as error:  # the hub's error for an invalid page
         raise CarrotError(f"The hub does not take the page: {error}. Is the licence one of its identifiers?") from error
-    # RuntimeError: how the client says that a large file did not get through.
+    # RuntimeError: the client's error for a failed upload of a large file.
     except (errors.OfflineModeIsEnabled, errors.HTTPError, RuntimeError, OSError) as error:  # type: ignore[attr-defined]
         raise CarrotError(
             f"The hub cannot be reached or the files cannot be written ({error or type(error).__name__}). Check the "
@@ -128,7 +128,7 @@ _FIGURES = {
 }
 
 
-# Of what `save_router` was told about the fit; anything else stays out of the card, since it may be a prompt.
+# Keys of `save_router`'s ``about`` that the card shows; anything else stays out of it, since it may be a prompt.
 _ABOUT = (
     "benchmark",
     "source",
@@ -158,10 +158,10 @@ def model_card(
 
     Parameters
     ----------
-    document : what ``router.json`` holds.
-    repo : "owner/name" it is to have on the hub.
-    licence : identifier of the hub, e.g. "apache-2.0"; empty is said to be none.
-    metrics : what ``carrot evaluate BENCH --json`` prints, or part of it; only plain figures are taken.
+    document : content of ``router.json``.
+    repo : "owner/name" on the hub.
+    licence : the hub's identifier, e.g. "apache-2.0"; if empty, the card says that none was stated.
+    metrics : output of ``carrot evaluate BENCH --json``, or part of it; only plain figures are used.
     """
     models = document["models"]
     about = {name: document["about"][name] for name in _ABOUT if name in document["about"]}
@@ -199,7 +199,7 @@ def _header(licence: str) -> str:
 
 
 def _contents(document: Mapping[str, Any]) -> str:
-    """Which parts of the training data the files hold, so that nobody publishes them unawares."""
+    """Sentence on the parts of the training data that the files contain, so that nobody publishes them unknowingly."""
     if '"$class": "Vectors"' in json.dumps(document["state"]):
         return (
             "The files hold the vector, the scores and the usage of every training prompt, no text. Whether these "

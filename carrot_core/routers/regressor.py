@@ -1,10 +1,10 @@
 """The base class of the estimators of scores and usage from prompt vectors, and models with few scored prompts.
 
-What such a model would have scored and used on the other prompts is told from what other models did there, by a ridge
-regression of its cells on the other models' cells of the same prompts, beside the prompts' vectors. How much of the
-other models' common rise and fall it shares, and how firmly its own weights are held at that, is learned from the other
-models: each takes its turn as the new one, scored on as few prompts, and the strengths with which its unscored cells
-are predicted best on average are taken.
+The scores and usage of such a model on other prompts are predicted from those of other models there, by a ridge
+regression of its cells on the other models' cells of the same prompts, besides the prompts' vectors. How much it
+follows the mean of the other models, and how strongly its own weights are shrunk to that, is learned from the other
+models: each in turn is treated as the new one, scored on as few prompts, and the strengths that predict the unscored
+cells best on average are used.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from carrot_core.routers.neighbours import FloatArray, IntArray
 ScoreAndUsage = tuple[FloatArray, FloatArray | None]
 
 TARGET: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
-FEW = 500  # scored prompts up to which a model is new, if they are fewer than half of all
-_LEAST_OTHERS = 2  # models to learn from, so that each can take its turn
-_TURNS, _TURN_PROMPTS = 6, 1000  # at most so many other models take their turn, judged on so many prompts
+FEW = 500  # most scored prompts of a new model, if they are fewer than half of all
+_LEAST_OTHERS = 2  # fewest models to learn from, so that each can be treated as new
+_TURNS, _TURN_PROMPTS = 6, 1000  # most other models treated as new, and most prompts they are judged on
 _SHARES = (0.0, 0.5, 1.0)
 _PENALTIES = (3.0, 10.0, 30.0, 100.0)
 _VECTOR_PENALTIES = (1.0, 3.0, 10.0, 30.0, np.inf)
@@ -78,7 +78,7 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X : (n, d) prompt vectors; their length does not matter.
         y : (n,) or (n, M) scores, NaN = not observed.
         usage : (n, M) output tokens or US dollars, at least 0, NaN = not observed.
-        costs : what the prompts cost; settings that a trade-off with cost depends on are chosen by it.
+        costs : costs of the prompts, by which settings that affect the trade-off with cost are chosen.
 
         Raises
         ------
@@ -142,11 +142,11 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
 
 class Strength(NamedTuple):
-    """How far a new model's cells follow the other models' before its own few scores move them.
+    """How closely a new model's cells follow the other models' before its own few scores count.
 
     Attributes
     ----------
-    share : of the mean departure of the other models, which the new one has before any cell is seen.
+    share : part of the other models' mean deviation that the new one has before any of its cells is seen.
     penalty, vector_penalty : ridge penalties of its own weights on the other models and on the vectors.
     """
 
@@ -158,10 +158,10 @@ class Strength(NamedTuple):
 def with_new_models(
     score: FloatArray, usage: FloatArray | None, vectors: npt.NDArray[np.floating]
 ) -> tuple[FloatArray, FloatArray | None]:
-    """The tables with the unobserved cells of new models filled in; what was observed stays as it is.
+    """The tables with the unobserved cells of new models filled in; observed cells do not change.
 
     A model is new in a table if it has at most `FEW` observed cells there, and fewer than half of all. Without a new
-    one, or without two others to learn from, a table comes back as it is.
+    one, or without two others to learn from, a table is returned unchanged.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def _expected(table: FloatArray, unit: FloatArray) -> FloatArray:
     """(n, M) expected cells of the new models; NaN in the columns of all others."""
     expected, new = np.full(table.shape, np.nan), _is_new(table)
     others = table[:, ~new] - observed_mean(table[:, ~new])
-    others = np.where(np.isnan(others), 0.0, others)  # a gap says nothing: as the model's mean
+    others = np.where(np.isnan(others), 0.0, others)  # a gap counts as the model's mean
     if others.shape[1] < _LEAST_OTHERS:
         return expected
     for model in np.flatnonzero(new):
@@ -205,11 +205,11 @@ def _expected(table: FloatArray, unit: FloatArray) -> FloatArray:
 
 
 def learned_strength(others: FloatArray, unit: FloatArray, n_scored: int) -> Strength:
-    """The strength with which other models, each new in its turn, are predicted best from as many scored prompts.
+    """The strength that predicts other models best, each in turn treated as new with as many scored prompts.
 
     Parameters
     ----------
-    others : (n, K) departures from each model's mean, without gaps; at least two models.
+    others : (n, K) deviations from each model's mean, without gaps; at least two models.
     unit : (n, d) vectors of length 1.
     """
     rng = np.random.default_rng(0)
@@ -232,7 +232,7 @@ def _regression(
     target: FloatArray,
     strengths: Sequence[Strength],
 ) -> FloatArray:
-    """(S, r) expected cells of some rows from those of the scored ones, with each strength; the mean is free."""
+    """(S, r) expected cells of some rows from those of the scored ones, with each strength; the mean is not shrunk."""
     common, expected = others.mean(axis=1), np.empty((len(strengths), len(rows)))
     to_others, to_vectors = ([table[where] @ table[scored].T for where in (scored, rows)] for table in (others, unit))
     for place, (share, penalty, vector_penalty) in enumerate(strengths):

@@ -3,8 +3,8 @@
 Nothing in them runs when they are read: JSON names the classes of `_CLASSES` and no others, and their
 attributes are set without calling anything. Estimates are bound to model **names**.
 
-A part of a router that has a layout of its own (`WithFiles`: an encoder's weights and its tokenizer, as
-transformers writes them) lies in a folder beside the two, its files' hashes in the document.
+A part of a router with files of its own (`WithFiles`: an encoder's weights and its tokenizer, as transformers writes
+them) is in a folder beside the two; the hashes of its files are in the document.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from carrot_core.routers.base import Router, WithFiles
 
 FORMAT = 1
 _DOCUMENT, _NUMBERS = "router.json", "router.safetensors"
-_FILE, _STORED = "file:", "the stored router"  # before the name of a file among the numbers; what errors call it
+_FILE, _STORED = "file:", "the stored router"  # prefix of a file among the numbers; its name in errors
 
-# What a saved router may be made of: classes and their modules.
+# Classes that a saved router may consist of, and their modules.
 _CLASSES = {
     "BestSingle": "carrot_core.routers.baselines",
     "Calibration": "carrot_core.serving.intervals",
@@ -79,7 +79,7 @@ _CLASSES = {
     "Vectors": "carrot_core.routers.neighbours",
     "ZeroRouter": "carrot_core.routers.baselines",
 }
-# Classes that have another name in the files, which every version reads.
+# Classes with another name in the files, so that every version can read them.
 _NAME_IN_FILES = {"RouterProfile": "Companion", "SavedCurve": "KeptCurve"}
 _CLASS_OF_NAME = {_NAME_IN_FILES.get(name, name): name for name in _CLASSES}
 
@@ -95,14 +95,14 @@ class _Parts:
 def save_router(
     router: Router, folder: Path, about: Mapping[str, Any] | None = None, profile: object | None = None
 ) -> None:
-    """Write a fitted router into a folder, over one that is there.
+    """Write a fitted router into a folder, replacing any router there.
 
     Parameters
     ----------
     router : fitted; the oracle, which knows only outcomes, cannot be saved.
-    folder : made where it is missing.
-    about : where it comes from (benchmark, data hash, seed, versions, …); kept as it is.
-    profile : what typed prompts need, saved beside it (`carrot_core.serving.profile.RouterProfile`).
+    folder : created if it is missing.
+    about : its origin (benchmark, data hash, seed, versions, …); stored unchanged.
+    profile : data that typed prompts need, saved beside it (`carrot_core.serving.profile.RouterProfile`).
 
     Raises
     ------
@@ -175,12 +175,12 @@ def load_router(folder: Path, models: Sequence[str] | None = None) -> Router:
 
 
 def load_saved(folder: Path, models: Sequence[str] | None = None) -> tuple[Router, Any, dict[str, Any]]:
-    """A router saved by `save_router`, its profile (None where it was saved without) and ``router.json``.
+    """A router saved by `save_router`, its profile (None if saved without one) and ``router.json``.
 
     Parameters
     ----------
-    folder : where it was saved.
-    models : names it must know exactly, in any order; by default whatever it was fitted on.
+    folder : folder it was saved in.
+    models : names that must be exactly its models, in any order; by default any models.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def _restore(document: Mapping[str, Any], numbers: bytes, folder: Path, where: s
         raise DataError(where, f"these are not the numbers that {_DOCUMENT} describes; save it again")
     try:
         _check_files(folder, document.get("files", {}))
-        # Copies, writable like the arrays of a fit, so that compiled code needs one form for both.
+        # Copies, writable like the arrays of a fit, so that numba compiles one version for both.
         arrays = {name: array.copy() for name, array in tensors_from(numbers).items() if not name.startswith(_FILE)}
         router: Router = _unpack(document["state"], arrays, folder)
         profile = _unpack(document.get("companion"), arrays, folder)
@@ -261,7 +261,7 @@ def _check_files(folder: Path, hashes: Mapping[str, str]) -> None:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """A path in the folder; names that lead out of it are refused."""
+    """A path in the folder; names that lead out of it raise an error."""
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
         raise DataError(name, "lies outside of the router's folder")
     return folder / name
@@ -273,7 +273,7 @@ def _sha256(path: Path) -> str:
 
 
 def files_of(document: Mapping[str, Any]) -> list[str]:
-    """Paths, in its folder, of all that belongs to a saved router."""
+    """Paths of all files of a saved router, relative to its folder."""
     names = [_DOCUMENT, _NUMBERS, *document.get("files", {})]
     for name in names:
         _inside(Path(), name)
@@ -281,7 +281,7 @@ def files_of(document: Mapping[str, Any]) -> list[str]:
 
 
 def _pack(value: Any, place: str, parts: _Parts) -> Any:
-    """``value`` as JSON; its arrays and folders go to ``parts`` under the place they stand at."""
+    """``value`` as JSON; its arrays and folders are added to ``parts``, keyed by their path in it."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | str):
