@@ -17,7 +17,7 @@ from carrot_core.evaluation.protocol import Setting, make_setting, split_by_seed
 from carrot_core.evaluation.quality import quality, reliability
 from carrot_core.evaluation.tables import estimates_frame, frontier_frame
 
-# The names that these have had since 0.1.
+# Names under which version 0.1 exported these.
 judge, setting = measure_router, make_setting
 
 __all__ = [

@@ -26,13 +26,13 @@ from carrot_core.store import Run
 MEAN = "mean"  # in the column "seed": the mean over seeds
 BEST_SINGLE = "best-single-model"  # in the column "against": the best single model itself
 AGAINST = ("task-lookup", "task-lookup-input", "cost-only", "carrot-knn")
-UNFAIR = ("oracle", "cascade")  # they see outcomes, so they are not on the front that others are measured against
-_SINGLE_SCORES = ("routing_accuracy", "peak")  # what a router and one model can be compared in
+UNFAIR = ("oracle", "cascade")  # they see outcomes, so they are left out of the joint Pareto front
+_SINGLE_SCORES = ("routing_accuracy", "peak")  # metrics in which a router is compared with one model
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One router on one seed: its estimates of what is reported on, and the rates chosen on validation by each round.
+    """One router on one seed: its estimates of the prompts reported on, and the rates each round chose on validation.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Candidate:
 
     @classmethod
     def of(cls, setting: Setting, estimates: Mapping[str, Estimates]) -> Candidate:
-        """From estimates of validation and of what is reported on."""
+        """From estimates of validation prompts and of those reported on."""
         return cls(estimates[setting.report_on], chosen_rates(setting, estimates), chosen_hull(setting, estimates))
 
     @classmethod
@@ -54,7 +54,7 @@ class Candidate:
         tables = run.estimates or {}
         if "validation" in tables:
             return cls.of(setting, tables)
-        figures = run.metrics[setting.report_on]  # of another benchmark, whose validation prompts are not stored here
+        figures = run.metrics[setting.report_on]  # fitted on another benchmark: no validation prompts here
         rates = {name: _infinite(rates) for name, rates in figures["chosen"].items()}
         return cls(tables[setting.report_on], rates, np.stack([_infinite(rates) for rates in figures["chosen_hull"]]))
 
@@ -70,18 +70,19 @@ class Comparison:
 
     Attributes
     ----------
-    benchmark, fit_on, report_on : what was evaluated: "all" prompts, or "test" where the source has a split.
+    benchmark, fit_on, report_on : benchmark learned from, and prompts reported on: "all", or "test" if the source has a
+    split.
     models : the pool.
     routers : those that ran on every seed.
     seeds : of the routers.
-    replicates : behind every interval.
-    protocol : one row a seed: seed, n_folds (0 where the source's split is used), n_train, n_validation (of one round
+    replicates : number of replicates behind every interval. protocol : one row a seed: seed, n_folds (0 where the
+    source's split is used), n_train, n_validation (of one round
         of cross-fitting, the least), n_judged, n_incomplete, n_copies (prompts of ``fit_on`` left out because they are
-        reported on), best_single (all that some round chose, where rounds differ), best_single_score,
-        best_single_cost_usd, oracle_score, random_score, cheapest_usd, dearest_usd, cost_unit_usd; where cells were
-        run several times also oracle_luck (`ReportSet.oracle_luck`).
+        reported on), best_single (every model that some round chose), best_single_score,
+        best_single_cost_usd, oracle_score, random_score, cheapest_usd, dearest_usd, cost_unit_usd; if cells were run
+        several times, also oracle_luck (`ReportSet.oracle_luck`).
     figures : columns router, seed (a number as text, or "mean"), metric (of `carrot_core.metrics.METRICS`),
-        value, low, high. NaN: not defined. Infinite: a QNC never reached, or nothing solved.
+        value, low, high. NaN: not defined. Infinite: a score never reached (QNC), or nothing solved.
     differences : columns router, against, seed, metric, value, low, high, low_all, high_all: router minus
         ``against``, which is another router or, for scores, "best-single-model". low_all and high_all are the interval
         widened for the number of pairs (`carrot_core.bootstrap.Family`): those of all pairs of routers, and of every
@@ -156,8 +157,8 @@ def compare(
 ) -> Comparison:
     """Compare fitted routers; no curve is swept again for a replicate.
 
-    One replicate draws from all prompts of the benchmark once; each seed uses the draws of the prompts
-    it reports on. So seeds, whose test sets overlap, are resampled together, and differences are paired.
+    A replicate draws from all prompts of the benchmark; each seed uses the draws of the prompts it reports on. So
+    seeds, whose test sets overlap, are resampled together, and differences are paired.
 
     Parameters
     ----------
@@ -219,7 +220,7 @@ def measure_together(setting: Setting, on: ReportSet, candidates: Mapping[str, C
 
 
 def _facts(setting: Setting, on: ReportSet) -> dict[str, Any]:
-    """What one seed's figures rest on."""
+    """Row of `Comparison.protocol` for one seed."""
     score, cost = on.reference
     low, high = on.interval_usd
     return {
@@ -257,7 +258,7 @@ def _mean(seeds: Sequence[Mapping[str, Mapping[str, Measurement]]]) -> dict[str,
 
 
 def figures_frame(over: Mapping[str, Mapping[str, Mapping[str, Measurement]]], routers: Sequence[str]) -> pd.DataFrame:
-    """`Comparison.figures` of what was measured, by seed, router and metric."""
+    """`Comparison.figures` from measurements by seed, router and metric."""
     rows = [
         (router, seed, metric, *_triple(figure))
         for router in routers
@@ -270,7 +271,7 @@ def figures_frame(over: Mapping[str, Mapping[str, Mapping[str, Measurement]]], r
 def differences_frame(
     over: Mapping[str, Mapping[str, Mapping[str, Measurement]]], routers: Sequence[str], against: Sequence[str]
 ) -> pd.DataFrame:
-    """`Comparison.differences` of what was measured, by seed, router and metric."""
+    """`Comparison.differences` from measurements by seed, router and metric."""
     families = {seed: _families(by_router, routers) for seed, by_router in over.items()}
     rows = [
         (router, other, seed, metric, *_both(figure - by_router[other][metric], families[seed][metric]))
@@ -285,7 +286,7 @@ def differences_frame(
 
 
 def pairs_frame(by_router: Mapping[str, Mapping[str, Measurement]], routers: Sequence[str]) -> pd.DataFrame:
-    """`Comparison.pairs` of what was measured, by router and metric."""
+    """`Comparison.pairs` from measurements by router and metric."""
     families = _families(by_router, routers)
     rows = [
         (router, other, metric, *_both(by_router[router][metric] - by_router[other][metric], families[metric]))
@@ -300,7 +301,7 @@ _INTERVALS = ("value", "low", "high", "low_all", "high_all")
 
 
 def _families(by_router: Mapping[str, Mapping[str, Measurement]], routers: Sequence[str]) -> dict[str, Family]:
-    """By metric: the differences of all pairs of routers, and of every router and the best single model."""
+    """Family of each metric: the differences of all pairs of routers, and of every router and the best single model."""
     names = [*routers, *(name for name in by_router if name not in routers)]
     return {
         metric: Family.of([(one - other).replicates for one, other in combinations(figures, 2)])

@@ -1,4 +1,4 @@
-"""One router on one benchmark: fitted, chosen and reported by the protocol; and how long a decision takes."""
+"""One router on one benchmark: fit, choice and report by the protocol; and how long a decision takes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from carrot_core.store import Run
 from carrot_core.switches import sweep_tables
 
 TIMED_PROMPTS = 50
-_version = cache(version)  # to find and parse it takes milliseconds, at every look for a stored run
+_version = cache(version)  # finding and parsing it takes milliseconds, at every search for a stored run
 
 
 def timed_prompts(bench: Benchmark, n: int = TIMED_PROMPTS) -> Benchmark:
@@ -42,12 +42,12 @@ def estimate_latency(router: Router, bench: Benchmark) -> dict[str, Any]:
 
     Returns
     -------
-    "estimate_s" and "choose_s", one entry a prompt, and "reads_vectors": whether embedding comes before.
-    Prompts for which the router has no estimate (the oracle's, where outcomes are missing) are left out.
+    "estimate_s" and "choose_s", one entry for each prompt, and "reads_vectors": whether embedding comes first.
+    Prompts that the router cannot estimate (the oracle, if outcomes are missing) are left out.
     """
     seconds_by_step: dict[str, list[float]] = {"estimate_s": [], "choose_s": []}
     alone = [bench.rows(np.array([row], dtype=np.intp)) for row in range(len(bench.prompt_ids))]
-    for prompt in alone[:1] + alone:  # the first one twice: it also loads and compiles
+    for prompt in alone[:1] + alone:  # the first prompt twice: its first run also loads and compiles
         started = time.perf_counter()
         table = router.estimate(prompt)
         estimated = time.perf_counter()
@@ -72,7 +72,7 @@ def _reads_vectors(router: Router, alone: Sequence[Benchmark]) -> bool:
 
 
 def embed_latency(bench: Benchmark, embed: Callable[[Sequence[str]], object]) -> list[float]:
-    """Seconds to embed each prompt of ``bench`` alone; none where no text is known."""
+    """Seconds to embed each prompt of ``bench`` alone; empty if no text is known."""
     texts = [text for text in bench.texts if text is not None]
     seconds = []
     for text in texts[:1] + texts:
@@ -123,8 +123,8 @@ def evaluate(
 ) -> Run:
     """Fit one router, sweep it, and measure it beside the baselines; the run is ready to be stored.
 
-    Where the split is not the source's own, it is cross-fitted: one fit a round. The router that serves, fitted on
-    all prompts, is not among them: `carrot_core.evaluation.runs.fitted_router` fits it when it is asked for.
+    If the split is not the source's own, the router is cross-fitted: one fit in each round. The router that serves is
+    fitted on all prompts, only when needed, by `carrot_core.evaluation.runs.fitted_router`.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def evaluate(
     fit_on : learn from all of this benchmark instead and report on all prompts of ``bench``.
     pool : models to choose from; empty = all of the benchmark.
     n_folds : cross-fit in as many folds; None = `carrot_core.evaluation.protocol.folds_of`.
-    setting : `setting_for` of the same arguments; give it where several routers share one.
+    setting : `setting_for` of the same arguments; give it if several routers share one.
     replicates : bootstrap replicates behind every interval.
     progress : called with (steps done, steps in all).
     """
@@ -179,7 +179,7 @@ def evaluate(
             "baselines": _baselines(setting, replicates),
             "single_models": single_models(setting),
         },
-        # Validation prompts of another benchmark are not this one's to keep.
+        # Validation prompts of another benchmark are not stored with this one.
         estimates=estimates if fit_on is None else {report: estimates[report]},
         router_json=document,
         router_safetensors=numbers,
@@ -200,7 +200,7 @@ def setting_for(
     return make_setting(bench.pool(pool) if pool else bench, fit_on, n_folds)
 
 
-# Several routers in a row share one setting. Its baselines go with it: it may hold gigabytes.
+# Several routers in a row share one setting. Its baselines are freed with it: it may hold gigabytes.
 _BASELINES: WeakKeyDictionary[Setting, dict[int, dict[str, Any]]] = WeakKeyDictionary()
 
 
@@ -216,7 +216,7 @@ def _baselines(setting: Setting, replicates: int) -> dict[str, Any]:
 
 
 def counter(progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None]:
-    """A function that reports one more of ``total`` steps done."""
+    """A function that reports one more of ``total`` steps as done."""
     done = iter(range(1, total + 1))
     return lambda: None if progress is None else progress(next(done), total)
 
@@ -224,7 +224,7 @@ def counter(progress: Callable[[int, int], None] | None, total: int) -> Callable
 def single_models(setting: Setting) -> dict[str, dict[str, float]]:
     """Mean score and cost per query of every model alone, on the prompts that are reported on.
 
-    And latency_s and latency_p95_s, mean and 95th percentile in seconds, of the models whose latency is recorded.
+    Also latency_s and latency_p95_s, mean and 95th percentile in seconds, of models with recorded latency.
     """
     outcomes, call_s = setting.test.measured, setting.test.latency_s
     means = zip(setting.models, outcomes.score.mean(axis=0), outcomes.cost_usd.mean(axis=0), strict=True)
@@ -236,7 +236,7 @@ def single_models(setting: Setting) -> dict[str, dict[str, float]]:
 
 
 def data_hash(bench: Benchmark, fit_on: Benchmark | None = None) -> str:
-    """Hash of the data behind a result: of the benchmark reported on, and of the one learned from if it is another.
+    """Hash of the data behind a result: the benchmark reported on, and the one learned from if it is another.
 
     Includes the encoder unless it is the bundled one.
     """
@@ -246,6 +246,6 @@ def data_hash(bench: Benchmark, fit_on: Benchmark | None = None) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on, stored with every run."""
+    """Versions of the packages that the numbers depend on, stored with every run."""
     packages = ("carrot-core", "numpy", "numba", "scikit-learn", "scipy", "torch")
     return {"python": platform.python_version(), **{name: _version(name) for name in packages}}

@@ -32,9 +32,9 @@ class Leakage:
     n_prompts : with a text, by split.
     cosine, jaccard : thresholds of "near": cosine of the stored vectors (None where there are none) and share
         of common word triples.
-    counts : columns kind ("same text", "cosine", "word triples"), from_split, in_split, n_prompts (those of
-        ``in_split`` that have a copy in ``from_split``) and share of the prompts of ``in_split``. A near copy
-        may also be an exact one.
+    counts : columns kind ("same text", "cosine", "word triples"), from_split, in_split, n_prompts (prompts of
+        ``in_split`` that have a copy in ``from_split``) and share of the prompts of ``in_split``. A near copy may also
+        be an exact one.
     pairs : columns kind, from_split, in_split, from_prompt, in_prompt, similarity: for every prompt counted,
         its nearest copy; most similar first.
     """
@@ -57,12 +57,12 @@ def leaks(
     """Find prompts whose copy or near copy is on another side of the split.
 
     Exact: the same apart from letter case and white space, see `normal`.
-    Near: vectors with at least this cosine, or at least this share (Jaccard) of common word triples. Templates
-    make many texts alike that ask different things, so near copies are for a person to look at.
+    Near: vectors with at least this cosine, or at least this share (Jaccard) of common word triples. Templates make
+    texts with different questions look alike, so a person has to judge near copies.
 
     Parameters
     ----------
-    bench : prompts with texts; vectors, where there are any, are compared too.
+    bench : prompts with texts; vectors, if there are any, are compared too.
     progress : called with (pairs of splits compared, in all).
 
     Raises
@@ -100,12 +100,12 @@ def leaks(
     )
 
 
-# Row of the second part, row of its nearest copy in the first, and how alike they are.
+# Row of the second part, row of its nearest copy in the first, and their similarity.
 Copy = tuple[int, int, float]
 
 
 def normal(text: str) -> str:
-    """A text in composed characters, without the letter case and white space that do not change what it asks."""
+    """A text in composed characters, with letter case and white space normalised, which do not change its question."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
@@ -118,7 +118,7 @@ def _same_text(first: Benchmark, second: Benchmark) -> Iterator[Copy]:
 
 
 def _near_vectors(first: Benchmark, second: Benchmark, least: float) -> Iterator[Copy]:
-    from carrot_core.routers.neighbours import nearest, unit_vectors  # compiled code, which only this needs
+    from carrot_core.routers.neighbours import nearest, unit_vectors  # compiled code that only this function needs
 
     if first.prompt_ids and second.prompt_ids:
         references, queries = (unit_vectors(part.vectors) for part in (first, second) if part.vectors is not None)
@@ -138,7 +138,7 @@ def _near_words(first: Benchmark, second: Benchmark, least: float) -> Iterator[C
 
 
 def _shingles(part: Benchmark) -> scipy.sparse.csr_array:
-    """(n, 2^20) which word triples each text has; texts of fewer words are one shingle."""
+    """(n, 2^20) word triples (shingles) of each text; a text of fewer words is one shingle."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
     hashing = HashingVectorizer(analyzer=_triples, n_features=_FEATURES, norm=None, alternate_sign=False, binary=True)
@@ -171,7 +171,7 @@ def _count(pairs: pd.DataFrame, kinds: list[str], sizes: dict[str, int]) -> pd.D
 
 
 def report(leakage: Leakage, examples: int = 3) -> str:
-    """What was found, for a terminal: counts, and the most alike pairs of every kind by their ids."""
+    """The result for a terminal: counts, and the most similar pairs of every kind by their ids."""
     sizes = ", ".join(f"{count:,} {name}" for name, count in leakage.n_prompts.items())
     meaning = {
         "same text": "the same text but for letter case and white space",

@@ -1,4 +1,4 @@
-"""How a router grows with what it learns from, and what it is worth on kinds of prompts it has never seen."""
+"""How a router improves with more training prompts, and what it is worth on tasks it has never seen."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
-    """One router after learning from more and more.
+    """One router fitted on more and more prompts.
 
     Attributes
     ----------
     router : name.
-    new_model : the model of which only some prompts are scored; None where all models have as few.
-    sizes : training prompts, or scored prompts of the new model; the last is all there are.
+    new_model : the model scored on some prompts only; None if all models have equally few.
+    sizes : numbers of training prompts, or of scored prompts of the new model; the last is all of them.
     figures : columns size, seed (a number as text, or "mean"), metric, value, low, high.
-    lost : the same columns: figure at a size minus figure at all, paired.
-    quality : columns size, seed and those of `carrot_core.evaluation.quality.quality`; where there is a new
-        model, its rows are the error of its own estimates (none at size 0, where the router cannot choose it).
-        The train mean beside them is that of all training prompts.
-    comparison : what the frames are drawn from, with sizes as names of routers.
+    lost : the same columns: figure at a size minus figure at the last size, paired.
+    quality : columns size, seed and those of `carrot_core.evaluation.quality.quality`; with a new model, only the error
+        of its own estimates (no rows at size 0, where the router cannot choose it). The train mean beside it is that of
+        all training prompts.
+    comparison : source of the frames, with sizes as names of routers.
     """
 
     router: str
@@ -56,7 +56,7 @@ class LearningCurve:
 
 
 def sizes_to(most: int, first: int = FIRST) -> tuple[int, ...]:
-    """``first``, twice that, and so on, and all there are."""
+    """``first``, twice that, and so on, and ``most``."""
     doubling = (first * 2**step for step in range(most.bit_length()))
     return (*(size for size in doubling if size < most), most)
 
@@ -70,11 +70,11 @@ def learning_curve(
     replicates: int = 1000,
     progress: Progress | None = None,
 ) -> LearningCurve:
-    """Fit a router on random parts of the training prompts, each within the next, and measure it on the same test.
+    """Fit a router on nested random subsets of the training prompts, and measure each fit on the same test prompts.
 
     Parameters
     ----------
-    settings : by seed, which also draws the parts.
+    settings : by seed, which also draws the subsets.
     sizes : numbers of training prompts; by default 100, 200, 400, … and all.
     progress : called with (fits done, fits in all).
     """
@@ -97,15 +97,16 @@ def new_model_curve(
     replicates: int = 1000,
     progress: Progress | None = None,
 ) -> LearningCurve:
-    """Fit a router where one model has outcomes on some training prompts only, all others on all of them.
+    """Fit a router with the outcomes of one model on some training prompts only, and those of all others on all of
+    them.
 
-    It shows how many prompts have to be scored before a new model serves the pool. At 0 the model is not in
-    the router's pool at all; the curve is measured on the same prompts and the same interval of costs.
+    It shows how many prompts must be scored before a new model is of use to the pool. At 0 the model is not in the
+    router's pool; the curve is measured on the same prompts and the same interval of costs.
 
     Parameters
     ----------
     settings : by seed, which also draws the scored prompts.
-    model : the one that is treated as new.
+    model : the model treated as new.
     sizes : numbers of its scored prompts; by default 0, 25, 50, 100, … and all.
     progress : called with (fits done, fits in all).
     """
@@ -117,7 +118,7 @@ def new_model_curve(
 
     unknown = [name for setting in settings.values() for name in [model] if name not in setting.models]
     if unknown:
-        positions(unknown, next(iter(settings.values())).models)  # raises, naming the models there are
+        positions(unknown, next(iter(settings.values())).models)  # raises for an unknown model
     trains = [each.train.pool([model]) for setting in settings.values() for each in setting.rounds]
     scored = [int((~np.isnan(train.outcomes.score)).sum()) for train in trains]
     chosen = _check_sizes(sizes, min(scored), NEW_MODEL_FIRST)
@@ -160,14 +161,15 @@ def _order(train: Benchmark, model: str | None, seed: int) -> Sequence[int]:
 
 
 def _unseen(few: Benchmark, setting: Setting) -> Benchmark:
-    """Without the validation prompts, which are training prompts too when routers learn from another benchmark."""
+    """The prompts without those of validation, which are also training prompts if routers learn from another
+    benchmark."""
     if setting.train is setting.inner_train:
         return few
     return few.rows(~np.isin(few.prompt_ids, setting.validation.prompt_ids))
 
 
 def _with_few(train: Benchmark, model: str, hidden: Sequence[int]) -> Benchmark:
-    """The benchmark without what one model did on some prompts."""
+    """The benchmark without one model's outcomes on some prompts."""
     column, old = train.models.index(model), train.outcomes
     score, cost, tokens = (table.copy() for table in (old.score, old.cost_usd, train.output_tokens))
     for table in (score, cost, tokens):
@@ -193,7 +195,7 @@ _FLOOR = "zero"
 
 @dataclass(frozen=True, eq=False)
 class TaskTransfer:
-    """A router that has never seen the task of a prompt, beside the same router that has.
+    """A router that has never seen a prompt's task, beside the same router that has seen it.
 
     Attributes
     ----------
@@ -201,8 +203,8 @@ class TaskTransfer:
     overall : comparison of "task left out" (every prompt by the router fitted without its task), the router
         itself and the zero router, on all test prompts that have a task.
     by_task : one row for each task, seed and metric: task, n_prompts, seed, metric, left_out, usual,
-        difference, low, high; left out minus usual, paired. Not of the matched point, which is chosen to match
-        the best single model of all tasks.
+        difference, low, high; left out minus usual, paired. Without metrics of the matched point, which is chosen to
+        match the best single model of all tasks.
     """
 
     router: str
@@ -218,7 +220,7 @@ def leave_one_task_out(
     replicates: int = 1000,
     progress: Callable[[int, int], None] | None = None,
 ) -> TaskTransfer:
-    """Fit a router once for each task without that task's prompts, and measure it on those.
+    """Fit a router once for each task without that task's prompts, and measure it on those prompts.
 
     Parameters
     ----------
@@ -262,14 +264,14 @@ def _without_own_task(
     for task in tasks:
         other_tasks = _of(setting.train, task, False)
         own_task = {"validation": _of(setting.validation, task, True), setting.report_on: _of(setting.test, task, True)}
-        some = [part for part in own_task.values() if part.prompt_ids]  # a small task may lie on one side of the split
+        some = [part for part in own_task.values() if part.prompt_ids]  # a task may be on one side of the split
         if some:
             without = replace(setting, train=other_tasks, inner_train=other_tasks, validation=some[0], test=some[-1])
             for split, table in without.estimates(router, seed, params).items():
                 if own_task[split].prompt_ids:
                     by_split[split].append(table)
         step()
-    # Without another task a router may know the models in another order, or other ones.
+    # Fits without different tasks may have the models in different orders, or different models.
     return {
         split: Estimates.join(tables, setting.part(split).prompt_ids, setting.models)
         for split, tables in by_split.items()
@@ -288,7 +290,7 @@ def _of_task(
     task: str,
     replicates: int,
 ) -> pd.DataFrame | None:
-    """Both routers on one task; None where a model of the pool was not observed."""
+    """Figures of both routers on one task; None if a model of the pool was not observed on it."""
     on_task = {seed: setting.narrowed(tasks=[task]) for seed, setting in settings.items()}
     parts = [part for setting in on_task.values() for part in (setting.validation, setting.test)]
     if not all(part.prompt_ids and part.measured.complete.all() for part in parts):

@@ -52,12 +52,12 @@ from carrot_core.operating_point import (
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, pick, positions
 from carrot_core.promise import CONFIDENCE
 
-_POINTS = 800  # of a curve, of which replicates are made
+_POINTS = 800  # points of a curve that are replicated
 
 
 @dataclass(frozen=True, eq=False)
 class ReportSet:
-    """What all routers measured on the same prompts share: outcomes of the pool and its single models.
+    """Data shared by all routers measured on the same prompts: outcomes of the pool and its single models.
 
     Arrays of figures have 1 + B rows: the prompts as they are, then B replicates.
 
@@ -101,7 +101,7 @@ class ReportSet:
     def repeated(self) -> tuple[ReportSet, list[Frontier]] | None:
         """The prompts that the whole pool answered several times, and the curves of an oracle on them.
 
-        Each curve is read on a sample of every cell that this oracle did not choose by. None without such prompts.
+        Each curve is measured on a sample of every cell by which its oracle did not choose. None without such prompts.
         """
         curves = curves_of_other_samples(self.part)
         if not curves:
@@ -113,7 +113,7 @@ class ReportSet:
 
     @cached_property
     def oracle_luck(self) -> FloatArray | None:
-        """(1 + B,) what `oracle` loses on samples that it did not choose by; None where that cannot be told."""
+        """(1 + B,) loss of `oracle` on samples by which it did not choose; None if unknown."""
         if self.repeated is None:
             return None
         on, curves = self.repeated
@@ -123,7 +123,7 @@ class ReportSet:
 
     @cached_property
     def reference(self) -> tuple[FloatArray, FloatArray]:
-        """(1 + B,) score and cost of the best single model, on each prompt that of its round."""
+        """(1 + B,) score and cost of the best single model, which each round chooses for its own prompts."""
         if len(set(self.best_single)) == 1:
             column = self.outcomes.models.index(self.best_single[0])
             return self.single_score[:, column], self.single_cost_usd[:, column]
@@ -150,7 +150,7 @@ class ReportSet:
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """Figures of one router by name, and what the joint Pareto front needs of its curve.
+    """Figures of one router by name, and the points of its curve for the joint Pareto front.
 
     Attributes
     ----------
@@ -166,7 +166,7 @@ class Figures:
 
 
 def report_set(setting: Setting, split: str, replicates: int = 1000, seed: int = 0) -> ReportSet:
-    """What every router is measured on, on one split of a setting.
+    """The `ReportSet` of one split of a setting.
 
     Replicates draw from all prompts of the benchmark, so that settings with other splits of it are
     resampled together.
@@ -187,14 +187,14 @@ def report_set(setting: Setting, split: str, replicates: int = 1000, seed: int =
 
 
 def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, FloatArray], hull_rates: FloatArray) -> Figures:
-    """Every figure of one router but those that need the other routers.
+    """Every figure of one router except those that need the other routers.
 
     Parameters
     ----------
     curve : on the prompts of the report.
-    on : what it is compared with.
-    rates : of `chosen_rates`.
-    hull_rates : of `chosen_hull`.
+    on : the prompts and single models it is compared with.
+    rates : from `chosen_rates`.
+    hull_rates : from `chosen_hull`.
     """
     if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
         raise CarrotError("This router did not estimate the same prompts as the others, so it cannot be compared.")
@@ -251,12 +251,12 @@ def _at_points(curve: Frontier, on: ReportSet, rates: Mapping[str, FloatArray]) 
 
 
 def areas(curve: Frontier, table: CurveReplicates, span: tuple[FloatArray, FloatArray]) -> dict[str, Measurement]:
-    """AIQ, and AIQ less the luck of its corners, which were chosen on the prompts they are read on.
+    """AIQ, and AIQ minus the luck of its corners, which were chosen on the prompts they are measured on.
 
     Parameters
     ----------
-    table : of `replicate`, the first with every prompt as it is.
-    span : (1 + B,) cost of the cheapest and of the most expensive single model in each.
+    table : from `replicate`; its first row has every prompt once.
+    span : (1 + B,) cost of the cheapest and of the most expensive single model in each row.
     """
     exact = aiq(curve.cost_usd, curve.score, *(end[0] for end in span))
     hull = aiq(table.cost_usd, table.score, *span)
@@ -279,7 +279,7 @@ def _of_chosen(curve: Frontier, on: ReportSet, rates: FloatArray) -> Measurement
 def _of_pair(curve: Frontier, on: ReportSet, pair: Sequence[str]) -> dict[str, Measurement]:
     """RouteLLM's figures of a router that chooses between a weak and a strong model.
 
-    Empty where the strong model is not measurably better: shares of a gap that may be 0 mean nothing.
+    Empty if the strong model is not measurably better, since shares of a gap that may be 0 mean nothing.
     """
     weak, strong = (curve.models.index(model) for model in pair)
     if not Measurement.of(on.single_score[:, strong] - on.single_score[:, weak]).interval.low > 0:

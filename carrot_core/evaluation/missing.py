@@ -1,19 +1,19 @@
-"""Outcomes that were not observed: a table without gaps whose means over prompts are those of all prompts.
+"""Outcomes that were not observed: a table without gaps, with unbiased means over all prompts.
 
-Leaving out every prompt with a gap throws away most of a benchmark: with 34 models and 1 % of the cells missing, 29 %
-of its prompts. Instead a cell's value is its prediction, and where the cell was observed, the prediction's error on
-top, divided by the chance p that such a cell is observed::
+Leaving out every prompt with a gap wastes much of a benchmark: with 34 models and 1 % of the cells missing, 29 % of its
+prompts. Instead, a cell's value is its prediction plus, if the cell was observed, the prediction's error divided by the
+chance p that such a cell is observed::
 
     value = prediction + observed · (outcome - prediction) / p
 
-That is the doubly robust (AIPW) estimator of Robins, Rotnitzky and Zhao (1994): its mean under any choice of models
-that does not look at the outcomes is right if either the prediction or p is, so bootstrap and differences work on it
-as on observed outcomes. **Assumption**: whether a cell is missing depends on nothing but the model, the task, and what
-the other models scored and cost on the prompt. A model without gaps keeps its outcomes to the last bit.
+This is the doubly robust (AIPW) estimator of Robins, Rotnitzky and Zhao (1994): its mean under any choice of models
+that does not depend on the outcomes is right if the prediction or p is right, so bootstrap and differences work as on
+observed outcomes. **Assumption**: whether a cell is missing depends on nothing but the model, the task, and what the
+other models scored and cost on the prompt. A model without gaps keeps its outcomes to the last bit.
 
-Who chooses by the outcomes themselves (oracle, cascade) is measured on the prompts with every outcome; each stands for
-some of the others as well (`standing_for_all`). No correction of that kind is added: it would multiply by 1/p how far
-a prompt's best outcome is from a mean, and mean costs of replicates would fall below 0.
+Routers that choose by the outcomes themselves (oracle, cascade) are measured on the prompts with every outcome, each of
+which also represents some of the others (`standing_for_all`). They get no AIPW correction: it would multiply a prompt's
+difference between best outcome and mean by 1/p, and mean costs of replicates would fall below 0.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from carrot_core.frontier import FloatArray
 from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes, pick, positions
 from carrot_core.text import names_listed
 
-LEAST_CHANCE = 0.02  # of being observed; a smaller one would let a single cell stand for more than fifty
+LEAST_CHANCE = 0.02  # least chance of being observed; with a smaller one, a single cell would represent more than fifty
 _FOLDS = 5
-_RIDGE = 5.0  # prompts of a task by which its mean is drawn towards that of all
+_RIDGE = 5.0  # weight, in prompts, of the mean over all tasks in the mean of one
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
 
 def without_gaps(bench: Benchmark) -> Benchmark:
-    """The benchmark with `Benchmark.corrected` where it has gaps; a model without any outcome keeps its own.
+    """The benchmark with `Benchmark.corrected` if it has gaps; a model without any outcome is not corrected.
 
-    A cell is predicted from other folds of the prompts by ridge regression, its chance by logistic regression, both
-    on the prompt's task and the mean standing of the other models' scores and costs on it.
+    A cell is predicted from other folds of the prompts by ridge regression, and its chance of being observed by
+    logistic regression, both on the prompt's task and the mean standing of the other models' scores and costs on it.
     """
     old = bench.outcomes
     observed = ~np.isnan(old.score + old.cost_usd)
@@ -62,7 +62,7 @@ def without_gaps(bench: Benchmark) -> Benchmark:
 
 
 def gaps_note(n_incomplete: int) -> str:
-    """What gaps in the outcomes mean for figures, in a sentence."""
+    """Sentence on what gaps in the outcomes mean for figures."""
     return (
         f"On {n_incomplete:,} prompts some model was not observed: estimates, corrected by what was observed, stand in "
         "(Method, “Missing outcomes”)."
@@ -70,7 +70,7 @@ def gaps_note(n_incomplete: int) -> str:
 
 
 def without_costless(bench: Benchmark) -> tuple[Benchmark, tuple[str, ...]]:
-    """The benchmark without the models that have scores and no cost, and their names; all where none has a cost."""
+    """The benchmark without models that have scores but no cost, and their names; unchanged if no model has a cost."""
     unknown = np.isnan(bench.outcomes.cost_usd).all(axis=0)
     costless = np.asarray(unknown & ~np.isnan(bench.outcomes.score).all(axis=0))
     if unknown.all() or not costless.any():
@@ -79,13 +79,13 @@ def without_costless(bench: Benchmark) -> tuple[Benchmark, tuple[str, ...]]:
 
 
 def costless_note(models: Sequence[str]) -> str:
-    """Which models are in no curve for want of a cost, in a sentence."""
+    """Sentence that names the models that are in no curve because they have no cost."""
     return f"No cost is recorded of {names_listed(models, 3)}: in no curve."
 
 
 def gaps_by_model(bench: Benchmark) -> pd.DataFrame:
-    """What each model's gaps cost, most first: columns model, n_missing (its prompts without score or cost),
-    n_complete_without (prompts with every outcome if the model is left out; the same count with all is `complete`).
+    """Gaps of each model, most first: columns model, n_missing (its prompts without score or cost), n_complete_without
+    (prompts with every outcome if the model is left out; the same count with all is `complete`).
     """
     observed = ~np.isnan(bench.outcomes.score + bench.outcomes.cost_usd)
     gaps = (~observed).sum(axis=1)
@@ -98,9 +98,9 @@ def gaps_by_model(bench: Benchmark) -> pd.DataFrame:
 
 
 def standing_for_all(bench: Benchmark, estimates: Estimates) -> tuple[Estimates, Outcomes, Rows]:
-    """Estimates that look at outcomes, the outcomes they are measured on, and `donors_of`, for all prompts.
+    """For all prompts: estimates that depend on outcomes, the outcomes they are measured on, and `donors_of`.
 
-    A prompt with a gap has the estimates and the outcomes of its donor, so that shares of models are right as well.
+    A prompt with a gap has the estimates and the outcomes of its donor, so that shares of models are right, too.
 
     Raises
     ------
@@ -122,10 +122,10 @@ def standing_for_all(bench: Benchmark, estimates: Estimates) -> tuple[Estimates,
 
 
 def donors_of(bench: Benchmark) -> Rows:
-    """(n,) row of the prompt with every outcome that stands for each: itself, or for a prompt with a gap another one.
+    """(n,) row of each prompt's donor: the prompt itself or, if it has a gap, another prompt with every outcome.
 
-    A prompt is the donor of as many as one over its chance to be complete says (by task, and by the models without
-    gaps), so that means over all prompts are right where that chance is. Each stands for itself where none is complete.
+    A prompt is the donor of 1/p prompts, with p its chance to be complete (by task, and by the models without gaps), so
+    that means over all prompts are right if p is. If no prompt is complete, each is its own donor.
     """
     complete, donors = bench.outcomes.complete, np.arange(len(bench.prompt_ids))
     if complete.all() or not complete.any():
@@ -134,13 +134,14 @@ def donors_of(bench: Benchmark) -> Rows:
     weight[complete] = _weights(bench)
     by_task = np.argsort(np.asarray(bench.tasks), kind="stable")  # so that most donors are of the same task
     whole, gaps = by_task[complete[by_task]], by_task[~complete[by_task]]
-    beyond = np.cumsum(np.maximum(weight[whole] - 1, 0.0))  # prompts that each stands for beside itself
+    beyond = np.cumsum(np.maximum(weight[whole] - 1, 0.0))  # prompts with this donor besides itself
     donors[gaps] = whole[np.searchsorted(beyond, (np.arange(len(gaps)) + 0.5) / len(gaps) * beyond[-1])]
     return donors
 
 
 def _weights(bench: Benchmark) -> FloatArray:
-    """How many prompts each of those with every outcome stands for, in their order; they add up to all."""
+    """Number of prompts that each prompt with every outcome represents, in their order; the sum is that of all
+    prompts."""
     observed, complete = ~np.isnan(bench.outcomes.score + bench.outcomes.cost_usd), bench.outcomes.complete
     weight = 1 / _chance(_features(bench, observed, np.asarray(observed.all(axis=0))), complete)[complete]
     weight *= len(complete) / weight.sum()
@@ -148,7 +149,7 @@ def _weights(bench: Benchmark) -> FloatArray:
 
 
 def _features(bench: Benchmark, observed: Flags, models: Flags) -> FloatArray:
-    """(n, k) what is known of each prompt: its task, and how some of the models did on it."""
+    """(n, k) features of each prompt: its task, and the results of some of the models on it."""
     usable, columns = observed[:, models], []
     for table in (bench.outcomes.score, bench.outcomes.cost_usd):
         cells = np.where(usable, table[:, models], np.nan)
@@ -179,7 +180,7 @@ def _predicted(cells: FloatArray, about: FloatArray, observed: Flags, fold: Rows
 
 
 def without_copies(source: Benchmark, target: Benchmark) -> tuple[Benchmark, int]:
-    """The prompts whose text is not in the target, and how many are left out."""
+    """The prompts whose text is not in the target, and the number left out."""
     texts = {normal(text) for text in target.texts if text is not None}
     hashes = set(target.text_hashes) - {None}
     new = np.array(
@@ -193,7 +194,7 @@ def without_copies(source: Benchmark, target: Benchmark) -> tuple[Benchmark, int
 
 
 def readable(bench: Benchmark) -> tuple[Benchmark, int]:
-    """Prompts a router can read, and how many are left out; a benchmark without any text is kept whole."""
+    """Prompts a router can read, and the number left out; a benchmark without any text is returned whole."""
     has_text = np.array([text is not None for text in bench.texts], dtype=bool)
     if has_text.all() or not has_text.any():
         return bench, 0

@@ -1,11 +1,11 @@
-"""Who learns from which prompts, what is chosen where, and what the report is about.
+"""The protocol: which prompts routers learn from, are chosen on and are reported on.
 
-Everything that is compared comes from one `Setting`: the same prompts, the same pool, the same choices
-for every router, with the baselines always alongside (``docs/method.md``, "Protocol").
+All compared routers come from one `Setting`: the same prompts, pool and choices for each, always with the baselines
+(``docs/method.md``, "Protocol").
 
-Where the split is ours, a setting is **cross-fitted**: the prompts are in K folds, and in round k a router learns from
-all but two of them, choices are made on fold k + 1 and the report is about fold k. So every prompt is judged once, by
-a router that never saw it, at a point chosen without it; figures rest on all prompts.
+If the source has no split of its own, a setting is **cross-fitted**: the prompts are in K folds, and in round k a
+router learns from all but two of them, choices are made on fold k + 1 and the report is about fold k. So every prompt
+is judged once, by a router that never saw it, at a point chosen without it; figures rest on all prompts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from carrot_core.outcomes import Benchmark, Estimates, pick, positions
 from carrot_core.routers import BASELINES, Router, make_router
 from carrot_core.text import text_keys
 
-WITHOUT_TASK = "_without_task"  # after the name of a split: estimates made without the task label
+WITHOUT_TASK = "_without_task"  # suffix of a split's name: estimates without the task label
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,16 +38,16 @@ class Setting:
     Attributes
     ----------
     train : prompts of the final fit.
-    inner_train : prompts of the fit that validation estimates come from: never those of ``validation``.
+    inner_train : prompts of the fit that makes the validation estimates; none of ``validation``.
     validation : prompts on which λ, the cost unit and the best single model are chosen.
     test : prompts the report is about.
-    everything : all prompts of the benchmark the report is about that a router can read.
+    everything : all prompts of the reported benchmark that a router can read.
     report_on : name of ``test`` in results: "test", or "all" for every prompt of a benchmark.
     n_without_text : prompts left out because a router cannot read them.
     n_copies : prompts of another benchmark left out of training because they are reported on.
-    n_folds, fold : how many folds, and the fold of each prompt by its id, where this is cross-fitted; then ``train``,
-        ``validation`` and ``test`` are all of the prompts: what serves learns from all, and is chosen on all by
-        estimates of routers that had not seen them.
+    n_folds, fold : number of folds, and fold of each prompt by its id, if cross-fitted; then ``train``, ``validation``
+        and ``test`` each have all prompts: the router that serves learns from all, and is chosen on all by estimates of
+        routers that had not seen them.
     costless : models left out of the pool because none of their costs is recorded.
     """
 
@@ -65,7 +65,7 @@ class Setting:
 
     @cached_property
     def rounds(self) -> tuple[Setting, ...]:
-        """The rounds of cross-fitting with any prompt to choose on or to report on; else this setting alone."""
+        """The rounds of cross-fitting with prompts to choose on or to report on; without any, this setting."""
         return tuple(self._round(number) for number in self._numbers.tolist()) if self.n_folds else (self,)
 
     @property
@@ -74,7 +74,7 @@ class Setting:
         return np.union1d(self._numbers_of("validation"), self._numbers_of("test"))
 
     def _numbers_of(self, split: str) -> npt.NDArray[np.intp]:
-        """(n,) number of the round in which each prompt of a split is chosen on, or reported on."""
+        """(n,) number of the round that chooses on, or reports on, each prompt of a split."""
         chosen_on = split.removesuffix(WITHOUT_TASK) == "validation"
         return (self._folds(self.part(split)) - int(chosen_on)) % self.n_folds
 
@@ -89,7 +89,7 @@ class Setting:
         return np.array([self.fold[prompt_id] for prompt_id in part.prompt_ids], dtype=np.intp)
 
     def round_of(self, split: str) -> npt.NDArray[np.intp]:
-        """(n,) place among `rounds` of the one in which each prompt of a split is chosen on, or reported on."""
+        """(n,) index in `rounds` of the round that chooses on, or reports on, each prompt of a split."""
         if not self.n_folds:
             return np.zeros(len(self.part(split).prompt_ids), dtype=np.intp)
         return np.searchsorted(self._numbers, self._numbers_of(split))
@@ -103,7 +103,7 @@ class Setting:
 
     @property
     def with_all_outcomes(self) -> Setting:
-        """The same protocol where every outcome is there, for what compares single outcomes."""
+        """The same protocol on prompts with every outcome, for analyses that compare single outcomes."""
         parts = {name: getattr(self, name) for name in ("validation", "test")}
         if all(part.outcomes.complete.all() for part in parts.values()):
             return self
@@ -114,7 +114,7 @@ class Setting:
     def narrowed(self, pool: Sequence[str] | None = None, tasks: Sequence[str] | None = None) -> Setting:
         """The same protocol with some of the models and, for choosing and reporting, some of the tasks.
 
-        Routers still learn from all prompts: a filter shows a slice of a router, not another router.
+        Routers still learn from all prompts: a filter shows a part of a router's results, not another router.
         """
         parts = {name: getattr(self, name) for name in ("train", "inner_train", "validation", "test", "everything")}
         if pool is not None:
@@ -126,7 +126,7 @@ class Setting:
         return replace(self, **parts)
 
     def first(self, n_rounds: int) -> Setting:
-        """The same protocol reporting on the prompts of the first rounds only, where each costs a fit."""
+        """The same protocol, reporting on the first rounds only, to save fits."""
         if not self.n_folds:
             return self
         chosen_on, judged = (self.part(name).rows(self.round_of(name) < n_rounds) for name in ("validation", "test"))
@@ -181,7 +181,7 @@ class Setting:
         return highest_usd
 
     def fits(self, router: str, seed: int = 0, params: Mapping[str, Any] | None = None) -> tuple[Router, Router]:
-        """A router fitted on ``train``, and one on ``inner_train``: the same where these are the same prompts."""
+        """A router fitted on ``train``, and one on ``inner_train``; the same object if these are the same prompts."""
         inner = make_router(router, seed, **dict(params or {})).fit(self.inner_train)
         if self.train is self.inner_train:
             return inner, inner
@@ -197,7 +197,7 @@ class Setting:
     def tables(self, fitted: Router, inner: Router) -> dict[str, Estimates]:
         """Estimates by split: those of validation from the fit on ``inner_train``, those of the report on ``train``.
 
-        Of a router that reads task labels there are also those that it gives without one, under `WITHOUT_TASK`.
+        A router that reads task labels also has estimates without labels, under `WITHOUT_TASK`.
         """
         parts = {"validation": (inner, self.validation), self.report_on: (fitted, self.test)}
         parts = {name: (by, part) for name, (by, part) in parts.items() if part.prompt_ids}
@@ -209,7 +209,7 @@ class Setting:
         return {name: by.estimate(part) for name, (by, part) in parts.items()}
 
     def estimates(self, router: str, seed: int = 0, params: Mapping[str, Any] | None = None) -> dict[str, Estimates]:
-        """Estimates of a router by split, as `fit` gives them."""
+        """Estimates of a router by split, from `fit`."""
         if not self.n_folds:
             return self.fit(router, seed, params)[1]
         return self.joined([each.estimates(router, seed, params) for each in self.rounds])
@@ -217,9 +217,9 @@ class Setting:
     def joined(
         self, tables: Sequence[Mapping[str, Estimates]], models: Sequence[str] | None = None
     ) -> dict[str, Estimates]:
-        """Estimates by split of all rounds, from those of each: every prompt by a router that had not seen it.
+        """Estimates by split, joined from all rounds: every prompt by a router that had not seen it.
 
-        ``models`` names those that may be estimated, in order, where they are others than the pool.
+        ``models`` are the models that may be estimated, in order; by default the pool.
         """
         if not self.n_folds:
             return dict(tables[0])
@@ -231,7 +231,7 @@ class Setting:
         }
 
     def own(self, estimates: Mapping[str, Estimates]) -> dict[str, Estimates]:
-        """Those of the estimates by split, of these prompts and others, that are of the prompts of this setting."""
+        """The part of the estimates by split that is of this setting's prompts."""
         tables = {}
         for name, table in estimates.items():
             ids = set(self.part(name).prompt_ids)
@@ -240,22 +240,22 @@ class Setting:
 
     @cached_property
     def baselines(self) -> dict[str, dict[str, Estimates]]:
-        """Estimates of every baseline, by name and split; none of the oracle where no prompt has every outcome."""
+        """Estimates of every baseline, by name and split; without the oracle if no prompt has every outcome."""
         tables = {name: self.estimates(name) for name in BASELINES}
         return {name: by_split for name, by_split in tables.items() if all(t.prompt_ids for t in by_split.values())}
 
     def baseline(self, name: str) -> dict[str, Estimates]:
-        """Estimates of one baseline by split; a `CarrotError` where there is none."""
+        """Estimates of one baseline by split; raises a `CarrotError` if there is none."""
         if name not in self.baselines:
             raise CarrotError(f"No prompt of {self.test.name!r} has an outcome of all {len(self.models)} models.")
         return self.baselines[name]
 
     @cached_property
     def oracle_luck(self) -> float | None:
-        """What the oracle's score at λ = 0 loses on samples it did not choose by; None where that cannot be told.
+        """Loss of the oracle's score at λ = 0 on samples by which it did not choose; None if unknown.
 
-        It is the most of the score that may be luck of single runs, on the prompts that the whole pool answered
-        several times.
+        It bounds the part of the score that is luck of single runs, on prompts that the whole pool answered several
+        times.
         """
         curves = curves_of_other_samples(self.test)
         if not curves:
@@ -271,8 +271,8 @@ class Setting:
     def curve(self, table: Estimates, part: Benchmark) -> Frontier:
         """Exact curve of estimates on some prompts of the benchmark, with the pool of this setting.
 
-        A router may choose among some of the pool only; it is measured on the same prompts as all others. One that
-        has estimates only where all outcomes are there looks at them: those prompts stand for all (`standing_for_all`).
+        A router that chooses among part of the pool is measured on the same prompts as all others. A router with
+        estimates only on prompts with all outcomes depends on these: such prompts represent all (`standing_for_all`).
         """
         pool = [model for model in self.models if model in table.models]
         absent = ", ".join(model for model in table.models if model not in self.models)
@@ -299,7 +299,7 @@ class Setting:
 
 
 def curves_of_other_samples(part: Benchmark) -> list[Frontier]:
-    """Curves of `oracle_of_other_samples`; none where they stand on fewer prompts than an interval needs."""
+    """Curves of `oracle_of_other_samples`; none on fewer prompts than an interval needs."""
     curves = [sweep(*fold) for fold in oracle_of_other_samples(part)]
     return curves if curves and curves[0].n_prompts >= LEAST_PROMPTS else []
 
@@ -307,11 +307,11 @@ def curves_of_other_samples(part: Benchmark) -> list[Frontier]:
 def make_setting(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int | None = None) -> Setting:
     """The protocol on one benchmark, or fitted on one and measured on all prompts of another.
 
-    A benchmark whose source has a split is judged by it; any other, and with ``n_folds`` every one, by cross-fitting.
+    A benchmark is judged by its source's own split; without one, or with ``n_folds``, by cross-fitting.
     With ``fit_on``, routers learn from all of it, choices are made on its validation split with a fit
     that has not seen it, and the report is about every prompt of ``bench``; models are matched by name. Prompts
-    of ``fit_on`` whose text is reported on are left out of it. Models without any cost are left out of the pool where
-    others have some.
+    of ``fit_on`` whose text is reported on are left out of it. Models without any cost are left out of the pool if
+    others have costs.
     """
     target, n_unreadable = readable(bench)
     target, costless = without_costless(target)
@@ -340,11 +340,11 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int
 
 
 def split_by_seed(bench: Benchmark, seed: int) -> Benchmark:
-    """The same prompts in another train, validation and test: 70/15/15 of the distinct texts by a seed."""
+    """The same prompts in another split: 70/15/15 train, validation and test of the distinct texts, by a seed."""
     return replace(bench, split=split(bench.prompt_ids, text_keys(bench.texts, bench.text_hashes), seed=seed))
 
 
 def tasks_of(part: Benchmark, curve: Frontier) -> npt.NDArray[np.object_]:
-    """(n,) task of each of a curve's prompts, which are some of the benchmark's."""
+    """(n,) task of each prompt of a curve on some of the benchmark's prompts."""
     task_of = dict(zip(part.prompt_ids, part.tasks, strict=True))
     return np.array([task_of[prompt_id] for prompt_id in curve.outcomes.prompt_ids], dtype=object)

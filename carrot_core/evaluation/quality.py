@@ -1,4 +1,4 @@
-"""How well a router predicts, beside the train mean of each model: scores, and tokens or dollars."""
+"""How well a router predicts scores, and tokens or dollars, beside the train mean of each model."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Values = npt.NDArray[np.float64]
 
 
 def quality_of(setting: Setting, estimates: Estimates) -> pd.DataFrame:
-    """`quality` on what a setting reports on; the means to beat are those of the train prompts of each one's round."""
+    """`quality` on the prompts a setting reports on; the means to beat are those of each prompt's round."""
     trains = [each.train for each in setting.rounds]
     return _quality(setting.test, estimates, trains, setting.round_of(setting.report_on))
 
 
 def quality(bench: Benchmark, estimates: Estimates, train: Benchmark) -> pd.DataFrame:
-    """Quality of the predictions, one row a model and one over all of them.
+    """Quality of the predictions, one row for each model and one over all of them.
 
     Parameters
     ----------
-    bench : prompts with what was observed; every observed cell counts.
-    estimates : of these prompts and perhaps others, perhaps of some of the models only.
+    bench : prompts with outcomes; every observed cell counts.
+    estimates : of these prompts and perhaps others, of all or some of the models.
     train : prompts whose means are the predictor to beat.
 
     Returns
@@ -75,8 +75,9 @@ def usage_of(
 ) -> FloatTable:
     """Output tokens behind (n, M) estimated dollars, or the dollars themselves where only they are recorded.
 
-    A router that expects one cost a model expects a mean prompt: its tokens are those beside the mean input. Dollars
-    do not tell tokens that are free: those are ``output_tokens``, (n, M) as the router states them; NaN without.
+    A router that expects one cost for each model expects a mean prompt: its tokens are those of a call with the mean
+    input. Free tokens cannot be computed from dollars: they are ``output_tokens``, (n, M) from the router; NaN without
+    it.
     """
     if (usage or bench.usage) != "output_tokens":
         return cost_usd
@@ -91,7 +92,7 @@ def usage_of(
 
 
 def usage_by_round(bench: Benchmark, estimates: Estimates, round_of: npt.NDArray[np.intp]) -> FloatTable:
-    """`usage_of` estimates of these prompts where each round of cross-fitting, (n,) by prompt, has means of its own."""
+    """`usage_of` estimates of these prompts, by round of cross-fitting, (n,), since each round has its own means."""
     expected = np.empty(estimates.shape)
     for here in (round_of == number for number in np.unique(round_of)):
         own, part = estimates.rows(here), bench if here.all() else bench.rows(here)
@@ -100,7 +101,7 @@ def usage_by_round(bench: Benchmark, estimates: Estimates, round_of: npt.NDArray
 
 
 def one_cost_a_model(cost_usd: FloatTable) -> bool:
-    """Whether (n, M) estimated dollars are the same for every prompt: means that know nothing of a prompt."""
+    """Whether (n, M) estimated dollars are the same for every prompt, as means are."""
     return len(cost_usd) > 1 and bool((cost_usd == cost_usd[:1]).all())
 
 
@@ -113,7 +114,7 @@ def means_of(table: FloatTable) -> Values:
 
 
 def _of_scores(observed: Values, estimated: Values) -> dict[str, float]:
-    from sklearn.metrics import r2_score, roc_auc_score  # takes seconds to load: not for pages that only draw
+    from sklearn.metrics import r2_score, roc_auc_score  # takes seconds to load, which pages that only draw avoid
 
     mask = ~np.isnan(observed) & ~np.isnan(estimated)
     truth, guess = observed[mask], estimated[mask]
@@ -145,7 +146,7 @@ def _of_usage(observed: Values, estimated: Values) -> dict[str, float]:
 
 
 def reliability(bench: Benchmark, estimates: Estimates, bins: int = BINS) -> pd.DataFrame:
-    """Reliability diagram: what was estimated against what was observed, in bins of equal width.
+    """Reliability diagram: observed against estimated scores, in bins of equal width.
 
     Returns
     -------
@@ -165,7 +166,7 @@ def reliability(bench: Benchmark, estimates: Estimates, bins: int = BINS) -> pd.
 
 
 def aligned(bench: Benchmark, estimates: Estimates) -> tuple[Estimates, Benchmark]:
-    """The prompts and models that both have, in the same order."""
+    """Both on their common prompts and models, in the same order."""
     ids = set(bench.prompt_ids)
     estimates = estimates.rows(np.array([prompt_id in ids for prompt_id in estimates.prompt_ids], dtype=bool))
     observed = bench.pool(estimates.models)

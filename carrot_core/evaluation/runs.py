@@ -1,4 +1,4 @@
-"""Routers on a stored benchmark: one or several, over one seed or several, each stored when it is measured."""
+"""Runs of one or several routers, on one or several seeds, on a stored benchmark; each is stored once measured."""
 
 from __future__ import annotations
 
@@ -55,23 +55,22 @@ def compare_routers(
     replicates: int = 1000,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Fit routers and compare them; one that is stored already, as a run, is used again.
+    """Fit routers and compare them; stored runs are used again.
 
-    Where the split is ours they are cross-fitted (`carrot_core.evaluation.protocol`): figures rest on all prompts.
+    If the source has no split, they are cross-fitted (`carrot_core.evaluation.protocol`): figures rest on all prompts.
 
     Parameters
     ----------
-    store : where every router is kept, as a run, as soon as it is measured.
+    store : where the run of every router is stored as soon as it is measured.
     bench : prompts with vectors, as stored.
     routers : names; "all" is every router that needs neither a network nor hours.
-    seeds : of the routers, whole numbers from 0; every figure is then also there as the mean over them.
-    params : of every router; give them with one router.
+    seeds : of the routers, whole numbers from 0; there is also the mean over them of every figure.
+    params : of the router; only with a single router.
     fit_on : learn from all of this benchmark instead and report on all prompts of ``bench``.
     pool : models to choose from; empty = all of the benchmark.
     n_folds : cross-fit in as many folds; None = `carrot_core.evaluation.protocol.folds_of`.
-    again : fit even where a run is stored.
-    replicates : bootstrap replicates behind every interval.
-    progress : called with (steps done, steps in all): every router is one, comparing all of them one for each seed.
+    again : fit even if a run is stored. replicates : bootstrap replicates behind every interval.
+    progress : called with (steps done, steps in all): one step for each router, and one for each seed's comparison.
 
     Returns
     -------
@@ -124,7 +123,7 @@ def compare_routers(
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One router to fit and measure, which makes one run; parameters are those of `evaluate`."""
+    """One router to fit and measure in one run; parameters are those of `evaluate`."""
 
     bench: Benchmark
     router: str
@@ -148,12 +147,12 @@ class Trial:
 
 
 def stored_runs(store: Store, bench: Benchmark, fit_on: Benchmark | None = None) -> dict[str, Run]:
-    """Stored runs that a fit on exactly these data, by these versions, would only repeat; by id, without tables.
+    """Stored runs that a fit on exactly these data with these versions would repeat; by id, without tables.
 
-    This is the one rule by which a stored run stands for a fit; `stored_run` applies it to a single one.
+    This is the one rule by which a stored run replaces a fit; `stored_run` applies it to a single trial.
     """
     rests_on = data_hash(bench, fit_on), versions()
-    # Runs that an older program stored may lack what is compared: the latency, and of another benchmark the choices.
+    # Runs of older versions may lack the latency or, if they learned from another benchmark, the choices.
     return {
         run.run_id: run
         for run in store.runs(bench.name)
@@ -164,17 +163,17 @@ def stored_runs(store: Store, bench: Benchmark, fit_on: Benchmark | None = None)
 
 
 def stored_run(store: Store, trial: Trial) -> Run | None:
-    """The stored run of a trial, with its tables and, where that is stored, its fitted router; None where none is."""
+    """The stored run of a trial, with its tables and any stored fitted router; None if there is no run."""
     if trial.run_id not in stored_runs(store, trial.bench, trial.fit_on):
         return None
     return store.load_run(trial.run_id, router=True)
 
 
 def with_router(store: Store, trial: Trial, run: Run) -> Run:
-    """The run with its fitted router, which is fitted on first use, once, and stored with it.
+    """The run with its fitted router, which is fitted and stored with it on first use.
 
-    Cross-fitting measures a router without fitting the one that serves; older programs stored none. For who may not
-    change the store it is fitted each time.
+    Cross-fitting measures a router without fitting the one that serves, and older versions stored none. If the store
+    cannot be written, it is fitted each time.
     """
     if run.router_json is not None:
         return run
@@ -183,13 +182,13 @@ def with_router(store: Store, trial: Trial, run: Run) -> Run:
     if document is not None and (may(Role.EDITOR) or is_own(store.path)):
         try:
             store.save_run(run)
-        except StoreError as error:  # where a store may be read and not written to
+        except StoreError as error:  # a read-only store
             _log.warning("The router %s on %r is fitted again each time: %s", run.router, run.benchmark, error)
     return run
 
 
 def _fit(store: Store, trial: Trial, **how: Any) -> Run:
-    """A new run, stored; ``how`` are other parameters of `evaluate`."""
+    """Fit and store a new run; ``how`` are other parameters of `evaluate`."""
     run = evaluate(
         trial.bench,
         trial.router,
@@ -211,13 +210,13 @@ def runs_by_seed(store: Store, bench: Benchmark, routers: Sequence[str]) -> dict
 
 
 def _by_seed(runs: Mapping[str, Run], trial: Trial) -> dict[int, Run]:
-    """The runs that are this trial on any seed."""
+    """The runs of this trial on any seed."""
     ids = {seed: replace(trial, seed=seed).run_id for seed in sorted({run.seed for run in runs.values()})}
     return {seed: runs[identity] for seed, identity in ids.items() if identity in runs}
 
 
 def routers_of(names: Sequence[str]) -> list[str]:
-    """Routers by name, each once; "all" stands for all but those that are run only by name."""
+    """Names of routers, each once; "all" stands for all except those that run only by name."""
     every = [name for name in ROUTERS if name not in BY_NAME_ONLY]
     unique = dict.fromkeys(name for entry in names for name in (every if entry == ALL else [entry]))
     if not unique:
@@ -250,9 +249,9 @@ def run_router(
     again: bool = False,
     progress: Progress | None = None,
 ) -> Run:
-    """The stored run of this router on exactly these data and versions; if there is none, a new one, stored.
+    """The stored run of this router on exactly these data and versions; fitted and stored if there is none.
 
-    Parameters are those of `carrot_core.evaluation.evaluate`; ``again`` fits even where a run is stored.
+    Parameters are those of `carrot_core.evaluation.evaluate`; ``again`` fits even if a run is stored.
     """
     trial = Trial(bench, router, seed, params or {}, fit_on, tuple(pool), n_folds)
     run = None if again else stored_run(store, trial)
@@ -260,9 +259,10 @@ def run_router(
 
 
 def fitted_router(store: Store, trial: Trial) -> tuple[Router, Mapping[str, Estimates], Setting]:
-    """A router with its estimates by split and its protocol: of the stored run, else fitted now and not stored.
+    """A router with its estimates by split and its protocol: from the stored run, else fitted now and not stored.
 
-    The router is the one that serves: in cross-fitting fitted on all prompts, while its estimates are of the rounds.
+    The router is the one that serves: in cross-fitting it is fitted on all prompts, while the estimates are the
+    rounds'.
     """
     setting, run = trial.setting, stored_run(store, trial)
     if run is None:
@@ -271,7 +271,7 @@ def fitted_router(store: Store, trial: Trial) -> tuple[Router, Mapping[str, Esti
 
 
 def _fits(run: Run, setting: Setting) -> tuple[Router, Router]:
-    """The routers that `Setting.fits` gave for a run: those it keeps, else fitted again."""
+    """The routers that `Setting.fits` returned for a run: stored with it, else fitted again."""
     if run.router_json is None or run.router_safetensors is None:
         return setting.fits(run.router, run.seed, run.params)
     fitted, inner = router_from_bytes(run.router_json, run.router_safetensors)
@@ -281,8 +281,8 @@ def _fits(run: Run, setting: Setting) -> tuple[Router, Router]:
 def newest_runs(store: Store, name: str) -> dict[str, Run]:
     """Newest stored run of every router fitted on the whole pool of a benchmark, without its tables.
 
-    By the router's name with its parameters; baselines, and runs judged in another way or fitted on another benchmark,
-    are not among them.
+    By the router's name with its parameters; without baselines, and without runs judged otherwise or fitted on another
+    benchmark.
     """
     newest: dict[str, Run] = {}
     n_folds = 0 if store.info(name).has_own_split else FOLDS
@@ -297,9 +297,9 @@ def newest_runs(store: Store, name: str) -> dict[str, Run]:
 def estimates_on(run: Run, bench: Benchmark, split: str, fit_on: Benchmark | None = None) -> Estimates:
     """Estimates of a run on one split of ``bench``, or on "all" of it.
 
-    A cross-fitted run has those of every prompt, each by a router that had not seen it. Another has those of
-    validation and test prompts: train prompts get theirs from its router, which was fitted on them, and look better
-    than the router is.
+    A cross-fitted run has estimates of every prompt, each by a router that had not seen it. Any other run has estimates
+    of validation and test prompts; those of train prompts are made by its router, which was fitted on them, and look
+    better than the router is.
     """
     if split not in (*SPLITS, "all"):
         raise CarrotError(f"No split {split!r}; there are {', '.join(SPLITS)} and all.")
@@ -314,9 +314,9 @@ def estimates_on(run: Run, bench: Benchmark, split: str, fit_on: Benchmark | Non
 
 
 def tables_of(run: Run, setting: Setting) -> Mapping[str, Estimates]:
-    """Estimates of a run by split; those of validation made again where the run learned from another benchmark.
+    """Estimates of a run by split; those of validation are computed again if the run learned from another benchmark.
 
-    Such a run keeps none of them, since its validation prompts are not those of the benchmark it is stored with.
+    Such a run does not store them, since its validation prompts are not in the benchmark it is stored with.
     """
     stored = run.estimates or {}
     if "validation" in stored:
@@ -325,7 +325,7 @@ def tables_of(run: Run, setting: Setting) -> Mapping[str, Estimates]:
 
 
 def validation_aiq(runs: Mapping[str, Mapping[int, Run]], seeds: Sequence[int]) -> dict[str, float]:
-    """Mean AIQ on validation over the seeds by router: what a choice between routers may look at."""
+    """Mean AIQ on validation over the seeds, by router: the figure by which routers may be chosen."""
     return {
         name: float(np.mean([by_seed[seed].metrics["validation"]["aiq"] for seed in seeds]))
         for name, by_seed in runs.items()

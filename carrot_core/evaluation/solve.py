@@ -39,13 +39,13 @@ class Goal:
     ----------
     budget_usd : most mean cost per query, US dollars.
     target_score : least accuracy, 0 to 1.
-    match : a model: as good as it alone, as cheap as possible.
+    match : a model to equal alone, as cheaply as possible.
     cap_usd : most expected cost of any single query, US dollars.
-    rate_per_usd : the exchange rate itself, score per US dollar: nothing is solved, the point is only reported.
+    rate_per_usd : the exchange rate itself, score per US dollar: the point is only reported, not solved for.
     per_solved_usd : most mean cost per solved task, US dollars.
     least_per_solved : True for the point with the least cost per solved task.
-    confidence : probability with which new prompts keep what was asked for, 0.5 to under 1; at 0.5 the means of
-        validation count as they are. A cap and a rate promise nothing.
+    confidence : probability with which new prompts meet the goal, 0.5 to under 1; at 0.5 the means of validation count
+        unchanged. A cap and a rate promise nothing.
     """
 
     budget_usd: float | None = None
@@ -90,20 +90,21 @@ class Goal:
 
 @dataclass(frozen=True, eq=False)
 class SolvedGoal:
-    """An operating point with what it does.
+    """An operating point and its results.
 
     Attributes
     ----------
-    goal, solution : what was asked for, and the rate found on validation.
+    goal, solution : the goal, and the rate that solves it on validation.
     lam, cost_unit_usd : λ and u.
-    points : what the point does on "validation" and on the prompts reported on, against ``reference``. In
-        cross-fitting the point is solved on all prompts, and reported where each round solves on its own.
+    points : figures of the point on "validation" and on the prompts reported on, against ``reference``. In
+        cross-fitting the point is solved on all prompts, and reported with the point that each round solves for on its
+        own.
     shares : share of the queries reported on that each model answers.
-    at_lam : score and cost, US dollars per query, of the prompts reported on, each at ``lam``. Without cross-fitting
+    at_lam : score and cost, US dollars per query, on the prompts reported on, all at ``lam``. Without cross-fitting
         these are the means of the point.
-    latency_s : mean and 95th percentile of the seconds of a call on the prompts reported on; None where not recorded.
-    mix : two points that would use a budget, less the margin of the point, better on validation; None where one is as
-        good.
+    latency_s : mean and 95th percentile of the seconds of a call on the prompts reported on; None if not recorded.
+    mix : mixture of two points that uses the budget (minus the point's margin) better on validation; None if one point
+        is as good.
     """
 
     goal: Goal
@@ -119,7 +120,7 @@ class SolvedGoal:
 
     @property
     def reported(self) -> Point:
-        """What the point does on the prompts reported on."""
+        """Figures of the point on the prompts reported on."""
         return next(point for split, point in self.points.items() if split != "validation")
 
     def document(self) -> dict[str, Any]:
@@ -180,9 +181,9 @@ def solve(
     Parameters
     ----------
     setting : the protocol.
-    estimates : of a router by split, as `carrot_core.evaluation.evaluate` keeps them.
-    goal : what is wanted.
-    reference : model that savings are measured against; the one to match, else the best single model.
+    estimates : of a router by split, from `carrot_core.evaluation.evaluate`.
+    goal : the goal to solve.
+    reference : model that savings are measured against; by default the one to match, else the best single model.
 
     Raises
     ------
@@ -232,7 +233,7 @@ def solve_on(validation: Frontier, goal: Goal, error: FloatArray | None = None) 
 
 
 def error_of(validation: Frontier, goal: Goal) -> FloatArray | None:
-    """(K,) standard errors of the mean that a goal is about, at every point; None for a goal about none."""
+    """(K,) standard errors of the mean that a goal is about, at every point; None if it is not about a mean."""
     if not goal.is_mean:
         return None
     if goal.match is not None:
@@ -249,9 +250,9 @@ def solve_rounds(
     reference: str | None = None,
     replicates: int = 1000,
 ) -> list[SolvedGoal]:
-    """A goal solved in each round of cross-fitting alone, and reported on its prompts; none without rounds.
+    """A goal solved separately in each round of cross-fitting, and reported on its prompts; empty without rounds.
 
-    Parameters are those of `solve`; λ is in the cost unit of the whole.
+    Parameters are those of `solve`; λ is in the cost unit of the whole setting.
     """
     reference = reference or goal.match or setting.best_single
     rounds = setting.rounds if setting.n_folds else ()
@@ -265,9 +266,9 @@ def solve_rounds(
 def chosen_rates(setting: Setting, estimates: Mapping[str, Estimates]) -> dict[str, FloatArray]:
     """(R,) exchange rates of the operating points that each round chooses on its validation prompts.
 
-    "peak": the most accurate point, the cheapest of equals. "arena": the best Arena score. "matched": the
-    cheapest point that promises to be as good as the best single model (`CONFIDENCE`); absent where some round has
-    none. "per_solved": the point of least cost per solved task; absent where some round solves none.
+    "peak": the most accurate point; ties: the cheapest. "arena": the best Arena score. "matched": the cheapest point
+    that promises to be as good as the best single model (`CONFIDENCE`); absent if some round has none. "per_solved":
+    the point with the least cost per solved task; absent if some round solves none.
     """
     each = [_chosen_rates(one, one.frontier(estimates, "validation")) for one in setting.rounds]
     return {name: np.array([rates[name] for rates in each]) for name in each[0] if all(name in r for r in each)}
@@ -285,10 +286,10 @@ def _chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
 
 
 def chosen_hull(setting: Setting, estimates: Mapping[str, Estimates]) -> FloatArray:
-    """(R, G) ascending exchange rates at which each round stands in G common steps along its validation curve's hull.
+    """(R, G) ascending exchange rates of each round in G common steps along its validation curve's hull.
 
-    At a price of a dollar in score, a round stands on the corner of its hull that is best at this price; steps are at
-    the prices where some round moves on. Points on the mean of the rounds' hulls are chosen in this way.
+    At each price of a dollar in score units, a round takes the corner of its hull that is best at this price; a step is
+    a price at which some round moves to another corner. This chooses the points on the mean of the rounds' hulls.
     """
     corners, slopes = [], []
     for curve in (one.frontier(estimates, "validation") for one in setting.rounds):
@@ -308,17 +309,17 @@ def chosen_point(
     weights: Weights,
     split: str = "",
 ) -> tuple[Solution, Point]:
-    """A rate chosen on all validation prompts, and what choosing so brings on the prompts of a split.
+    """A rate chosen on all validation prompts, and the figures of this choice on the prompts of a split.
 
-    In cross-fitting the rate is that of what serves, and each prompt's figures are at the rate that its round chose
-    by the same rule, on prompts of its own.
+    In cross-fitting the rate is that of the router that serves, and each prompt's figures are at the rate that its
+    round chose by the same rule on its own validation prompts.
 
     Parameters
     ----------
-    choose : from a curve on validation prompts to a rate.
+    choose : function from a curve on validation prompts to a rate.
     reference : model that differences and savings are against.
     weights : as for `operating_point`.
-    split : "validation", or as by default what is reported on.
+    split : "validation", or by default the prompts reported on.
     """
     split, parts = split or setting.report_on, [setting, *(setting.rounds if setting.n_folds else ())]
     solution, *own = [choose(part.frontier(estimates, "validation")) for part in parts]

@@ -1,7 +1,7 @@
-"""How sure an operating point is: solved again on bootstrap samples, on every task alone, and on every seed.
+"""How stable an operating point is: solved again on bootstrap samples, on every task alone, and on every seed.
 
-No curve is swept again. A sample of the validation prompts, and likewise one task of them, is a weight a prompt;
-the curve under any weights is the same running sum over the same switches (`carrot_core.bootstrap`).
+No curve is swept again. A sample of the validation prompts, or one of their tasks, is a vector of prompt weights; with
+any weights, a curve is the same running sum over the same switches (`carrot_core.bootstrap`).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from carrot_core.operating_point import crossings_of_cap, rate_inside
 from carrot_core.outcomes import Estimates, positions
 from carrot_core.promise import EVEN
 
-_CELLS = 4_000_000  # of the table of one block of samples: breakpoints times samples
-FEW = 30  # prompts: a task of fewer says next to nothing about its λ
-_SEED = 1  # of the draws of the prompts reported on, which are not those of validation
+_CELLS = 4_000_000  # cells of the table of one block of samples: breakpoints times samples
+FEW = 30  # prompts; with fewer, a task says almost nothing about its λ
+_SEED = 1  # seed of the draws of prompts reported on, which differ from those of validation
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +44,8 @@ class SampleSolutions:
 
     Attributes
     ----------
-    rate_per_usd : (B,) exchange rate of the point, or of the one nearest to what was asked for; NaN where no
-        prompt has a weight.
-    reached : (B,) whether there is a point as asked for.
+    rate_per_usd : (B,) exchange rate of the point, or of the one nearest to the goal; NaN if all weights are 0.
+    reached : (B,) whether a point reaches the goal.
     """
 
     rate_per_usd: FloatArray
@@ -56,8 +55,8 @@ class SampleSolutions:
 def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> SampleSolutions:
     """Solve a goal exactly under each column of (n, B) weights of a curve's prompts, with no new sweep.
 
-    Of points that differ only on prompts without weight the first is taken: on the others they do the same. The margin
-    that a confidence asks for is that of the whole curve.
+    Of points that differ only on prompts without weight, the first is taken; they are equal on the others. The margin
+    for a confidence is that of the whole curve.
     """
     if goal.cap_usd is not None:
         return _cap_again(curve, goal.cap_usd, weights)
@@ -78,7 +77,7 @@ def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> SampleSolution
 
 
 def _cap_again(curve: Frontier, cap_usd: float, weights: Weights) -> SampleSolutions:
-    """The rate at which the last prompt with a weight comes under the cap."""
+    """The rate from which all prompts with a weight are under the cap."""
     crossing, weights = crossings_of_cap(curve, cap_usd), weights_on(curve, weights)
     last = np.max(np.where(weights > 0, crossing[:, None], -1.0), axis=0, initial=-1.0)
     within = np.array([np.nan if rate < 0 else _inside(curve, rate) for rate in last.tolist()])
@@ -91,21 +90,21 @@ def _inside(curve: Frontier, rate: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Stability:
-    """How sure an operating point is.
+    """How stable an operating point is.
 
     Attributes
     ----------
-    goal : what the point is for. One that is a rate is not solved: only what it does on test can vary.
+    goal : goal of the point. A rate is not solved for: only its figures on test can vary.
     cost_unit_usd : u, which turns rates into λ.
     rate_per_usd, lam : the point.
     n_validation, n_reported : prompts it was chosen on, and prompts it is reported on.
     samples : one row a bootstrap sample: lam, exchange_rate_per_usd and reached (of the point chosen on this sample
         of the validation prompts), score and cost_usd (of that point on the prompts reported on), score_drawn,
-        cost_usd_drawn and kept (on a sample of these prompts, too; whether what was asked for holds there).
+        cost_usd_drawn and kept (on a sample of these prompts, too; whether the goal is met there).
     lam_interval : of λ over the samples.
-    score, cost_usd : what the point does, with 95 % intervals of the points chosen again.
-    score_in_all, cost_usd_in_all : the same, the luck of the prompts reported on included.
-    tasks : one row a task (`by_task`); empty where there are none.
+    score, cost_usd : figures of the point, with 95 % intervals of the points chosen again.
+    score_in_all, cost_usd_in_all : the same, with intervals that include the luck of the prompts reported on.
+    tasks : one row for each task (`by_task`); empty if there are none.
     """
 
     goal: Goal
@@ -124,12 +123,12 @@ class Stability:
 
     @property
     def is_solved(self) -> bool:
-        """Whether the point was solved for, and so would be another on other prompts."""
+        """Whether the point was solved for, so that it would differ on other prompts."""
         return self.goal.rate_per_usd is None
 
     @property
     def success_share(self) -> float:
-        """Share of the samples whose point meets the goal on test; NaN for a point that was only set."""
+        """Share of the samples whose point meets the goal on test; NaN for a point that was set, not solved for."""
         return float(self.samples["kept"].mean()) if self.is_solved else float("nan")
 
     @property
@@ -138,7 +137,7 @@ class Stability:
         return float(self.samples["reached"].mean())
 
     def document(self) -> dict[str, Any]:
-        """All of it but the single samples, as plain JSON."""
+        """Everything except the single samples, as plain JSON."""
         return {
             "asked": self.goal.document(),
             "replicates": len(self.samples),
@@ -212,12 +211,12 @@ def _samples(
 def _meets_goal(
     report: Frontier, goal: Goal, rates: FloatArray, counts: Weights, score: FloatArray, cost_usd: FloatArray
 ) -> npt.NDArray[np.bool_]:
-    """(B,) whether each point meets the goal on its drawn prompts, whose mean score and cost are given."""
+    """(B,) whether each point meets the goal on its drawn prompts, which have these mean scores and costs."""
     if goal.budget_usd is not None:
         return cost_usd <= goal.budget_usd + 1e-15
     if goal.per_solved_usd is not None:
         return np.asarray(cost_per_solved(cost_usd, score) <= goal.per_solved_usd + 1e-15)
-    if goal.least_per_solved:  # a least that is promised is a budget here: none is, so there is nothing to keep
+    if goal.least_per_solved:  # no least cost can be promised here, so there is nothing to keep
         return np.zeros(len(cost_usd), dtype=bool)
     if goal.cap_usd is not None:
         crossing = crossings_of_cap(report, goal.cap_usd)[:, None]
@@ -233,7 +232,7 @@ def _meets_goal(
 def by_task(
     setting: Setting, estimates: Mapping[str, Estimates], goal: Goal, rate_per_usd: float, replicates: int = 1000
 ) -> pd.DataFrame:
-    """Where a goal would be solved on each task alone, and what the common point does there.
+    """The goal solved on each task alone, and the common point's figures there.
 
     Returns
     -------
@@ -249,7 +248,7 @@ def by_task(
     weights = (
         np.stack([validation_tasks == task for task in tasks], axis=1) if tasks else np.empty((validation.n_prompts, 0))
     )
-    whole = replace(validation, donors=None)  # a task's prompts are all of it: none is drawn with another's
+    whole = replace(validation, donors=None)  # no prompt of one task is drawn with one of another
     again = solve_again(whole, replace(goal, confidence=EVEN), weights.astype(np.uint8))
     rows = []
     for place, task in enumerate(tasks):

@@ -37,9 +37,9 @@ def by_task(
     """One row per task at one rate: score, cost, and the difference to the reference model with its interval.
 
     Columns: task, n_prompts, score, cost_usd, reference_score, difference, difference_low, difference_high,
-    saving (1 - cost / the reference's cost), most_used, and where latency is recorded latency_s (mean seconds of the
-    calls of which it is). ``tasks`` are in the order of the frontier's prompts.
-    No interval (NaN) of a task with fewer than `LEAST_PROMPTS` prompts.
+    saving (1 - cost / the reference's cost), most_used and, if latency is recorded, latency_s (mean seconds of the
+    calls with recorded latency). ``tasks`` are in the order of the frontier's prompts. Intervals of tasks with fewer
+    than `LEAST_PROMPTS` prompts are NaN.
     """
     if len(tasks) != frontier.n_prompts:
         raise CarrotError(f"{len(tasks)} task labels for {frontier.n_prompts} prompts.")
@@ -83,9 +83,9 @@ def _mean_of_known(values: FloatArray) -> float:
 def flips(frontier: Frontier, rate_before: float, rate_after: float, observed: Outcomes | None = None) -> pd.DataFrame:
     """One row per prompt that gets another model between two rates.
 
-    ``observed`` are the outcomes as they were recorded, where the curve's have something standing in for gaps.
-    Columns: prompt_id, model_before, model_after, score_before, score_after, cost_usd_before, cost_usd_after; NaN
-    where that outcome was not observed.
+    ``observed`` are the recorded outcomes, given if those of the curve have estimates in place of gaps.
+    Columns: prompt_id, model_before, model_after, score_before, score_after, cost_usd_before, cost_usd_after; NaN for
+    an outcome that was not observed.
     """
     before, after = frontier.choices(rate_before), frontier.choices(rate_after)
     rows = np.flatnonzero(before != after)
@@ -138,7 +138,7 @@ _QUALITY = {"r2": "R²", "auc": "AUC", "brier": "Brier", "ece": "ECE", "usage_ma
 
 
 def tidy(result: Comparison) -> pd.DataFrame:
-    """Figures and differences in one frame; ``against`` is "" where the figure is no difference.
+    """Figures and differences in one frame; ``against`` is "" if the figure is not a difference.
 
     Columns router, against, seed, metric, value, low, high, low_all, high_all.
     """
@@ -172,7 +172,7 @@ def latex(result: Comparison, metrics: Sequence[str] = _LATEX_METRICS) -> str:
 
 
 def transfer_text(transfer: TaskTransfer, metrics: Sequence[str] = (HEADLINE, "routing_accuracy")) -> str:
-    """Every task by the router that has never seen it, beside the router that has; means over seeds."""
+    """Figures on every task of a router that has never seen it, beside the router that has; means over seeds."""
     means = transfer.by_task[transfer.by_task["seed"] == MEAN]
     heads = [f"{METRICS[name].label}{part}" for name in metrics for part in ("", " - usual")]
     cells: dict[str, list[str]] = {}
@@ -183,7 +183,7 @@ def transfer_text(transfer: TaskTransfer, metrics: Sequence[str] = (HEADLINE, "r
 
 
 def cell(figure: Interval | None, signed: bool = False, *, in_usd: bool = False) -> str:
-    """One figure with its interval; "never" where a score is not reached, "-" where there is no figure."""
+    """One figure with its interval; "never" if a score is not reached, "-" if there is no figure."""
     if figure is None or np.isnan(figure.value):
         return "-"
     value, low, high = (_number(bound, signed, in_usd) for bound in (figure.value, figure.low, figure.high))
@@ -191,7 +191,7 @@ def cell(figure: Interval | None, signed: bool = False, *, in_usd: bool = False)
 
 
 def _over_seeds(result: Comparison, router: str, metric: str) -> str:
-    """A mean over seeds; where it is infinite, on how many of them the score was not reached."""
+    """A mean over seeds; if infinite, the number of seeds on which the score was not reached."""
     mean = result.figure(router, metric)
     if mean is None or not np.isinf(mean.value):
         return cell(mean, in_usd=METRICS[metric].in_usd)
@@ -237,7 +237,7 @@ def _oracle(protocol: pd.DataFrame) -> str:
 
 
 def _luck(protocol: pd.DataFrame) -> str:
-    """How much of the oracle's score may be luck of single runs; "" where that cannot be told."""
+    """Sentence on how much of the oracle's score may be luck of single runs; "" if unknown."""
     if "oracle_luck" not in protocol:
         return ""
     return (
@@ -247,7 +247,7 @@ def _luck(protocol: pd.DataFrame) -> str:
 
 
 def block(heads: Sequence[str], cells: Mapping[str, Sequence[str]], corner: str = "") -> str:
-    """Cells in columns under their heads, one named row each."""
+    """Cells in columns under their heads, with row names in front."""
     widths = [max(map(len, column)) for column in zip(heads, *cells.values(), strict=True)]
     first = max(map(len, [corner, *cells]))
     rows = [(corner, list(heads)), *cells.items()]
@@ -319,7 +319,7 @@ def estimates_frame(estimates: Estimates, outcomes: Outcomes) -> pd.DataFrame:
 
 
 def frontier_frame(frontier: ReadableCurve, cost_unit_usd: float) -> pd.DataFrame:
-    """One row a breakpoint, ascending from rate 0; a row holds from its rate up to the next row's."""
+    """One row for each breakpoint, ascending from rate 0; a row holds from its rate up to the next row's."""
     rates = frontier.exchange_rate_per_usd
     return pd.DataFrame(
         {
@@ -331,11 +331,11 @@ def frontier_frame(frontier: ReadableCurve, cost_unit_usd: float) -> pd.DataFram
     )
 
 
-LAMS = tuple(step / 20 for step in range(21))  # of tables that cannot hold every λ
+LAMS = tuple(step / 20 for step in range(21))  # for tables that cannot hold every λ
 
 
 def small(frames: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    """Frames one below the other, these columns of them; fractions in single precision."""
+    """These columns of the frames, concatenated; fractions in single precision."""
     parts = list(frames)
     table = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
     return table.astype(dict.fromkeys(table.select_dtypes("float64").columns, np.float32))
