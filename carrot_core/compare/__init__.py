@@ -1,8 +1,7 @@
-"""What can be said about fitted routers beyond their curves: each analysis is one table, for any set of routers.
+"""Analyses of fitted routers beyond their curves: each is one table, for any set of routers.
 
-An analysis takes the protocol and the estimates of routers by split, and gives a tidy frame with a column
-``router``. Pages compute it where the data are loaded and read it from a snapshot elsewhere; figures are drawn
-from the frame alone.
+An analysis takes the protocol and the estimates of routers by split, and returns a tidy frame with a column ``router``.
+Pages compute it if the data are loaded and read it from a snapshot otherwise; figures are drawn from the frame alone.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ class Analysis:
 
     Attributes
     ----------
-    name : as snapshots keep it, in ``analysis-<name>.parquet``.
-    make : from the protocol and estimates by router and split to the frame.
-    of_prompts : whether its rows are single prompts: never kept in a snapshot.
+    name : name in snapshots, ``analysis-<name>.parquet``.
+    make : function from the protocol and estimates by router and split to the frame.
+    of_prompts : whether its rows are single prompts, which no snapshot contains.
     """
 
     name: str

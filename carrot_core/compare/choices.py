@@ -36,18 +36,18 @@ from carrot_core.number_formats import LAM_HOVER, lam_text, percent
 from carrot_core.outcomes import Estimates, pick
 from carrot_core.text import visible
 
-RARE = (1, 2, 3)  # a prompt that at most so many models solve has rare solvers
-SOLVED = 0.5  # a score from here on solves a prompt
-_SAME = 0.995  # share of the prompts from which two routers choose alike
+RARE = (1, 2, 3)  # a prompt has rare solvers if at most so many models solve it
+SOLVED = 0.5  # least score that solves a prompt
+_SAME = 0.995  # share of equal choices from which two routers count as equal
 _BUDGETS = 60  # points of a curve at which collapse is measured
 _REPLICATES = 200
 
 
 def agreement(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
-    """Share of the prompts reported on that two routers give to the same model, at the same λ.
+    """Share of the prompts reported on for which two routers choose the same model, at the same λ.
 
-    Columns router, other, lam, n_prompts, agreement (0 to 1). Every ordered pair is there, a router with itself
-    too, so that part of the routers can be taken out of the table.
+    Columns router, other, lam, n_prompts, agreement (0 to 1). The table has every ordered pair, including a router with
+    itself, so that it can be reduced to some of the routers.
     """
     names = list(routers)
     curves = {name: setting.frontier(table, setting.report_on) for name, table in routers.items()}
@@ -68,7 +68,7 @@ def agreement(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) 
 
 
 def agreement_exhibit(table: pd.DataFrame, lam: float) -> Exhibit:
-    """Share of the prompts that two routers give to the same model, at one λ.
+    """Share of the prompts for which two routers choose the same model, at one λ.
 
     Parameters
     ----------
@@ -108,18 +108,19 @@ def _agreement(rows: pd.DataFrame, theme: ThemeName) -> go.Figure:
     np.fill_diagonal(shares, np.nan)
     return grid(
         names, theme,
-        # From the lowest share, so that the cells differ, and over ten points at least, so that noise stays pale.
+        # Colours start at the lowest share, so that the cells differ, and span at least ten points, so that noise stays
+        # pale.
         z=shares, zmin=min(90.0, float(np.nanmin(shares))), zmax=100, colorscale=rising(theme),
         texttemplate="%{z:.0f}", hovertemplate="%{y} and %{x}: %{z:.1f} %<extra></extra>",
     )  # fmt: skip
 
 
 def grid(names: Sequence[str], theme: ThemeName, **cells: Any) -> go.Figure:
-    """Coloured cells of routers against the same routers, with words in them.
+    """Coloured cells of routers against the same routers, with text in them.
 
     Parameters
     ----------
-    cells : what a `plotly.graph_objects.Heatmap` takes: (n, n) values, their colours and their words.
+    cells : arguments of `plotly.graph_objects.Heatmap`: (n, n) values, their colours and their text.
     """
     figure = go.Figure(
         go.Heatmap(
@@ -139,13 +140,13 @@ def grid(names: Sequence[str], theme: ThemeName, **cells: Any) -> go.Figure:
 def collapse(
     setting: Setting, routers: Mapping[str, Mapping[str, Estimates]], replicates: int = _REPLICATES
 ) -> pd.DataFrame:
-    """How far each router turns to the most expensive model as its budget grows, and whether it finds rare solvers.
+    """Share of the most expensive model as each router's budget grows, and how often the router finds rare solvers.
 
     At up to 60 points along each curve. Columns router, dearest (that model), part, most, n_prompts, lam, budget (mean
     cost over that of the most expensive model alone), value, low, high. Part "dearest" is the share of the prompts that
-    this model answers, ``most`` 0. Part "rare" is of the prompts that some models, ``most`` at most, solve: the share
-    on which a model is picked that does, with its 95 % interval where they are enough for one; there is none where no
-    prompt is such.
+    this model answers, with ``most`` 0. Part "rare" is about the prompts that at least one and at most ``most`` models
+    solve: the share for which one of these is chosen, with its 95 % interval if they are enough; no rows if there is no
+    such prompt.
     """
     setting = setting.with_all_outcomes
     columns = ["router", "dearest", "part", "most", "n_prompts", "lam", "budget", "value", "low", "high"]
@@ -160,7 +161,7 @@ def _collapse_of(name: str, setting: Setting, estimates: Mapping[str, Estimates]
     points = pd.DataFrame(
         {
             "router": name,
-            "dearest": curve.models[expensive],  # the word that snapshots have
+            "dearest": curve.models[expensive],  # the name in snapshots
             "lam": lam_of_rate(rates, setting.cost_unit_usd),
             "budget": curve.cost_usd[[curve.at(rate) for rate in rates]] / curve.model_cost_usd[expensive],
         }
@@ -171,7 +172,7 @@ def _collapse_of(name: str, setting: Setting, estimates: Mapping[str, Estimates]
     for most in RARE:
         rare = picked[:, (solvers >= 1) & (solvers <= most)]
         if not (count := rare.shape[1]):
-            continue  # no prompt is such
+            continue  # no such prompt
         low = high = np.full(len(rates), np.nan)
         if count >= LEAST_PROMPTS:
             low, high = np.quantile(rare @ bootstrap_weights(count, replicates), [0.025, 0.975], axis=1)
@@ -233,15 +234,15 @@ def _along_budget(rows: pd.DataFrame, what: str, theme: ThemeName) -> go.Figure:
 
 
 _STEPS = 400
-_SMALL = 0.01  # models that answer less at every λ are drawn as one, where they are several
-_OWN_AREAS = 20  # models with an area of their own, at most: those that answer most at some λ
+_SMALL = 0.01  # several models that answer less at every λ are drawn as one
+_OWN_AREAS = 20  # most models with an area of their own: those that answer most at some λ
 _PATTERNS = ("", "/", ".", "\\", "-", "+", "|")
 
 
 def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
     """Stacked shares over λ from 0 to 1, cheapest model at the bottom; independent of the λ that is set."""
     look = THEMES[theme]
-    # Exact where it is drawn; most switches lie at small λ, so steps are finer there.
+    # Exact at the drawn λ; most switches are at small λ, so steps are finer there.
     even = np.linspace(0, 1, _STEPS + 1)
     lams = np.union1d(even, even**2)
     shares = scene.active_curve.frontier.shares([rate_of_lam(float(lam), scene.cost_unit_usd) for lam in lams])
@@ -282,7 +283,7 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
 
 
 def _areas(scene: Scene, shares: FloatArray, colors: list[str], look: Theme) -> list[tuple[str, FloatArray, str]]:
-    """Name, share at each λ and colour of every area, by cost; on top, as one, the models that answer little."""
+    """Name, share at each λ and colour of every area, by cost; models that answer little are one area on top."""
     by_cost, most = np.argsort(scene.model_cost_usd), shares.max(axis=0)
     own = [int(column) for column in np.argsort(-most, kind="stable")[:_OWN_AREAS] if most[column] >= _SMALL]
     rest = [int(column) for column in by_cost if most[column] > 0 and column not in own]
@@ -297,7 +298,7 @@ def _areas(scene: Scene, shares: FloatArray, colors: list[str], look: Theme) -> 
 
 
 def share_text(scene: Scene) -> str:
-    """The chart in words: who answers at both ends and halfway."""
+    """The chart in words: the shares at both ends and halfway."""
     parts = []
     for lam in (0.0, 0.5, 1.0):
         shares = scene.active_curve.frontier.shares([rate_of_lam(lam, scene.cost_unit_usd)])[0]
@@ -308,7 +309,7 @@ def share_text(scene: Scene) -> str:
 
 
 def shares_exhibit(scene: Scene) -> Exhibit:
-    """Who answers at which λ: the active curve of a scene."""
+    """Shares of the models at each λ, for the active curve of a scene."""
     name = scene.active
     return Exhibit(
         name=f"shares-{name.split(' ')[0]}",

@@ -1,4 +1,4 @@
-"""What stands between a router and the oracle (``docs/method.md``, "Comparing routers")."""
+"""The gap between a router and the oracle, and its parts (``docs/method.md``, "Comparing routers")."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ _REPLICATES, _POINTS = 200, 300
 def decomposition(
     setting: Setting, routers: Mapping[str, Mapping[str, Estimates]], replicates: int = _REPLICATES
 ) -> pd.DataFrame:
-    """The gap of every router to the oracle, taken apart by what would close it, with paired 95 % intervals.
+    """Each router's gap to the oracle, decomposed by what would close it, with paired 95 % intervals.
 
     Columns router, measure ("aiq_corrected", or "utility": mean of (1 - λ)·score - λ·cost/u at the choices of one λ),
     lam (NaN for corrected AIQ), part, value, low, high. Parts: "router" and "oracle" are the figures themselves; "gap"
     is their difference and the sum of "scores" (observed scores in place of the estimated ones), "costs" (observed
-    costs in place of the estimated ones), "rest" (what only both together bring; negative where one makes the other
-    needless) and "reach" (models it does not choose among, and calls it pays for on the way). "task_label" is what the
-    router gains where its estimates get each task's training means, NaN with fewer than two tasks. Where cells were run
-    several times there is "luck": what the oracle's figure loses when it is read on samples that the oracle did not
-    choose by, so the most of the gap that no router can close.
+    costs in place of the estimated ones), "rest" (gain of both together beyond their sum; negative if one makes the
+    other needless) and "reach" (models it does not choose among, and calls it pays for on the way). "task_label" is the
+    router's gain if its estimates get each task's training means, NaN with fewer than two tasks. If cells were run
+    several times, "luck" is the loss of the oracle's figure on samples by which the oracle did not choose: an upper
+    bound on the part of the gap that no router can close.
     """
     setting = setting.with_all_outcomes
     on = report_set(setting, setting.report_on, replicates)
@@ -105,15 +105,15 @@ def _of_router(
 
 
 def with_better(setting: Setting, curve: Frontier) -> dict[str, Frontier]:
-    """Curves of a router ("router") and of the same router knowing more, on the same prompts and pool.
+    """Curves of a router ("router") and of the same router with more knowledge, on the same prompts and pool.
 
-    "scores", "costs", "both": what is observed in place of what it estimates. "task_label": its estimates moved,
-    within each task, to the means of the training prompts of that task: scores by a sum, costs by a factor.
+    "scores", "costs", "both": observed values in place of its estimates. "task_label": its estimates shifted, within
+    each task, to the means of that task's training prompts: scores by a summand, costs by a factor.
     """
     own = curve.estimates.pool(pick(curve.models, curve.has_estimates))
     outcomes = curve.outcomes.pool(own.models)
     paid = own.cost_usd if own.cost_is_paid else outcomes.cost_usd
-    # What a router does not estimate on a prompt stays out of its reach there.
+    # A model that a router does not estimate on a prompt stays out of its reach there.
     score, paid = (np.where(np.isnan(own.score), np.nan, table) for table in (outcomes.score, paid))
     tables = {
         "router": (own.score, own.cost_usd),
@@ -150,7 +150,7 @@ def figures_of(curve: Frontier, setting: Setting, on: ReportSet) -> FloatArray:
     Raises
     ------
     CarrotError
-        The curve is of other prompts than those that are reported on.
+        The curve is on other prompts than those reported on.
     """
     if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
         raise CarrotError("A router did not estimate the same prompts as the others, so it cannot be compared.")
@@ -166,13 +166,13 @@ def figures_of(curve: Frontier, setting: Setting, on: ReportSet) -> FloatArray:
 
 
 def interval(values: FloatArray) -> tuple[float, float, float]:
-    """Value, low and high of (1 + B,) values, the first of which is the one on the prompts themselves."""
+    """Value, low and high of (1 + B,) values: first that on the prompts themselves, then the replicates."""
     figure = Interval.of(float(values[0]), values[1:])
     return figure.value, figure.low, figure.high
 
 
 def measured(table: pd.DataFrame, lam: float | None) -> tuple[pd.Series[bool], str]:
-    """Which rows are of the whole curve (None) or of one λ, and their measure in words: once, that was AIQ itself."""
+    """Mask of the rows of the whole curve (None) or of one λ, and their measure in words: in old tables, AIQ itself."""
     if lam is not None:
         return pd.Series(np.isclose(table["lam"], lam), table.index), f"utility at λ {lam_text(lam)}"
     return table["lam"].isna(), METRICS["aiq" if (table["measure"] == "aiq").any() else HEADLINE].label
@@ -189,7 +189,7 @@ WORDS = {
 
 
 def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
-    """What would close the gap to the oracle, in corrected AIQ or, at one λ, in utility.
+    """Parts of the gap to the oracle, in corrected AIQ or, at one λ, in utility.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def _sentence(rows: pd.DataFrame, router: str, gap: float) -> str:
 
 
 def bars(rows: pd.DataFrame, parts: Mapping[str, str], what: str, theme: ThemeName) -> go.Figure:
-    """A bar with its interval for every part of every router, parts in words; none where a part is NaN for all."""
+    """A bar with its interval for every part of every router, parts in words; without parts that are NaN for all."""
     look, routers = THEMES[theme], names_of(rows["router"])
     names = router_names(routers)
     figure = go.Figure()

@@ -1,4 +1,4 @@
-"""Is routing learnable here? What a task label, and the text beyond it, gain over knowing nothing of a prompt."""
+"""Is routing learnable here? The gain of a task label, and of the text beyond it, over knowing nothing of a prompt."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ WORDS = {
 def learnable(
     setting: Setting, routers: Mapping[str, Mapping[str, Estimates]], replicates: int = _REPLICATES
 ) -> pd.DataFrame:
-    """What every router gains over the zero router, by way of the task lookup, with paired 95 % intervals.
+    """Gain of every router over the zero router, split at the task lookup, with paired 95 % intervals.
 
     Columns router, measure ("aiq_corrected", or "utility" at one λ, as `carrot_core.compare.gap.decomposition` has
     them), lam (NaN for corrected AIQ), part, value, low, high. Parts: "task" (task lookup minus zero router) and "text"
-    (router minus task lookup) add up to "both" (router minus zero router); "oracle" is what there is to gain (oracle
-    minus zero router), "share" is "both" ÷ "oracle". "task" and "text" are NaN with fewer than two tasks. Baselines,
-    and routers that pay for several calls, are left out: they learn nothing of a text.
+    (router minus task lookup) add up to "both" (router minus zero router); "oracle" is the possible gain (oracle minus
+    zero router), "share" is "both" ÷ "oracle". "task" and "text" are NaN with fewer than two tasks. Baselines, and
+    routers that pay for several calls, are left out: they learn nothing from texts.
     """
     on = report_set(setting, setting.report_on, replicates)
     learned = {
@@ -53,7 +53,7 @@ def learnable(
     }
     figures = {name: figures_of(curve, setting, on) for name, curve in curves.items()}
     nothing = figures["zero"]
-    oracle = figures.get("oracle", np.full_like(nothing, np.nan))  # none where no prompt has every outcome
+    oracle = figures.get("oracle", np.full_like(nothing, np.nan))  # none if no prompt has every outcome
     has_tasks = len(set(task_labels(setting, curves["zero"]))) > 1
     by_task = figures["task-lookup"] if has_tasks else np.full_like(nothing, np.nan)
     measures = [(HEADLINE, np.nan), *((UTILITY, lam) for lam in LAMS)]
@@ -71,9 +71,9 @@ def learnable(
 
 
 def slope(learning: pd.DataFrame) -> Interval | None:
-    """Corrected AIQ gained by twice the training prompts, with its paired interval, at the end of a learning curve.
+    """Corrected AIQ gained by doubling the training prompts, with its paired interval, at the end of a learning curve.
 
-    Between all training prompts and the largest size of at most half of them; None where the curve has no such size.
+    Between all training prompts and the largest size of at most half of them; None if the curve has no such size.
 
     Parameters
     ----------
@@ -90,11 +90,11 @@ def slope(learning: pd.DataFrame) -> Interval | None:
 
 
 def verdict(table: pd.DataFrame, router: str) -> str:
-    """Whether routing is learnable here, in a plain sentence about one router.
+    """A plain sentence on whether routing is learnable here, about one router.
 
     Parameters
     ----------
-    table : of `learnable`.
+    table : from `learnable`.
     """
     rows = table[(table["router"] == router) & table["lam"].isna()]
     parts = {row.part: Interval(row.value, row.low, row.high) for row in each(rows)}
@@ -120,13 +120,13 @@ def _points(gain: Interval) -> str:
 
 
 def learnable_exhibit(table: pd.DataFrame, lam: float | None = None, learning: pd.DataFrame | None = None) -> Exhibit:
-    """What task label and text gain over knowing nothing, in corrected AIQ or, at one λ, in utility.
+    """Gain of task label and text over knowing nothing, in corrected AIQ or, at one λ, in utility.
 
     Parameters
     ----------
     table : `learnable` of the routers to show.
     lam : one of its λ; None for the whole curve.
-    learning : `carrot_core.compare.studies.learning` of one router, where there is one.
+    learning : `carrot_core.compare.studies.learning` of one router, if there is one.
     """
     at, what = measured(table, lam)
     rows = table[at].reset_index(drop=True)

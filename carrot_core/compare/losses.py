@@ -1,4 +1,4 @@
-"""Where a router loses: the prompts on which its choice is worst, and which estimate leads it there."""
+"""Where a router loses: the prompts on which its choice is worst, and the estimate responsible."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
 from carrot_core.routers.neighbours import Vectors, nearest, unit_vectors
 from carrot_core.text import visible
 
-WORST = 25  # prompts of each router and λ
+WORST = 25  # number of prompts for each router and λ
 REASONS = {
     "score_too_high": "chosen model scored too high",
     "score_too_low": "best model scored too low",
@@ -33,13 +33,13 @@ def losses(
 ) -> pd.DataFrame:
     """The prompts with the largest regret of every router at each λ, worst first.
 
-    The utility of a model on a prompt is (1 - λ)·score - λ·cost/u of what was observed; the regret is that of the
-    best model of the pool minus that of the chosen one. Of equal regrets those come first where the router preferred
-    its choice most; of equally good models the best is the one it expects most of, and where it knows none of them
-    the cheapest. Columns router, lam, prompt_id, task, regret, chosen, best;
-    est_score_, score_, est_cost_usd_ and cost_usd_ of "chosen" and "best"; score_too_high (of the chosen model),
-    score_too_low (of the best one), cost_error (of both) and margin, by which the router preferred its choice:
-    regret = score_too_high + score_too_low + cost_error - margin. reason is the largest of the three, in words.
+    The utility of a model on a prompt is (1 - λ)·score - λ·cost/u, as observed; the regret is that of the best model of
+    the pool minus that of the chosen one. Of equal regrets, those with the largest margin come first; of equally good
+    models, the best is the one with the highest expected utility or, if none is estimated, the cheapest. Columns
+    router, lam, prompt_id, task, regret, chosen, best; est_score_, score_, est_cost_usd_ and cost_usd_ of "chosen" and
+    "best"; score_too_high (of the chosen model), score_too_low (of the best one), cost_error (of both) and margin
+    (expected utility of its choice minus that of the best): regret = score_too_high + score_too_low + cost_error -
+    margin. reason is the largest of the three, in words.
     """
     setting = setting.with_all_outcomes
     curves = {name: setting.frontier(table, setting.report_on) for name, table in routers.items()}
@@ -54,7 +54,7 @@ def _at(setting: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFra
     est_score, est_cost = curve.estimates.score, curve.estimates.cost_usd
     chosen = curve.choices(rate_of_lam(lam, unit)).astype(np.intp)
     utility = (1 - lam) * score - lam * cost / unit
-    reachable = np.where(np.isnan(utility), -np.inf, utility)  # a cascade pays for no model it does not call
+    reachable = np.where(np.isnan(utility), -np.inf, utility)  # a cascade does not pay for models it does not call
     expected = (1 - lam) * est_score - lam * est_cost / unit
     best = _best(reachable, expected, cost)
     regret = utility[rows, best] - utility[rows, chosen]
@@ -100,10 +100,10 @@ def _best(utility: FloatArray, expected: FloatArray, cost_usd: FloatTable) -> np
 
 
 def distances(bench: Benchmark, prompt_ids: Sequence[str]) -> pd.DataFrame:
-    """How far prompts lie from the training prompts: columns prompt_id, distance, percentile, nearest_prompt_id.
+    """Distance of prompts to the training prompts: columns prompt_id, distance, percentile, nearest_prompt_id.
 
-    The distance is 1 - cosine to the nearest training vector; the percentile is the share of validation prompts
-    that lie nearer to theirs. NaN and None where a prompt has no vector.
+    The distance is 1 - cosine to the nearest training vector; the percentile is the share of validation prompts that
+    are nearer to theirs. NaN and None if a prompt has no vector.
     """
     table = pd.DataFrame({"prompt_id": list(prompt_ids), "distance": np.nan, "percentile": np.nan})
     if bench.vectors is None:
@@ -119,7 +119,7 @@ def distances(bench: Benchmark, prompt_ids: Sequence[str]) -> pd.DataFrame:
 
 
 def _nearest(queries: Benchmark, train: Benchmark) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-    """1 - cosine to the nearest training vector, and its row; NaN and -1 where either side has no vector."""
+    """1 - cosine to the nearest training vector, and its row; NaN and -1 if either side has no vector."""
     (directions, rows), (references, train_rows) = _with_vector(queries), _with_vector(train)
     near, at = np.full(len(queries.prompt_ids), np.nan), np.full(len(queries.prompt_ids), -1, dtype=np.intp)
     if len(rows) and len(train_rows):
@@ -129,7 +129,7 @@ def _nearest(queries: Benchmark, train: Benchmark) -> tuple[FloatArray, npt.NDAr
 
 
 def _with_vector(bench: Benchmark) -> tuple[Vectors, npt.NDArray[np.intp]]:
-    """Directions of the prompts that have a vector, and their rows."""
+    """Vectors of the prompts that have one, and their rows."""
     assert bench.vectors is not None
     rows = np.flatnonzero(~np.isnan(bench.vectors).any(axis=1))
     return unit_vectors(bench.vectors[rows]), rows
@@ -140,7 +140,7 @@ def losses_exhibit(rows: pd.DataFrame, router: str, lam: float) -> Exhibit:
 
     Parameters
     ----------
-    rows : of `carrot_core.compare.losses.losses`, this router's at this λ, perhaps with distances.
+    rows : from `carrot_core.compare.losses.losses`, of this router at this λ, perhaps with `distances`.
     """
     counts = rows["reason"].value_counts()
     reasons = ", ".join(f"{reason} on {n}" for reason, n in counts.items())

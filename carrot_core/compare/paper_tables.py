@@ -1,9 +1,9 @@
-"""The tables behind two of the paper's figures (CARROT, arXiv 2502.03261), of any routers.
+"""The tables behind two of the paper's figures (CARROT, arXiv 2502.03261), for any routers.
 
-`spider` (plot 1): how much of a reference model's score a router keeps, task by task, at a small share of its cost.
-The authors choose λ for every source on the test prompts themselves. A router in use has one λ, chosen
+`spider` (plot 1): the share of a reference model's score that a router reaches, task by task, at a small share of its
+cost. The authors choose λ for every source on the test prompts themselves. A deployed router has one λ, chosen
 beforehand: here on validation, to meet the budget over all prompts. `accuracy` (the table of CARROT-KNN): how well
-routers predict and choose where cost does not count.
+routers predict, and choose if cost does not count.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _COLUMNS = ["router", "metric", "value", "low", "high", "n_prompts", "n_models"]
 def spider(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
     """Score by task within shares of the reference model's mean cost, λ chosen in two ways.
 
-    ``way`` "authors": for each task the best score on the prompts reported on whose cost there is within the
-    share of the reference's cost there. It has no interval, since λ was chosen on the same prompts. "honest":
-    the one λ that scores best on validation within the share of the reference's cost over all validation
-    prompts; a task may then cost more or less than its share. Both are exact, with no grid over λ.
+    ``way`` "authors": for each task the best score on the prompts reported on at a cost within the share of the
+    reference's cost on them. It has no interval, since λ was chosen on the same prompts. "honest": the one λ that
+    scores best on validation within the share of the reference's cost over all validation prompts; a task may then cost
+    more or less than its share. Both are exact, with no grid over λ.
 
     Returns
     -------
     Columns router, task ("" where prompts have none), way, budget_share (of `BUDGET_SHARES`), reference (a
     model: the paper's where it is in the pool, else the best single model on validation), n_prompts,
     exchange_rate_per_usd, lam, score, score_low, score_high, cost_usd, reference_score, reference_cost_usd,
-    score_share with its interval (score ÷ reference_score, paired) and cost_share. Where no point is within
-    the share, what the router does is NaN; so are intervals of tasks with fewer than `LEAST_PROMPTS` prompts.
+    score_share with its interval (score ÷ reference_score, paired) and cost_share. If no point is within the share, the
+    router's figures are NaN; so are intervals of tasks with fewer than `LEAST_PROMPTS` prompts.
     """
     reference = PAPER_REFERENCE if PAPER_REFERENCE in setting.models else setting.best_single
     column = setting.models.index(reference)
@@ -67,7 +67,7 @@ def spider(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> 
 
 
 def _honest_rates(validation: Frontier, reference: int) -> list[float | None]:
-    """For each budget the rate that scores best within it on validation; None where no point is within it."""
+    """For each budget the rate that scores best within it on validation; None if no point is within it."""
     cost_usd = float(validation.outcomes.cost_usd[:, reference].mean())
     return [best_within_budget(validation, share * cost_usd) for share in BUDGET_SHARES]
 
@@ -93,7 +93,7 @@ def _on_task(here: Frontier, column: int, honest: list[float | None], cost_unit_
 
 
 def _at(here: Frontier, rate: float | None, cost_unit_usd: float) -> dict[str, float]:
-    """One point of a curve; NaN where there is none."""
+    """Figures of one point of a curve; NaN if there is none."""
     if rate is None:
         return dict.fromkeys(("exchange_rate_per_usd", "lam", "score", "cost_usd"), np.nan)
     point, lam = here.at(rate), float(lam_of_rate(rate, cost_unit_usd))
@@ -111,7 +111,7 @@ def _no_interval() -> dict[str, float]:
 
 
 def _intervals(here: Frontier, reference: FloatArray, rates: list[float | None]) -> list[dict[str, float]]:
-    """95 % intervals over the prompts of the score at each rate and of its paired share of the reference's."""
+    """95 % intervals over prompts of the score at each rate, and of its ratio to the reference's (paired)."""
     if here.n_prompts < LEAST_PROMPTS:
         return [{} for _ in rates]
     rows = np.arange(here.n_prompts)
@@ -133,17 +133,17 @@ def _intervals(here: Frontier, reference: FloatArray, rates: list[float | None])
 
 
 def accuracy(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
-    """Figures of the authors' table for each router, on the prompts reported on with the whole pool observed.
+    """Figures of the authors' table for each router, on the reported prompts with the whole pool observed.
 
     Returns
     -------
     Columns router, metric, value, low, high (95 % over prompts; NaN where not defined), n_prompts, n_models
-    (that the router estimates). Metrics: binarised_accuracy (share of the cells on whose side of 0.5 the
-    estimate is right), score_mae, r2 (all cells together, so it holds the differences between models too),
-    routing_accuracy (at λ = 0), best_single (chosen on validation), oracle, cost_mae_usd and
-    output_tokens_mae (mean absolute errors per call; NaN where a call's cost is known beforehand, where
-    tokens were not recorded, and for a cascade, which pays for several calls). The first three say little of
-    a router whose estimates only order models, as those of a pair or random ones do.
+    (that the router estimates). Metrics: binarised_accuracy (share of the cells with score and estimate on the same
+    side of 0.5), score_mae, r2 (all cells together, so it holds the differences between models too), routing_accuracy
+    (at λ = 0), best_single (chosen on validation), oracle, cost_mae_usd and output_tokens_mae (mean absolute errors per
+    call; NaN where a call's cost is known beforehand, where tokens were not recorded, and for a cascade, which pays for
+    several calls). The first three say little of a router whose estimates only order models, as those of a pair or
+    random ones do.
     """
     setting, frames = setting.with_all_outcomes, []
     for name, table in routers.items():
@@ -161,7 +161,7 @@ def accuracy(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -
 
 
 def _of_prompts(setting: Setting, curve: Frontier) -> dict[str, FloatArray]:
-    """(n,) sums over the cells of each prompt, of which all figures are made."""
+    """(n,) sums over the cells of each prompt, from which all figures are computed."""
     mask, rows = curve.has_estimates, np.arange(curve.n_prompts)
     observed, estimated = curve.outcomes.score[:, mask], curve.estimates.score[:, mask]
     error = estimated - observed
@@ -184,7 +184,7 @@ def _of_prompts(setting: Setting, curve: Frontier) -> dict[str, FloatArray]:
 
 
 def _of_usage(setting: Setting, curve: Frontier, mask: npt.NDArray[np.bool_]) -> dict[str, FloatArray]:
-    """(n, K) errors in dollars and output tokens, 0 in cells without one, and which cells have one."""
+    """(n, K) errors in dollars and output tokens, 0 in cells without one, and masks of the cells with one."""
     bench = setting.test.rows(positions(curve.outcomes.prompt_ids, setting.test.prompt_ids, "prompt"))
     bench = bench.pool([model for model, has in zip(curve.models, mask, strict=True) if has])
     usage, shape = bench.usage, bench.outcomes.shape
@@ -203,7 +203,7 @@ def _of_usage(setting: Setting, curve: Frontier, mask: npt.NDArray[np.bool_]) ->
 
 
 def _figures(means: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """(B,) figures from (B,) means per prompt of the sums that `_of_prompts` gives."""
+    """(B,) figures from (B,) means per prompt of the sums of `_of_prompts`."""
     cells = means["cells"]
     spread = means["observed_squared"] / cells - (means["observed"] / cells) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -62,9 +62,9 @@ def usage(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> p
     """Observed against predicted usage, by tenths of the prediction, pooled and for each model.
 
     Columns router, model ("pooled" for all together), unit ("tokens" or "usd"), bin (tenth of the predictions,
-    from 0; -1 for all), n (calls), predicted (median), p10, p50, p90 (quantiles of what was observed), ratio_p10,
-    ratio_p50, ratio_p90 (of observed ÷ predicted, where something was predicted). Empty where only input is
-    charged; a router whose costs are of several calls (a cascade) has no rows.
+    from 0; -1 for all), n (calls), predicted (median), p10, p50, p90 (quantiles of the observed usage), ratio_p10,
+    ratio_p50, ratio_p90 (of observed ÷ predicted, if the prediction is not 0). Empty if only input is charged; a router
+    whose costs are of several calls (a cascade) has no rows.
     """
     frames = [
         _of_router(setting, table[setting.report_on]).assign(router=name)
@@ -114,7 +114,7 @@ def _row(bin_: int, predicted: Values, observed: Values) -> dict[str, float]:
     }
 
 
-_WIDE = 30  # times the least prediction: from here on both axes are logarithmic
+_WIDE = 30  # both axes are logarithmic from this multiple of the least prediction on
 
 
 def _of(model: str, table: pd.DataFrame) -> str:
@@ -178,7 +178,7 @@ def _diagonal(ends: list[float], look: Theme) -> go.Scatter:
 
 
 def usage_exhibit(table: pd.DataFrame, router: str, model: str = POOLED) -> Exhibit:
-    """What calls really used against what one router predicted.
+    """Observed usage of calls against the predictions of one router.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def usage_exhibit(table: pd.DataFrame, router: str, model: str = POOLED) -> Exhi
 
 
 def _usage(bins: pd.DataFrame, router: str, what: str, unit: tuple[int, str], theme: ThemeName) -> go.Figure:
-    """``unit`` is what the numbers are drawn times, and their form in hover texts."""
+    """``unit`` is the factor on the drawn numbers, and their format in hover texts."""
     look, (times, form) = THEMES[theme], unit
     color = look.curves[line_styles([router])[router].color]
     x, figure = times * bins["predicted"], go.Figure()

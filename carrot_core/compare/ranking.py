@@ -1,4 +1,4 @@
-"""Who is better than whom: figures with intervals and ranks, and every paired difference."""
+"""Which router is better than which: figures with intervals and ranks, and every paired difference."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _ENDLESS = "A bar that runs to the edge has no end: in some samples the score is
 
 
 def leads(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> pd.DataFrame:
-    """Which routers are measurably better than which: rows ahead of columns, both in the order of ``routers``.
+    """True where the router of a row is measurably better than that of a column, both in the order of ``routers``.
 
     Those that see outcomes, and those without pairs in this metric, are left out.
 
@@ -66,12 +66,12 @@ def leads(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> pd.DataFr
 
 
 def ranks(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> dict[str, int]:
-    """1 for routers that none of `leads` is ahead of, else one more than the last of those ahead; by router."""
+    """Rank by router: 1 if by `leads` no router is better, else one more than the last rank of the better ones."""
     ahead = leads(pairs, routers, metric)
     reached = ahead.to_numpy(bool)
     for _ in ahead:
         reached = reached | (reached @ reached)
-    reached = reached & ~reached.T  # routers in a circle, which luck may draw, are not ahead of each other
+    reached = reached & ~reached.T  # routers in a cycle, which luck may cause, are not better than each other
     rank = np.ones(len(ahead), dtype=int)
     for _ in ahead:
         rank = 1 + np.where(reached, rank[:, None], 0).max(axis=0, initial=0)
@@ -79,7 +79,7 @@ def ranks(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> dict[str,
 
 
 def answer(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> str:
-    """Which router is best, in a few sentences that claim no more than the pairs bear out; empty without pairs."""
+    """Which router is best, in a few sentences that claim no more than the pairs support; empty without pairs."""
     ahead = leads(pairs, routers, metric)
     if len(ahead) < 2:
         return ""
@@ -96,7 +96,7 @@ def answer(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> str:
     return " ".join([leader, *(_beating(ahead, learned, rival, words) for rival, words in _RIVALS if rival in ahead)])
 
 
-# What a router has to beat to be worth its while, in words.
+# Baselines that a router has to beat to be worthwhile, in words.
 _RIVALS = (
     ("zero", "mixing models without reading the prompt"),
     ("task-lookup", "a lookup by task"),
@@ -106,7 +106,7 @@ _RIVALS = (
 
 
 def _beating(ahead: pd.DataFrame, learned: Sequence[str], rival: str, words: str) -> str:
-    """How many of the learned routers are measurably better than a baseline."""
+    """Sentence on how many of the learned routers are measurably better than a baseline."""
     better, worse = ([name for name in learned if table.loc[name, rival]] for table in (ahead, ahead.T))
     behind = f" {_and(worse)} {'is' if len(worse) == 1 else 'are'} measurably worse." if worse else ""
     if not learned:
@@ -129,7 +129,7 @@ def is_corrected(pairs: pd.DataFrame) -> bool:
 
 
 def _verdict_ends(pairs: pd.DataFrame) -> tuple[str, str]:
-    """Columns of the interval that says whether a pair differs."""
+    """Columns of the interval that decides whether a pair differs."""
     return ("low_all", "high_all") if is_corrected(pairs) else ("low", "high")
 
 
@@ -138,7 +138,7 @@ def standing(
 ) -> pd.DataFrame:
     """One row a router: router, and for each metric its value, _low, _high, _rank.
 
-    By rank in the first metric, within a rank the best first; routers without a rank come last.
+    Sorted by rank in the first metric, then by value, best first; routers without a rank come last.
     """
     rows = figures[(figures["seed"] == seed) & figures["router"].isin(list(routers))]
     table = pd.DataFrame({"router": list(routers)})
@@ -154,7 +154,7 @@ def standing(
 
 
 def table_exhibit(table: pd.DataFrame, metrics: Sequence[str], over: str) -> Exhibit:
-    """Several metrics of every router as a table; ``over`` says of what, in a few words."""
+    """Several metrics of every router as a table; ``over`` names the prompts and seeds in a few words."""
     best = []
     for metric in metrics:
         leaders = table.loc[table[f"{metric}_rank"] == 1, "router"]
@@ -211,7 +211,7 @@ def _with_interval(metric: str, row: Any, *, signed: bool = False) -> str:
 
 
 def _edges(rows: pd.DataFrame, times: float) -> tuple[float, float]:
-    """Ends of the chart, a little beyond all that is finite; values are drawn so many times as large."""
+    """Ends of the chart, a little beyond all finite values, which are drawn multiplied by ``times``."""
     values = rows[["value", "low", "high"]].to_numpy(np.float64)
     values = times * values[np.isfinite(values)]
     room = 0.06 * float(np.ptp(values)) or times / 100
@@ -260,7 +260,7 @@ def _dots(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
 def square(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> pd.DataFrame:
     """Every ordered pair of the routers: columns router, other, value, low, high; router minus other.
 
-    Low and high are those of all pairs together, where the pairs have such.
+    Low and high are those that hold for all pairs together, if the pairs have them.
     """
     rows = pairs[(pairs["metric"] == metric) & pairs["router"].isin(routers) & pairs["other"].isin(routers)]
     low, high = _verdict_ends(rows)
@@ -273,7 +273,7 @@ def square(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> pd.DataF
 
 
 def matrix_exhibit(pairs: pd.DataFrame, routers: Sequence[str], metric: str, over: str) -> Exhibit:
-    """Every router against every other in one metric: the paired difference, and whether it is one."""
+    """Every router against every other in one metric: the paired difference, and whether it is measurable."""
     table = square(pairs, list(routers), metric)
     sure = (table["low"] > 0) | (table["high"] < 0)
     together = ", at which those of all pairs hold together," if is_corrected(pairs) else ""
@@ -321,7 +321,7 @@ def across_exhibit(tables: Mapping[str, pd.DataFrame], metric: str) -> Exhibit:
 
     Parameters
     ----------
-    tables : of `standing` by benchmark.
+    tables : from `standing`, by benchmark.
     """
     routers = list(dict.fromkeys(name for table in tables.values() for name in table["router"]))
     names_table = pd.DataFrame({"router": [visible(label(name)) for name in routers]})

@@ -1,4 +1,4 @@
-"""Routers fitted anew: how one grows with what it learns from, and what it does on tasks it has never seen."""
+"""Studies that fit routers anew: with fewer training prompts, and on tasks they have never seen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from carrot_core.figures.theme import (
 from carrot_core.metrics import HEADLINE, METRICS
 from carrot_core.text import visible
 
-ROUTER = "carrot-knn"  # the published procedure, and the quickest to fit
+ROUTER = "carrot-knn"  # the published router, and the quickest to fit
 Settings = Mapping[int, Setting]
 Progress = Callable[[int, int], None]
 _LEARNING_METRICS = (HEADLINE, "aiq", "audc", "routing_accuracy", "peak", "qnc", "gap_oracle", "arena")
@@ -41,13 +41,13 @@ _KEYS = ["size", "seed", "metric"]
 
 @dataclass(frozen=True)
 class Study:
-    """One table that is made by fitting.
+    """One table that is computed by fitting.
 
     Attributes
     ----------
-    name : as snapshots keep it, in ``analysis-<name>.parquet``.
-    rounds : rounds of cross-fitting that it is made over at most, since each costs many fits.
-    make : from the protocol by seed, a router and what is called with (fits done, fits in all) to the frame.
+    name : name in snapshots, ``analysis-<name>.parquet``.
+    rounds : most rounds of cross-fitting that it uses, since each costs many fits.
+    make : function from the protocol by seed, a router and a callback of (fits done, fits in all) to the frame.
     """
 
     name: str
@@ -69,7 +69,7 @@ def learning(settings: Settings, router: str = ROUTER, progress: Progress | None
     means = pooled.groupby("size", as_index=False)[list(_QUALITY)].mean().assign(seed=MEAN)
     quality = pd.concat([pooled, means]).melt(["size", "seed"], list(_QUALITY), "metric", "value")
     table = pd.concat([figures.merge(lost, on=_KEYS, how="left"), quality], ignore_index=True).assign(router=router)
-    # Nothing is lost where all prompts are there.
+    # Nothing is lost with all prompts.
     whole = table["metric"].isin(_LEARNING_METRICS) & (table["size"] == curve.sizes[-1])
     table.loc[whole, ["lost", "lost_low", "lost_high"]] = 0.0
     return small([table], ["router", *_KEYS, "value", "low", "high", "lost", "lost_low", "lost_high"])
@@ -78,9 +78,9 @@ def learning(settings: Settings, router: str = ROUTER, progress: Progress | None
 def transfer(settings: Settings, router: str = ROUTER, progress: Progress | None = None) -> pd.DataFrame:
     """A router on each of the 12 largest tasks, fitted without that task's prompts, beside the usual fit.
 
-    Columns router, task, n_tasks (that there are), n_prompts (over all seeds), metric ("aiq_corrected",
+    Columns router, task, n_tasks (in all), n_prompts (over all seeds), metric ("aiq_corrected",
     "aiq", "routing_accuracy"), left_out, usual, difference, low, high (left out minus usual, with its paired 95 %
-    interval), means over seeds. Empty where there are fewer than two tasks.
+    interval), means over seeds. Empty with fewer than two tasks.
     """
     columns = ["router", "task", "n_tasks", "n_prompts", "metric", "left_out", "usual", "difference", "low", "high"]
     counts = _task_counts(settings)
@@ -99,7 +99,7 @@ def _task_counts(settings: Settings) -> Counter[str]:
 
 
 def make_study(name: str, setting: Setting, progress: Progress | None = None) -> pd.DataFrame:
-    """One of `STUDIES` of the quickest router, on the prompts of as many rounds of a setting as it takes."""
+    """One of `STUDIES` of the quickest router, on at most `Study.rounds` rounds of a setting."""
     study = STUDIES[name]
     return study.make({0: setting.first(study.rounds)}, ROUTER, progress)
 
@@ -168,7 +168,7 @@ def _learning(means: pd.DataFrame, router: str, metric: str, theme: ThemeName) -
 
 
 def transfer_exhibit(table: pd.DataFrame, metric: str = HEADLINE) -> Exhibit:
-    """Every task by the router that has never seen it, beside the router that has.
+    """Figures on every task of the router that has never seen it, beside the router that has.
 
     Parameters
     ----------

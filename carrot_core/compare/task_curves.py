@@ -42,7 +42,7 @@ _COLUMNS = [
 def task_curves(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
     """Score and cost of every router on the 12 largest tasks, at up to 25 λ of its own curve, the same on all tasks.
 
-    Columns router, task, n_tasks (that there are), n_prompts (of the task), lam, score, cost_usd (means per query),
+    Columns router, task, n_tasks (in all), n_prompts (of the task), lam, score, cost_usd (means per query),
     best_single_score, best_single_cost_usd (of the best single model on the task's prompts).
     """
     curves = {name: setting.frontier(table, setting.report_on) for name, table in routers.items()}
@@ -114,7 +114,7 @@ def legend_of(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
     figure = go.Figure([trace.update(x=[None], y=[None], showlegend=True) for trace in traces])
     hidden = {"visible": False}
     return figure.update_layout(
-        # High enough for two names a line, as on a narrow screen.
+        # High enough for two names on a line, as on a narrow screen.
         layout_with_axes(
             look, 8 + 10 * len(traces), xaxis=hidden, yaxis=hidden, margin={"l": 0, "r": 0, "t": 0, "b": 0}
         ),
@@ -123,7 +123,7 @@ def legend_of(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
 
 
 def task_figure(table: pd.DataFrame, task: str, theme: ThemeName) -> go.Figure:
-    """One task by itself, where a row of charts would be too narrow."""
+    """One task by itself, for screens too narrow for a row of charts."""
     look, here = THEMES[theme], table[table["task"] == task]
     figure = go.Figure(_traces(here, look, cost_basis(table["cost_usd"]))).update_layout(
         layout_with_axes(
