@@ -1,6 +1,6 @@
-"""The law behind CARROT, tried where everything is known, and how many dimensions real prompts fill.
+"""The law behind CARROT, tested in a simulated world, and the dimension of real prompts' vectors.
 
-What ships of it: runs of the simulation, spectra and dimensions of real prompts' vectors; never a vector.
+Runs of the simulation, spectra and dimensions of real prompts' vectors ship; vectors never do.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WORLDS = (
     World(2, 1.0, 0.5),
     *(World(2, breach=breach) for breach in BREACHES if breach != "none"),
 )
-_SIZES = (1_000, 2_000, 4_000, 8_000)  # of subsamples; all vectors besides
+_SIZES = (1_000, 2_000, 4_000, 8_000)  # sizes of subsamples, besides all vectors
 _CONTROLS = [field.name for field in fields(World)]
 Progress = Callable[[int, int], None]
 
@@ -53,9 +53,9 @@ def make(
     Parameters
     ----------
     vectors : Parquet file with a column ``embedding``, by the name of the benchmark.
-    folder : where the tables go.
+    folder : where the tables are written.
     worlds : `WORLDS` by default.
-    progress : called with what begins and its unit; gives what is called with (done, in all).
+    progress : called with a step's title and its unit; returns a function of (done, in all).
     """
     folder.mkdir(parents=True, exist_ok=True)
     runs, spectra_tables, dimension_tables, sources = [], [], [], {}
@@ -110,7 +110,7 @@ def _read(path: Path, _state: tuple[int, int, int]) -> pd.DataFrame:
 
 
 def simulated_curve(world: World) -> RateCurve | None:
-    """The runs of a world that ships; None for another."""
+    """The shipped runs of a world; None if it is not among them."""
     table = _table(RUNS)
     for name, value in asdict(world).items():
         table = table[table[name] == value]
@@ -121,13 +121,13 @@ def simulated_curve(world: World) -> RateCurve | None:
 
 
 def slopes() -> pd.DataFrame:
-    """Measured and predicted slope of every world that ships: the controls, predicted, measured, low, high."""
+    """Measured and predicted slope of every shipped world: columns of the controls, predicted, measured, low, high."""
     controls = _table(RUNS)[_CONTROLS].drop_duplicates()
     rows = []
     for control in controls.to_dict("records"):
         world = World(**{str(name): value for name, value in control.items()})
         curve = simulated_curve(world)
-        assert curve is not None  # its controls come from the table
+        assert curve is not None  # its controls are in the table
         measured, low, high = curve.slope()
         rows.append({**control, "predicted": predicted_slope(world), "measured": measured, "low": low, "high": high})
     return pd.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""How many dimensions the vectors of prompts really fill: spectra, estimates by neighbours, and their figures."""
+"""The dimension of prompts' vectors: spectra, estimates from neighbours, and their figures."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from carrot_core.theory.world import FloatArray
 
 SUBSAMPLE = 2_000  # spectra need every pair
 LEAST_VECTORS = 50  # for a spectrum, and for the graph of neighbours behind Isomap
-NEIGHBOURS = 15  # of Isomap's graph
+NEIGHBOURS = 15  # neighbours in Isomap's graph
 MLE_NEIGHBOURS = 20
 METHODS = {"pca": "PCA", "kernel-pca": "Kernel PCA", "isomap": "Isomap"}
 ESTIMATORS = {"two-nn": "TwoNN", "mle": "Levina-Bickel MLE"}
-_COMPONENTS = 100  # of a spectrum that are kept
+_COMPONENTS = 100  # components of a spectrum in the table
 Progress = Callable[[int, int], None]
 
 
 def distinct(vectors: NDArray[np.floating]) -> FloatArray:
-    """Vectors without copies, in their first order: two equal prompts have no distance to learn from."""
+    """Vectors without copies, in order of first occurrence, since equal prompts have no informative distance."""
     _, first = np.unique(vectors, axis=0, return_index=True)
     return np.asarray(vectors[np.sort(first)], np.float64)
 
 
 def subsample(vectors: FloatArray, n: int, seed: int = 0) -> FloatArray:
-    """Some of the vectors, drawn without replacement; all where there are no more."""
+    """At most n of the vectors, drawn without replacement."""
     if len(vectors) <= n:
         return vectors
     return vectors[np.random.default_rng(seed).choice(len(vectors), n, replace=False)]
 
 
 def spectra(vectors: FloatArray, *, progress: Progress | None = None) -> pd.DataFrame:
-    """Share of the variance that the first components hold, by method.
+    """Share of the variance in the first components, by method.
 
-    PCA of the vectors; kernel PCA with a Gaussian kernel as wide as the median distance; Isomap, that is the
-    same for distances along a graph of the `NEIGHBOURS` nearest neighbours, on its largest connected part.
+    PCA of the vectors; kernel PCA with a Gaussian kernel as wide as the median distance; Isomap: PCA of distances along
+    a graph of the `NEIGHBOURS` nearest neighbours, on its largest connected part.
 
     Columns: method, component (from 1), share, cumulative, n_vectors. Shares are of the sum of all positive
     eigenvalues.
@@ -73,9 +73,9 @@ def spectra(vectors: FloatArray, *, progress: Progress | None = None) -> pd.Data
 
 
 def spectra_of(name: str, vectors: NDArray[np.floating] | None) -> pd.DataFrame | None:
-    """Spectra of a sample of a benchmark's vectors, with its name; some seconds.
+    """Spectra of a sample of a benchmark's vectors, with its name; takes some seconds.
 
-    None without vectors, or where fewer than `LEAST_VECTORS` prompts have one of their own.
+    None without vectors, or with fewer than `LEAST_VECTORS` different ones.
     """
     own = np.empty((0, 1)) if vectors is None else distinct(vectors[~np.isnan(vectors).any(axis=1)])
     if len(own) < LEAST_VECTORS:
@@ -84,7 +84,7 @@ def spectra_of(name: str, vectors: NDArray[np.floating] | None) -> pd.DataFrame 
 
 
 def components_for(spectrum: pd.DataFrame, share: float) -> int | None:
-    """How many first components hold a share of the variance; None where those kept do not."""
+    """Number of first components with a share of the variance; None if those in the table have less."""
     enough = spectrum.loc[spectrum["cumulative"] >= share, "component"]
     return None if enough.empty else int(enough.min())
 
@@ -124,7 +124,7 @@ def neighbour_distances(vectors: FloatArray, k: int) -> FloatArray:
     """(n, k) distances to the k nearest others, ascending."""
     from sklearn.neighbors import NearestNeighbors
 
-    distances: FloatArray = NearestNeighbors(n_neighbors=k).fit(vectors).kneighbors()[0]  # of others, not of itself
+    distances: FloatArray = NearestNeighbors(n_neighbors=k).fit(vectors).kneighbors()[0]  # without itself
     return distances
 
 
@@ -142,7 +142,7 @@ def estimates(
     the k nearest, 1 / mean of log(r_k / r_j) over points and j < k (Levina and Bickel 2004, averaged as MacKay
     and Ghahramani propose).
 
-    Columns: estimator, n_vectors, dimension, low, high. A smaller subsample looks at a coarser scale.
+    Columns: estimator, n_vectors, dimension, low, high. A smaller subsample measures at a coarser scale.
     """
     if len(vectors) <= MLE_NEIGHBOURS:
         raise CarrotError(f"A dimension needs more than {MLE_NEIGHBOURS} different vectors, not {len(vectors)}.")

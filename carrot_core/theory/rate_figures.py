@@ -1,4 +1,4 @@
-"""The law and what the simulation finds: rates as lines, choices as maps, all worlds in one picture."""
+"""Figures of the law and the simulation: rates as lines, choices as maps, all worlds in one picture."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def rate_exhibit(curve: RateCurve, reference: RateCurve | None = None) -> Exhibi
 
     Parameters
     ----------
-    reference : the same controls with all assumptions in place, drawn beside a world that breaks one.
+    reference : the same controls with all assumptions kept, drawn beside a world that breaks one.
     """
     curves = [curve] if reference is None else [curve, reference]
     table = pd.concat([one.table().assign(**asdict(one.world)) for one in curves], ignore_index=True)
@@ -135,7 +135,7 @@ def _rates(curves: Sequence[RateCurve], theme: ThemeName) -> go.Figure:
 
 
 def _line(rows: pd.DataFrame, slope: float) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """A line of that slope through the middle of the dots."""
+    """A line with this slope through the middle of the dots."""
     log_n, log_excess = np.log(rows["n"].to_numpy(float)), np.log(rows["excess"].to_numpy())
     line: np.ndarray[Any, np.dtype[np.float64]] = np.exp(log_excess.mean() + slope * (log_n - log_n.mean()))
     return line

@@ -1,4 +1,4 @@
-"""How fast the plug-in rule comes up to the oracle rule as it learns from more prompts: simulated, beside the law."""
+"""How fast the plug-in rule approaches the oracle rule as it learns from more prompts: simulated, beside the law."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from scipy.spatial import cKDTree
 from carrot_core.theory.world import FloatArray, World
 
 SIZES = (100, 316, 1_000, 3_162, 10_000, 31_623, 100_000)
-_POOL, _CLOSE, _CLEAR = 20_000, 1_200, 400  # prompts drawn in a repetition, and asked of the close and the clear ones
+_POOL, _CLOSE, _CLEAR = 20_000, 1_200, 400  # prompts drawn in a repetition; tested close and clear ones
 Progress = Callable[[int, int], None]
 
 
 def predicted_slope(world: World) -> float:
-    """Of log excess risk over log n: -γ(1 + α)/(2γ + d), for the smoothness and margin that the estimator assumes."""
+    """Slope of log excess risk over log n: -γ(1 + α)/(2γ + d), for the smoothness and margin that the estimator
+    assumes."""
     return -world.smoothness * (1 + world.margin) / (2 * world.smoothness + world.dimension)
 
 
@@ -33,7 +34,7 @@ def neighbours(n: int, world: World) -> int:
 def plug_in(world: World, n: int, at: FloatArray, rng: np.random.Generator) -> NDArray[np.int64]:
     """(q,) models that the plug-in rule chooses at some points after learning from n prompts."""
     x = world.training_prompts(n, rng)
-    # The estimate is linear in the outcomes: that of the utility is the utility of the estimates.
+    # The estimate is linear in the outcomes, so utility can be estimated directly.
     observed = world.utility(*world.outcomes(x, rng))
     estimate = local_estimate(x, observed, at, neighbours(n, world), degree=int(world.smoothness > 1))
     chosen: NDArray[np.int64] = estimate.argmax(axis=1)
@@ -41,15 +42,15 @@ def plug_in(world: World, n: int, at: FloatArray, rng: np.random.Generator) -> N
 
 
 def repetitions(world: World) -> int:
-    """How often each size is run: in one dimension few boundary points decide, and runs are quick."""
+    """Runs of each size: more in one dimension, where few boundary points decide and runs are quick."""
     return 24 if world.dimension == 1 else 10
 
 
 def questions(world: World, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Fresh prompts and their weights, which sum to 1: most of them where the choice is close enough to go wrong.
 
-    Of 20,000 fresh prompts, those whose best two utilities are within four or so standard
-    deviations of an estimate's noise are sampled apart from the others, and each part counts by its size.
+    Of 20,000 fresh prompts, those whose best two utilities are within about four standard deviations of an estimate's
+    noise are sampled separately from the others, and each part is weighted by its size.
     """
     queries = world.fresh_prompts(_POOL, rng)
     best = np.partition(world.true_utility(queries), -2, axis=1)
@@ -91,7 +92,7 @@ class RateCurve:
     def slope(self, first: int = 0, replicates: int = 1000) -> tuple[float, float, float]:
         """Slope of log mean excess over log n with its 95 % bootstrap interval over repetitions.
 
-        Sizes from ``first`` on count. Where the plug-in rule lost nothing at all there is no slope: NaN.
+        Only sizes from ``first`` on count. NaN, no slope, if the plug-in rule lost nothing at all.
         """
         used = np.array(self.sizes) >= first
         draws, n = self.excess[used], self.excess.shape[1]
@@ -133,7 +134,7 @@ def simulate(
     ----------
     repeats : of each size; `repetitions` by default.
     progress : called with (runs done, runs in all).
-    one : computes one run; a caller that keeps runs gives its own.
+    one : computes one run; a caller that stores runs passes its own function.
     """
     excess = np.zeros((len(sizes), repeats or repetitions(world)))
     for done, (row, repetition) in enumerate(np.ndindex(excess.shape)):
@@ -143,11 +144,11 @@ def simulate(
     return RateCurve(world, tuple(sizes), excess)
 
 
-_GATHERED = 2_000_000  # neighbours held at once
+_GATHERED = 2_000_000  # neighbours in memory at once
 
 
 def local_estimate(x: FloatArray, y: FloatArray, at: FloatArray, k: int, degree: int) -> FloatArray:
-    """Least squares polynomial of the k nearest points, all of the same weight, read off in the middle.
+    """Value at the centre of the least-squares polynomial through the k nearest points, with equal weights.
 
     Parameters
     ----------
@@ -172,7 +173,7 @@ def local_estimate(x: FloatArray, y: FloatArray, at: FloatArray, k: int, degree:
 
 
 def _tilt(offset: FloatArray, y: FloatArray, nearest: NDArray[np.int64]) -> FloatArray:
-    """(q, m) by how much the plane's height in the middle differs from the mean of its points."""
+    """(q, m) difference of the plane's height at the centre from the mean of its points."""
     middle = offset.mean(axis=1)
     spread = offset - middle[:, None, :]
     squares = np.einsum("qki,qkj->qij", spread, spread)
@@ -182,7 +183,7 @@ def _tilt(offset: FloatArray, y: FloatArray, nearest: NDArray[np.int64]) -> Floa
 
 
 def _on_a_line(x: FloatArray, y: FloatArray, at: FloatArray, k: int, degree: int) -> FloatArray:
-    """The same in one dimension, where neighbours are in a row and one running sum serves every window."""
+    """`local_estimate` in one dimension, where neighbours are consecutive and one running sum serves every window."""
     order = np.argsort(x)
     x, y = x[order], y[order]
     first = _window(x, at, k)
@@ -197,7 +198,8 @@ def _on_a_line(x: FloatArray, y: FloatArray, at: FloatArray, k: int, degree: int
 
 
 def _window(x: FloatArray, at: FloatArray, k: int) -> NDArray[np.int64]:
-    """(q,) where the k nearest begin in sorted points: as far left as the point that a step would add is no nearer."""
+    """(q,) first of the k nearest in sorted points: the leftmost window that a step to the right would not bring
+    nearer."""
     low, high = np.zeros(len(at), np.int64), np.full(len(at), len(x) - k)
     while (low < high).any():
         middle = np.minimum((low + high) // 2, len(x) - k - 1)
@@ -216,10 +218,10 @@ METRIC = "aiq"
 
 
 def loss_table(curves: Mapping[str, pd.DataFrame], metric: str = METRIC) -> pd.DataFrame:
-    """What a router loses with fewer training prompts, from the tables of `carrot_core.compare.studies.learning`.
+    """Loss of a router with fewer training prompts, from the tables of `carrot_core.compare.studies.learning`.
 
-    Columns: benchmark, router, n, loss, low, high (95 % interval, paired), all mean values over seeds; the size
-    with all prompts, which loses nothing, is left out.
+    Columns: benchmark, router, n, loss, low, high (95 % interval, paired), all means over seeds; without the size with
+    all prompts, which loses nothing.
     """
     frames = []
     for benchmark, table in curves.items():

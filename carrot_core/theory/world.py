@@ -1,4 +1,4 @@
-"""A world in which everything is known: what every model would score and cost on every prompt, and how surely."""
+"""A simulated world with known expected scores and costs of every model on every prompt, and known noise."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ BREACHES: dict[Breach, str] = {
 
 MAX_DIMENSION, MAX_MODELS = 4, 5
 ROUGH = 0.3  # smoothness of the rough world
-_SPREAD = 0.6  # utility between the first and the last model, over all steps, at most
-_FARTHEST = 0.9  # from a boundary, in height
+_SPREAD = 0.6  # most difference in utility between the first and the last model, over all steps
+_FARTHEST = 0.9  # largest distance from a boundary, in height
 _SHY = 0.5  # the gap below a boundary, as a share of that above
-_TRADE = 0.3  # how much more the last model costs than the first, at the λ the world is made for
+_TRADE = 0.3  # extra cost of the last model over the first, at the world's λ
 _SWAY = 0.15  # how far the other coordinates move a boundary
 _GRADES = 10  # a score is a whole number of tenths, as in SPROUT
-_COST_SHAPE = 4.0  # of the gamma law of costs: standard deviation half the mean
+_COST_SHAPE = 4.0  # shape of the gamma distribution of costs: standard deviation half the mean
 _THIN = 3.0  # density of the thin world: |x - boundary| to this power
 
 
@@ -45,7 +45,7 @@ class World:
     lam : λ of the rule, in [0, 1]; the margin is that of the λ-weighted utility.
     n_models : M, in [2, 5].
     breach : assumption that does not hold. ``no-margin``: the share falls slower than any power of t.
-        ``rough``: γ is 0.3. ``thin``: no density of training prompts at the boundaries; prompts are asked evenly.
+        ``rough``: γ is 0.3. ``thin``: training prompts have density 0 at the boundaries; test prompts are even.
     """
 
     dimension: int = 1
@@ -76,7 +76,7 @@ class World:
 
     @property
     def truth(self) -> World:
-        """The world the outcomes come from: another one where smoothness and margin are not as stated."""
+        """The world that draws the outcomes: a different one if smoothness or margin is not as stated."""
         return replace(self, smoothness=ROUGH, margin=1.0) if self.breach == "rough" else self
 
     @property
@@ -86,10 +86,11 @@ class World:
         return 0.25 + 0.5 * (np.arange(steps) + 0.5) / steps
 
     def height(self, x: FloatArray) -> FloatArray:
-        """(n,) the one number that decides, at (n, d) points; within 1/4 of a boundary its density is that of [0, 1].
+        """(n,) the number that decides the best model, at (n, d) points; its density within 1/4 of a boundary is as on
+        [0, 1].
 
-        With two models exactly uniform there for γ ≤ 1, between 2/3 and 2 for γ > 1; with more in several
-        dimensions the density varies.
+        With two models it is exactly uniform there for γ ≤ 1, and between 2/3 and 2 for γ > 1; with more models in
+        several dimensions the density varies.
         """
         coordinates = self._coordinate(x)
         height = coordinates[:, 0]
@@ -98,14 +99,14 @@ class World:
         return height
 
     def _coordinate(self, x: FloatArray) -> FloatArray:
-        """From [0, 1] to [0, 1], so rough that the world has its smoothness once `steps` has applied the gap."""
+        """Map from [0, 1] to [0, 1], so rough that `steps`, which applies the gap, has the world's smoothness."""
         smoothness, margin = self.truth.smoothness, self.truth.margin
         if smoothness > 1:
             return 0.5 * x + zigzag_integral(x, smoothness - 1)
         return zigzag(x, min(1.0, smoothness * max(1.0, margin)))
 
     def steps(self, x: FloatArray) -> FloatArray:
-        """(n, M - 1) by how much each model's utility exceeds that of the one before."""
+        """(n, M - 1) utility of each model minus that of the one before."""
         away = (self.height(x)[:, None] - self.boundaries) / _FARTHEST
         size = np.abs(away)
         if self.breach == "no-margin":
@@ -113,7 +114,8 @@ class World:
                 gap = np.exp(1 - 1 / size)
         else:
             gap = size ** (1 / self.truth.margin)
-        # Unequal on both sides: a mean over a ball around the boundary is off, and a Lipschitz gap is no smoother.
+        # Unequal on both sides, so that a mean over a ball around the boundary is biased and a Lipschitz gap is no
+        # smoother.
         shy = 1.0 if self.truth.smoothness > 1 else _SHY
         signed: FloatArray = np.where(away < 0, -shy, 1.0) * gap
         return _SPREAD / (self.n_models - 1) * signed
@@ -121,8 +123,8 @@ class World:
     def phi(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Expected score and cost, both in [0, 1], each (n, M).
 
-        A model's utility exceeds that of the one before by `steps` in score and in cost alike; and the last
-        model costs more, by as much as makes up, at this λ, for what it scores more.
+        A model's utility exceeds that of the one before by `steps`, in score and in cost alike; in addition, later
+        models score and cost more, by amounts that cancel in the utility at this λ.
         """
         steps, trade = self.steps(x), _TRADE / (self.n_models - 1)
         return 0.5 + _centred(steps + self.lam * trade), 0.5 - _centred(steps - (1 - self.lam) * trade)
@@ -132,11 +134,11 @@ class World:
         return (1 - self.lam) * score - self.lam * cost
 
     def true_utility(self, x: FloatArray) -> FloatArray:
-        """(n, M) utilities that the oracle rule takes the largest of."""
+        """(n, M) utilities, the largest of which the oracle rule chooses."""
         return self.utility(*self.phi(x))
 
     def fresh_prompts(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """(n, d) prompts to test on, spread evenly."""
+        """(n, d) prompts to test on, uniformly distributed."""
         return rng.random((n, self.dimension))
 
     def training_prompts(self, n: int, rng: np.random.Generator) -> FloatArray:
@@ -154,7 +156,7 @@ class World:
 
 
 def possible(smoothness: float, margin: float) -> bool:
-    """Whether `World` can build it: a crossing cannot be steeper than the smoothness allows."""
+    """Whether `World` can have both: a crossing cannot be steeper than the smoothness allows."""
     return margin == 1 or smoothness * margin <= 1
 
 
@@ -166,7 +168,7 @@ def _centred(steps: FloatArray) -> FloatArray:
 
 
 def _thinned(x: FloatArray, boundaries: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Points moved away from their nearest boundary, within the same stretch between halfway points and ends."""
+    """Points moved away from their nearest boundary, within the same interval between halfway points and ends."""
     middles = (boundaries[1:] + boundaries[:-1]) / 2
     ends = np.concatenate([[0.0], middles, [1.0]])
     nearest = np.searchsorted(middles, x)
@@ -179,12 +181,12 @@ def _thinned(x: FloatArray, boundaries: FloatArray, rng: np.random.Generator) ->
 FloatArray = NDArray[np.float64]
 
 _LEAST = 0.25
-_LEVELS = 16  # heights below 2^-16 are drawn straight
+_LEVELS = 16  # parts lower than 2^-16 are linear
 
 
 @lru_cache(maxsize=64)
 def strokes(exponent: float) -> tuple[int, ...]:
-    """``k`` of every level, chosen so that the mean exponent after each level is as close as it can be."""
+    """``k`` of every level, chosen so that the mean exponent after each level is as close as possible."""
     if not _LEAST <= exponent <= 1:
         raise ValueError(f"exponent must be between {_LEAST} and 1, not {exponent}")
     target, remainder, chosen = (1 / exponent - 1) * math.log(2), 0.0, []
@@ -201,12 +203,12 @@ def zigzag(x: FloatArray, exponent: float) -> FloatArray:
 
 
 def zigzag_integral(x: FloatArray, exponent: float) -> FloatArray:
-    """Integral of `zigzag` from 0: differentiable, with a derivative of that Hölder exponent and no more."""
+    """Integral of `zigzag` from 0: differentiable, with a derivative of exactly this Hölder exponent."""
     return _descend(x, exponent, integrated=True)
 
 
 def _descend(x: FloatArray, exponent: float, integrated: bool) -> FloatArray:
-    """Value or integral, digit by digit; below the last level the function is taken to be straight."""
+    """Value or integral, digit by digit; below the last level the function is linear."""
     at = np.array(x, np.float64)
     integral = np.zeros_like(at)
     slope, width = np.ones_like(at), 1.0  # signed height and width of the piece that a point is in
@@ -218,7 +220,7 @@ def _descend(x: FloatArray, exponent: float, integrated: bool) -> FloatArray:
         upper = part >= k
         width /= 2 * k
         if integrated:
-            # What the whole parts before this one add: heights of the lower half are 1/4 on average, of the upper 3/4.
+            # Integral of the whole parts before this one: the mean height of the lower half is 1/4, of the upper 3/4.
             integral += width * (floor * part + slope * (0.25 * part + 0.5 * np.maximum(part - k, 0)))
         slope *= 0.5
         down = (part - k * upper) % 2 == 1
