@@ -1,6 +1,6 @@
-"""The paper's figures (CARROT, arXiv 2502.03261) of any benchmark with results: `PRESETS` lists them by name.
+"""The paper's figures (CARROT, arXiv 2502.03261) for any benchmark with results: `PRESETS` lists them by name.
 
-The table of CARROT-KNN, how well routers predict and choose where cost does not count, is here whole.
+This module also has the table of CARROT-KNN: how well it predicts, and how well it chooses if cost does not count.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ __all__ = ["PRESETS", "NotDrawnError", "Preset"]
 
 @dataclass(frozen=True)
 class PublishedFigures:
-    """What the authors published of CARROT-KNN on one benchmark.
+    """The authors' published figures of CARROT-KNN on one benchmark.
 
     Attributes
     ----------
-    benchmark : as they call it.
-    models : names of the pool, by which the benchmark is known.
-    n_test : test prompts; None where not stated.
+    benchmark : the authors' name for it.
+    models : names of the pool, which identify the benchmark.
+    n_test : number of test prompts; None if not stated.
     figures : by name of `METRICS`, as published.
-    note : what keeps them from being a measure of ours; a sentence.
+    note : why ours need not equal them; a sentence.
     """
 
     benchmark: str
@@ -107,7 +107,7 @@ PUBLISHED = (
 
 
 def published_for(models: Sequence[str]) -> PublishedFigures | None:
-    """What was published on the benchmark that has exactly these models."""
+    """The published figures on the benchmark with exactly these models; None if there are none."""
     return next((entry for entry in PUBLISHED if entry.models == set(models)), None)
 
 
@@ -117,7 +117,7 @@ def knn_accuracy(results: Results) -> Exhibit:
     Raises
     ------
     NotDrawnError
-        CARROT-KNN is not fitted, or a snapshot was made without this table.
+        CARROT-KNN is not fitted, or a snapshot lacks this table.
     """
     routers: Names = among(results.fitted, ["carrot-knn"])
     if not routers:
@@ -186,10 +186,10 @@ class Preset:
 
     Attributes
     ----------
-    name : as `carrot figures --only` and addresses of pages take it, and of its files.
-    title : what it is, in a few words, with its number in the paper.
-    function : from a benchmark with results, and ``options`` by keyword, to the exhibit; raises `NotDrawnError`.
-    options : "router": which one it is about, by name; "oracle": whether its curve is drawn.
+    name : name in `carrot figures --only`, addresses of pages and file names.
+    title : a few words, with its number in the paper.
+    function : makes the exhibit from a benchmark with results, and ``options`` by keyword; raises `NotDrawnError`.
+    options : "router": name of the router it is about; "oracle": whether the oracle's curve is drawn.
     """
 
     name: str
@@ -198,7 +198,7 @@ class Preset:
     options: tuple[str, ...] = ()
 
     def make(self, results: Results, **options: Any) -> Exhibit:
-        """The exhibit; options that it has not are left out."""
+        """The exhibit; options it does not have are ignored."""
         return self.function(results, **{name: options[name] for name in self.options if name in options})
 
 

@@ -1,4 +1,4 @@
-"""Plots 2 to 5 of CARROT (arXiv 2502.03261): routers beside their rivals, spectra, and what all of them need."""
+"""Plots 2 to 5 of CARROT (arXiv 2502.03261): routers beside their rivals, spectra, and their common parts."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from carrot_core.theory.dimension import spectra_exhibit
 CARROT = ("carrot-knn", "carrot-mlp", "carrot-encoder", "carrot-released")
 BINARY = ("routellm-mf", "routellm-bert", "rorf")
 RULE = ("routerbench-knn", "routerbench-mlp")
-TOLERANCE = 4e-3  # of a curve's extent: what is drawn is off the exact curve by no more
-_MARGIN = 0.05  # of the cost interval, on both sides
+TOLERANCE = 4e-3  # largest error of a drawn curve, as a share of its extent
+_MARGIN = 0.05  # share of the cost interval, on both sides
 
 
 class NotDrawnError(CarrotError):
@@ -35,12 +35,12 @@ class NotDrawnError(CarrotError):
 
 
 def among(fitted: Sequence[str], kinds: Sequence[str]) -> Names:
-    """Fitted routers of some kinds, whatever their parameters, in the order of the kinds."""
+    """Fitted routers of some kinds, with any parameters, in the order of the kinds."""
     return tuple(name for kind in kinds for name in fitted if name.partition(" ")[0] == kind)
 
 
 def first_carrot(fitted: Sequence[str]) -> str:
-    """The router a figure is about: CARROT-KNN, else another of CARROT's, else any.
+    """The router a figure is about: CARROT-KNN, else another CARROT router, else any.
 
     Raises
     ------
@@ -54,12 +54,12 @@ def first_carrot(fitted: Sequence[str]) -> str:
 
 
 def analysis_of(results: Results, name: str, routers: Names) -> pd.DataFrame:
-    """A table that a figure cannot do without.
+    """A table that a figure requires.
 
     Raises
     ------
     NotDrawnError
-        A snapshot was made without it.
+        A snapshot lacks it.
     """
     table = results.analysis(name, routers)
     if table is None or table.empty:
@@ -100,7 +100,7 @@ def zero_router(results: Results, *, oracle: bool = False) -> Exhibit:
 
 
 def chart_exhibit(scene: Scene) -> Exhibit:
-    """The chart of a scene as it stands, with everything drawn as data."""
+    """The chart of a scene, with everything drawn as data."""
     return Exhibit(
         "frontier",
         f"Accuracy against cost ({visible(scene.title)})",
@@ -119,7 +119,8 @@ def _exhibit(
     what: str,
     oracle: bool,
 ) -> Exhibit:
-    """Curves of ours and of rivals; ``kinds`` are our kinds, the rivals that are there, and the rivals' kinds."""
+    """Curves of CARROT's routers and of rivals; ``kinds`` are our kinds, the available rivals, and the rivals'
+    kinds."""
     own_kinds, rivals, rival_kinds = kinds
     active = first_carrot(results.fitted)
     ours = tuple(dict.fromkeys((active, *among(results.fitted, own_kinds))))
@@ -139,7 +140,7 @@ def _exhibit(
 
 
 def _has_hull(scene: Scene) -> bool:
-    """Whether the zero router's hull is drawn: it is its curve, which may be there already."""
+    """Whether the zero router's hull is drawn; it equals its curve, which may already be there."""
     return "zero" not in {curve.name for curve in scene.curves}
 
 
@@ -149,7 +150,7 @@ def _words(scene: Scene) -> str:
 
 
 def _below(scene: Scene) -> str:
-    """Single models that the axis does not reach down to."""
+    """Sentence on single models below the range of the axis."""
     low, _ = accuracy_range(scene)
     below = int((scene.model_score < low).sum())
     if not below:
@@ -171,7 +172,7 @@ def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
     view = replace(
         scene,
         models=pick(scene.models, in_range),
-        reference=scene.best_single,  # the user's may be out of sight; its mark is not drawn
+        reference=scene.best_single,  # the user's reference may be out of range; its mark is not drawn
         model_score=scene.model_score[in_range],
         model_cost_usd=scene.model_cost_usd[in_range],
         pool=scene.models,
@@ -191,7 +192,7 @@ def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
 
 
 def accuracy_range(scene: Scene) -> tuple[float, float]:
-    """Ends of the accuracy axis, 0 to 1: what routers, their hull and the best single model reach, with some room.
+    """Ends of the accuracy axis, 0 to 1: the range of routers, their hull and the best single model, with some room.
 
     Single models below it would press all curves into a strip.
     """
@@ -207,14 +208,14 @@ def accuracy_range(scene: Scene) -> tuple[float, float]:
 
 
 def _names(scene: Scene) -> list[str]:
-    """Names beside the models' points; that of the best single model is in the legend."""
+    """Names beside the models' points, except for the best single model, which is in the legend."""
     pool = scene.pool or scene.models
     names = dict(zip(pool, cut_names(pool, 28), strict=True))
     return ["" if model == scene.best_single else names[model] for model in scene.models]
 
 
 def curve_table(scene: Scene) -> pd.DataFrame:
-    """All that is drawn, one row a point.
+    """All drawn points, one in each row.
 
     Columns kind ("router", "model", "hull", "cascade"), name, exchange_rate_per_usd and lam (of routers), cost_usd
     (mean per query), score (mean).
@@ -241,7 +242,7 @@ def embedding_dimension(results: Results) -> Exhibit:
     Raises
     ------
     NotDrawnError
-        There are no vectors of these prompts, or too few, and no spectra of them are kept.
+        There are no vectors of these prompts, or too few, and no stored spectra.
     """
     table = results.spectra()
     if table is None:

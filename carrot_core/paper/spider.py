@@ -1,4 +1,4 @@
-"""Plot 1 of CARROT (arXiv 2502.03261): task by task, how much of a model's score is left at part of its cost."""
+"""Plot 1 of CARROT (arXiv 2502.03261): the share of a model's score at part of its cost, task by task."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from carrot_core.paper.curves import NotDrawnError, analysis_of, first_carrot
 from carrot_core.results import Results
 from carrot_core.text import short_names, visible
 
-MOST_TASKS, LEAST_TASKS = 16, 3  # axes of a spider that can be read, and that are one
+MOST_TASKS, LEAST_TASKS = 16, 3  # most axes that are readable, and fewest of a spider
 TITLES = {AUTHORS: "λ chosen per task on test (authors)", HONEST: "One λ chosen on validation (honest)"}
-_STYLES = (("dot", "triangle-up"), ("dash", "square"), ("solid", "circle"))  # of the budgets, smallest first
+_STYLES = (("dot", "triangle-up"), ("dash", "square"), ("solid", "circle"))  # by budget, smallest first
 
 
 def spider(results: Results, *, router: str | None = None) -> Exhibit:
@@ -39,9 +39,9 @@ def spider(results: Results, *, router: str | None = None) -> Exhibit:
     Raises
     ------
     NotFoundError
-        There is no such router here.
+        There is no such router.
     NotDrawnError
-        No prompt has a task, or a snapshot was made without this table.
+        No prompt has a task, or a snapshot lacks this table.
     """
     name = router or first_carrot(results.fitted)
     positions([name], [*results.fitted, *results.baselines], "router")
@@ -65,13 +65,13 @@ def spider(results: Results, *, router: str | None = None) -> Exhibit:
 
 
 def most_prompts(table: pd.DataFrame, most: int = MOST_TASKS) -> list[str]:
-    """The tasks with the most prompts, by name, without the prompts that have none; all where there are few."""
+    """At most this many tasks, those with the most prompts, by name; without the prompts that have no task."""
     sizes = table[table["task"] != ""].groupby("task")["n_prompts"].first()
     return sorted(sorted(sizes.index, key=lambda task: (-sizes[task], task))[:most])
 
 
 def kept_share(table: pd.DataFrame, way: str, budget_share: float) -> tuple[float, float]:
-    """Over all prompts: share of the reference's score that is reached, and of its cost that it takes."""
+    """Over all prompts: the share of the reference's score that is reached, and the share of its cost."""
     rows = table[(table["way"] == way) & np.isclose(table["budget_share"], budget_share)]
     n = rows["n_prompts"].to_numpy(np.float64)
     sums = {name: float((rows[name] * n).sum(skipna=False)) for name in
@@ -85,12 +85,12 @@ def kept_share(table: pd.DataFrame, way: str, budget_share: float) -> tuple[floa
 def spider_figure(
     table: pd.DataFrame, theme: ThemeName, ways: Sequence[str] = tuple(TITLES), *, reference: str
 ) -> go.Figure:
-    """One radar a way of choosing λ, with the reference and one line a budget; scores in percent.
+    """One radar chart for each way of choosing λ, with the reference and a line for each budget; scores in percent.
 
     Parameters
     ----------
-    table : of `carrot_core.compare.paper_tables.spider`, of one router; the tasks of `most_prompts` are drawn.
-    reference : what the reference model is called.
+    table : from `carrot_core.compare.paper_tables.spider`, of one router; the tasks of `most_prompts` are drawn.
+    reference : display name of the reference model.
     """
     look, table = THEMES[theme], table[table["task"].isin(most_prompts(table))]
     figure = make_subplots(cols=len(ways), specs=[[{"type": "polar"}] * len(ways)], horizontal_spacing=0.2)
@@ -136,7 +136,7 @@ def _line(
 
 
 def axis_labels(tasks: Sequence[str]) -> list[str]:
-    """Names of tasks short enough for an axis, without what all of them begin with; no two alike."""
+    """Names of tasks short enough for an axis, without their common prefix, and all different."""
     common = os.path.commonprefix(list(tasks)) if len(tasks) > 1 else ""  # noqa: RUF071  by letter
     cut = max(common.rfind(mark) for mark in "_-/:. ") + 1
     whole = [visible(task[cut:].replace("_", " ")) or visible(task) for task in tasks]
@@ -147,7 +147,7 @@ def axis_labels(tasks: Sequence[str]) -> list[str]:
 
 
 def _lines(name: str) -> list[str]:
-    """A name in three short lines at most: its beginning, and where that is not all, its end."""
+    """A name in at most three short lines: its beginning and, if that is not all of it, its end."""
     lines = [shortened(line, 16) for line in wrap(name, 13, break_long_words=False)]
     return lines if len(lines) <= 3 else [lines[0], f"…{lines[-2]}", lines[-1]]
 
@@ -188,7 +188,7 @@ def _laid_out(figure: go.Figure, table: pd.DataFrame, look: Theme) -> go.Figure:
 
 
 def score_range(table: pd.DataFrame) -> tuple[float, float]:
-    """Percent at the centre and at the rim: tens around all that is drawn, the same for both ways."""
+    """Percent at the centre and at the rim: multiples of ten around all drawn values, the same for both ways."""
     scores = 100 * np.concatenate([table["score"].dropna(), table["reference_score"]])
     low, high = 10 * np.floor(scores.min() / 10), 10 * np.ceil(scores.max() / 10)
     return float(max(low - 10 * (low == scores.min()), 0)), float(min(max(high, low + 10), 100))
@@ -217,7 +217,7 @@ def _caption(table: pd.DataFrame, tasks: Sequence[str], spokes: Sequence[str], r
 
 
 def _margin(table: pd.DataFrame) -> list[str]:
-    """How wide the intervals of the honest way are."""
+    """Sentences on the width of the honest way's intervals."""
     half = 50 * (table["score_high"] - table["score_low"]).dropna()
     few = int(table.loc[table["n_prompts"] < LEAST_PROMPTS, "task"].nunique())
     sentences = []
@@ -235,7 +235,7 @@ def _margin(table: pd.DataFrame) -> list[str]:
 
 
 def _unreached(table: pd.DataFrame) -> list[str]:
-    """Budgets below all of the router's points, in words: nothing is drawn there."""
+    """Sentences on budgets below all of the router's points, where nothing is drawn."""
     sentences = []
     for way, where in ((AUTHORS, "on some tasks"), (HONEST, "on validation")):
         rows = table[(table["way"] == way) & table["score"].isna()]
