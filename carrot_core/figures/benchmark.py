@@ -1,4 +1,4 @@
-"""A benchmark before any routing: what was observed, how scores and output tokens are spread."""
+"""A benchmark before any routing: coverage, and distributions of scores and output tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from carrot_core.text import visible
 
 MOST_TASKS = 40  # rows of the coverage chart
 _ROW = 24  # pixels
-# Lightness tells the levels apart; the pattern repeats it, lowest level first.
+# Levels differ in lightness and in pattern, lowest level first.
 _PATTERNS = ("", "/", "\\", "x", ".", "")
 
 
@@ -60,18 +60,18 @@ def coverage_figure(coverage: pd.DataFrame, theme: ThemeName = "light") -> go.Fi
         go.Heatmap(
             z=100 * share.to_numpy(),
             x=_labels(models),
-            y=list(range(len(tasks))),  # by place: two labels may be cut to the same text
+            y=list(range(len(tasks))),  # by position: two labels may be cut to the same text
             customdata=[
                 [f"{_task_label(task)}<br>{int(number):,} of {of[task]:,}" for number in row]
                 for task, row in zip(tasks, counts.to_numpy(), strict=True)
             ],
-            # What is missing stands out from the ground: a single cell in a thousand is seen too.
+            # Missing cells stand out from the ground, even one in a thousand.
             colorscale=[[0, look.curves[0]], [1 - 1e-6, _faint(look)], [1, look.grid]],
             zmin=0,
             zmax=100,
             xgap=1,
             ygap=1,
-            showscale=False,  # it would take a phone half the width; `coverage_caption` says what colours mean
+            showscale=False,  # it would take half of a phone's width; `coverage_caption` explains the colours
             hovertemplate="<b>%{x}</b><br>%{customdata} prompts observed (%{z:.1f} %)<extra></extra>",
         )
     )
@@ -120,12 +120,12 @@ def coverage_text(coverage: pd.DataFrame) -> str:
 
 
 def score_figure(levels: pd.DataFrame, names: tuple[str, ...], theme: ThemeName = "light") -> go.Figure:
-    """One bar a model, divided by the share of its scores at each level; best model on top.
+    """One bar for each model, divided by the share of its scores at each level; best model on top.
 
     Parameters
     ----------
     levels : columns ``model``, ``level``, ``n``, ``share`` (`carrot_core.store.browse.score_levels`).
-    names : what each level is called, lowest first.
+    names : name of each level, lowest first.
     """
     look = THEMES[theme]
     models = _by_mean_level(levels)
@@ -133,7 +133,7 @@ def score_figure(levels: pd.DataFrame, names: tuple[str, ...], theme: ThemeName 
     counts = levels.pivot(index="model", columns="level", values="n").reindex(models).fillna(0).astype(int)
     figure = go.Figure()
     for level in sorted(map(int, table.columns), reverse=True):
-        # A full score stands out from the ground and starts at the axis, where lengths are compared best.
+        # A full score stands out from the ground and starts at the axis, where lengths are easiest to compare.
         color = sample_colorscale([look.grid, look.curves[1]], [level / (len(names) - 1)])[0]
         figure.add_trace(
             go.Bar(
@@ -173,7 +173,7 @@ def _by_mean_level(levels: pd.DataFrame) -> list[str]:
 
 
 def score_text(levels: pd.DataFrame, names: tuple[str, ...]) -> str:
-    """The bars in words: the ends, for the best and the worst model."""
+    """The bars in words: full and zero scores of the best and the worst model."""
     parts = []
     for model in dict.fromkeys((_by_mean_level(levels)[0], _by_mean_level(levels)[-1])):
         shares = levels[levels["model"] == model].set_index("level")["share"]
@@ -183,9 +183,9 @@ def score_text(levels: pd.DataFrame, names: tuple[str, ...]) -> str:
 
 
 def token_figure(spread: pd.DataFrame, theme: ThemeName = "light") -> go.Figure:
-    """One box a model: output tokens at the 5th, 25th, 50th, 75th and 95th percentile; tersest on top.
+    """One box for each model: output tokens at the 5th, 25th, 50th, 75th and 95th percentile; shortest on top.
 
-    The axis is logarithmic where no model's 5th percentile is 0.
+    The axis is logarithmic if no model's 5th percentile is 0.
 
     Parameters
     ----------

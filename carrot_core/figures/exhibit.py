@@ -1,4 +1,4 @@
-"""A figure or table with its words and data, every form it is exported in (images by a browser), and whole folders."""
+"""A figure or table with its text and data, and its export in every format (images by a browser) and into folders."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.number_formats import plain
 
 IMAGES = ("svg", "png", "pdf")
-WIDTH, HEIGHT = 900, 560  # of a figure that sets none, in CSS pixels
-_SCALE = 2  # pixels of a PNG for one of the figure's
+WIDTH, HEIGHT = 900, 560  # default size of a figure, in CSS pixels
+_SCALE = 2  # PNG pixels for each pixel of the figure
 _NO_BROWSER = (
     "PNG, SVG and PDF are drawn by Chromium or Chrome, and none was found on this machine. "
     "Install one, or take HTML, which needs none."
@@ -36,16 +36,16 @@ _NO_BROWSER = (
 
 @dataclass(frozen=True, eq=False)
 class Exhibit:
-    """A figure, or a table, with its words and its data.
+    """A figure, or a table, with its text and its data.
 
     Attributes
     ----------
-    name : of its files, in small letters, digits and hyphens.
-    title : what it shows, in a few words; plain text.
+    name : name of its files, in lower-case letters, digits and hyphens.
+    title : its content in a few words; plain text.
     caption : how to read it, in a few sentences; plain text.
-    alt : what a reader would see, in words, with the figures that matter; plain text.
+    alt : the picture in words, with the figures that matter; plain text.
     table : the data behind it, one tidy frame; columns with units in their names.
-    draw : from a theme to the Plotly figure; None where the exhibit is a table.
+    draw : function from a theme to the Plotly figure; None if the exhibit is a table.
     """
 
     name: str
@@ -71,14 +71,14 @@ th, td {{ text-align: right; padding: .15rem .6rem; border-bottom: 1px solid {gr
 
 @dataclass(frozen=True)
 class ExhibitFormat:
-    """One form of an exhibit.
+    """One file format of an exhibit.
 
     Attributes
     ----------
-    name : as people know it; ``ending`` of its files, with the dot; ``media_type`` for downloads.
-    about : what is in it, in a few words.
-    of_figure : whether it holds the figure, and so has a theme and needs a figure.
-    make : from the exhibit and a theme to the bytes of the file.
+    name : common name; ``ending`` of its files, with the dot; ``media_type`` for downloads.
+    about : its content in a few words.
+    of_figure : whether it contains the figure, so that it needs a theme and a figure.
+    make : function from the exhibit and a theme to the bytes of the file.
     """
 
     name: str
@@ -90,19 +90,19 @@ class ExhibitFormat:
 
 
 def figure_of(exhibit: Exhibit, theme: ThemeName) -> go.Figure:
-    """A copy of the figure on a ground of its own, so that it can stand anywhere."""
+    """A copy of the figure with a ground of its own, so that it can be used anywhere."""
     assert exhibit.draw is not None
     ground = THEMES[theme].ground
     return go.Figure(exhibit.draw(theme)).update_layout(paper_bgcolor=ground, plot_bgcolor=ground)
 
 
 def as_csv(exhibit: Exhibit, _: ThemeName = "light") -> bytes:
-    """The data as CSV that no spreadsheet runs."""
+    """The data as CSV, without cells that a spreadsheet would run as formulas."""
     return safe_csv(exhibit.table).encode("utf-8", "backslashreplace")
 
 
 def as_json(exhibit: Exhibit, _: ThemeName = "light") -> bytes:
-    """Title, words and data as one JSON document; null where a number does not exist or is infinite."""
+    """Title, text and data as one JSON document; null for a number that does not exist or is infinite."""
     words = {name: getattr(exhibit, name) for name in ("name", "title", "caption", "alt")}
     document = {**words, "columns": [str(name) for name in exhibit.table.columns], "rows": records(exhibit.table)}
     return (json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
@@ -127,7 +127,7 @@ def as_html(exhibit: Exhibit, theme: ThemeName = "light") -> bytes:
 
 @cache
 def browser() -> str | None:
-    """Path of the browser that draws; None where there is none."""
+    """Path of the browser that draws images; None if there is none."""
     from choreographer.browsers.chromium import Chromium
 
     path: str | None = Chromium.find_browser(skip_local=False)
@@ -135,7 +135,7 @@ def browser() -> str | None:
 
 
 def image(figure: go.Figure, kind: str) -> bytes:
-    """One figure in one of `IMAGES`; some seconds, most of them the browser's start.
+    """One figure in one of `IMAGES`; takes some seconds, mostly the browser's start.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def image_of_svg(svg: bytes, size: tuple[int, int], kind: str) -> bytes:
 
 
 def write_images(figures: Mapping[Path, go.Figure]) -> None:
-    """Write many figures with one browser; each file's ending says its kind.
+    """Write many figures with one browser; each file's ending determines its format.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def write_images(figures: Mapping[Path, go.Figure]) -> None:
 
 
 def _with_size(figure: go.Figure) -> go.Figure:
-    """The figure with a size and, unless it has one, a white or dark ground of its own: pages show it on theirs."""
+    """The figure with a size and, unless it has one, a white or dark ground (pages show it on their own)."""
     copy = go.Figure(figure)
     return copy.update_layout(width=copy.layout.width or WIDTH, height=copy.layout.height or HEIGHT)
 
@@ -221,14 +221,14 @@ _LONGEST = 60
 def write_exhibits(
     exhibits: Sequence[tuple[str, Exhibit]], out: Path, endings: Sequence[str], style: ThemeName = "light"
 ) -> list[Path]:
-    """Write exhibits in several forms; each file appears whole or not at all.
+    """Write exhibits in several formats; each file appears complete or not at all.
 
     Parameters
     ----------
-    exhibits : with the name of the benchmark, which gets a folder (`folder_name`).
-    out : folder, made where it is missing; files of the same names are replaced.
-    endings : of `ENDINGS`; a table by itself has no picture.
-    style : of what shows a figure; any but "light" is part of the file's name.
+    exhibits : each with the name of its benchmark, which gets a folder (`folder_name`).
+    out : folder, created if missing; files of the same names are replaced.
+    endings : from `ENDINGS`; a table alone has no picture.
+    style : theme of the formats with a figure; any except "light" is part of the file's name.
 
     Returns
     -------
@@ -237,7 +237,7 @@ def write_exhibits(
     Raises
     ------
     CarrotError
-        Images are asked for without a browser (raised after all else is written), or a file cannot be written.
+        Images are requested without a browser (raised after all else is written), or a file cannot be written.
     """
     plain, pictures = ([end for end in endings if (end in IMAGES) == image] for image in (False, True))
     charts = [(bench, exhibit) for bench, exhibit in exhibits if exhibit.draw is not None]
@@ -260,7 +260,7 @@ def write_exhibits(
 
 
 def folder_name(bench: str) -> str:
-    """A benchmark's name as a folder's: plain letters only; any other name also gets part of its hash."""
+    """Folder name for a benchmark: plain letters only; a name with others also gets part of its hash."""
     safe = _UNSAFE.sub("-", bench).strip("-.")[:_LONGEST]
     digest = hashlib.sha256(bench.encode("utf-8", "backslashreplace")).hexdigest()[:8]
     return safe if safe and safe == bench else f"{safe}-{digest}".strip("-")

@@ -1,4 +1,4 @@
-"""The chart of frontiers, and the places of names on it, where they cover nothing."""
+"""The chart of frontiers, and the placement of names on it so that they cover nothing."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from carrot_core.frontier import FloatArray, lam_of_rate
 from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, money_tick
 from carrot_core.text import visible
 
-NAME_LETTERS = 36  # of a name beside a point
-PLOT = (760.0, 320.0)  # pixels in which names have room: a wide page's plot, smaller than a file's
+NAME_LETTERS = 36  # most letters of a name beside a point
+PLOT = (760.0, 320.0)  # pixels of the plot in which names are placed: a wide page's, smaller than a file's
 
 
 def frontier_figure(
@@ -37,9 +37,9 @@ def frontier_figure(
 ) -> go.Figure:
     """The chart of a scene: accuracy in percent against US dollars on the scene's basis.
 
-    Curves are drawn as `carrot_core.curve.thin` leaves them at ``tolerance``. Each trace's ``meta`` says its
-    ``role`` (band, curve, hull, cascades, models, best, and reference where that is another model) and, for lines, its
-    curve's ``name``. A log axis is used only where every cost is above zero.
+    Curves are drawn as `carrot_core.curve.thin` leaves them at ``tolerance``. Each trace's ``meta`` has its ``role``
+    (band, curve, hull, cascades, models, best, and reference if that is another model) and, for lines, its curve's
+    ``name``. A log axis is used only if every cost is above zero.
     """
     look, styles = THEMES[theme], line_styles([curve.name for curve in scene.curves])
     figure = go.Figure()
@@ -189,9 +189,9 @@ def _log_ticks(scene: Scene) -> list[float]:
 def place_names(
     figure: go.Figure, names: Sequence[str], size: tuple[float, float] = PLOT, first: Sequence[int] = ()
 ) -> None:
-    """Write the models' names beside their points where they have room in a plot of this size (`sides`).
+    """Write the models' names beside their points if they have room in a plot of this size (`sides`).
 
-    An axis without a range is taken from end to end of what is drawn.
+    An axis without a range covers all drawn values.
     """
 
     def pixels(x: Any, y: Any) -> FloatArray:
@@ -206,7 +206,7 @@ def place_names(
 
 
 def _part(figure: go.Figure, name: str, values: Any) -> FloatArray:
-    """Places along an axis as parts of its length."""
+    """Positions along an axis as fractions of its length."""
     ground = figure.layout[f"{name}axis"]
     scale = np.log10 if ground.type == "log" else np.asarray
     ends = ground.range
@@ -218,11 +218,11 @@ def _part(figure: go.Figure, name: str, values: Any) -> FloatArray:
     return part
 
 
-# Places of names in files, which no browser draws; in the live chart, where the room changes with every zoom,
-# components/labels.js does it. tests/label_cases.json holds both to the same sides.
-LETTER, LINE = 6.6, 13.0  # pixels that a letter and a line of the names' size take
+# Placement of names in files. In the live chart, where the room changes with every zoom, components/labels.js does it.
+# tests/label_cases.json checks that both choose the same sides.
+LETTER, LINE = 6.6, 13.0  # pixels of a letter's width and a line's height at the names' size
 _AWAY, _POINT = 7.5, 6.0  # pixels from a point's centre to its name and to its own rim
-_STEP = 4.0  # pixels along a curve between the places looked at
+_STEP = 4.0  # pixels along a curve between the positions checked
 SIDES = {
     "top center": (0, 1),
     "bottom center": (0, -1),
@@ -249,14 +249,14 @@ def sides(
     size: tuple[float, float],
     first: Sequence[int] = (),
 ) -> list[str]:
-    """Side of each point on which its name has room, off the curves if there is a choice; "" where it has none.
+    """Side of each point on which its name has room, off the curves if possible; "" if there is none.
 
-    Those in ``first`` choose first, in that order, then the highest points.
+    Points in ``first`` are placed first, in that order, then the highest points.
 
     Parameters
     ----------
     points : (M, 2) pixels to the right of and above the plot's lower left corner.
-    names : M names; an empty one takes no room.
+    names : M names; an empty one needs no room.
     curves : (K, 2) corners of each line, in the same pixels.
     size : width and height of the plot.
     """
@@ -285,7 +285,7 @@ def _covered(at: FloatArray, lines: FloatArray) -> int:
 
 
 def _along(curve: FloatArray) -> FloatArray:
-    """Places along a line, at equal steps."""
+    """Positions along a line, at equal steps."""
     passed = np.concatenate([[0.0], np.hypot(*np.diff(curve, axis=0).T).cumsum()])
     at = np.arange(0.0, passed[-1] + _STEP, _STEP)
     return np.column_stack([np.interp(at, passed, curve[:, axis]) for axis in (0, 1)])

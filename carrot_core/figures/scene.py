@@ -1,4 +1,4 @@
-"""What one cost-accuracy chart shows, from a benchmark with results to its curves, and the operating point in words."""
+"""The content of a cost-accuracy chart, built from a benchmark with results, and the operating point in words."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One router on the chart; ``name`` is its registered name, ``label`` what a reader sees."""
+    """One router on the chart; ``name`` is its registered name, ``label`` its display name."""
 
     name: str
     label: str
@@ -44,35 +44,34 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """All that one chart shows, on one set of prompts and one pool.
+    """The content of one chart, on one set of prompts and one pool.
 
     Attributes
     ----------
-    title : what the chart is about, e.g. benchmark and split; a new title resets the reader's zoom.
+    title : e.g. benchmark and split; a new title resets the reader's zoom.
     curves : routers and baselines drawn as lines, names unique.
     models : M names; ``model_score`` and ``model_cost_usd`` (M,) are their means per prompt.
     hull_cost_usd, hull_score : (H,) the zero router's hull, by ascending cost.
     best_single, reference : a model each; savings are against the reference.
     cost_unit_usd : u in λ = r·u / (1 + r·u), US dollars.
     active : name of the curve that λ moves along; the only one whose band is drawn.
-    chosen_on : the active router's curve on validation, where budgets and targets are solved; None where unknown.
-    n_dropped, n_incomplete : prompts left out because a model was not observed there, and prompts on which estimates
-        stand in for such models.
+    chosen_on : the active router's curve on validation, where budgets and targets are solved; None if unknown.
+    n_dropped, n_incomplete : prompts left out because a model was not observed there, and prompts with estimates in
+        place of such models' outcomes.
     costless : models that are not drawn, since none of their costs is recorded.
-    absent : routers that are not drawn, since they need a prompt with every outcome and there is none.
-    pool : models that short names tell apart, where they are more than those drawn.
+    absent : routers that are not drawn, since no prompt has every outcome, which they need.
+    pool : models among which short names are unique, if more than those drawn.
     model_latency_s, hull_latency_s : (2, M) mean and 95th percentile of the seconds of each model's calls, and (H,)
-        mean seconds along the hull; None where some model's are not recorded.
-    palette : models of the whole benchmark from cheapest to most expensive (`by_cost`), which gives each its colour
-        whatever else is drawn; those drawn where it is empty, and those it lacks come last.
-    cascades, verifier : pairs of a cheap and an expensive model, and single models, that none of them beats
-        (`carrot_core.routers.cascade.undominated`), and sensitivity and specificity of the verifier between the two;
-        None where they are not drawn.
+        mean seconds along the hull; None if some model has none recorded.
+    palette : models of the whole benchmark from cheapest to most expensive (`by_cost`), so that each has the same
+        colour in every chart; if empty, the drawn models; models it lacks come last.
+    cascades, verifier : Pareto-optimal pairs of a cheap and an expensive model, and single models
+        (`carrot_core.routers.cascade.undominated`), and sensitivity and specificity of the verifier; None if not drawn.
 
     Raises
     ------
     CarrotError
-        An active curve, best single or reference that is not there, or a model without a number.
+        The active curve, best single or reference is missing, or a model has no score or cost.
     """
 
     title: str
@@ -112,32 +111,32 @@ class Scene:
 
     @property
     def short_names(self) -> dict[str, str]:
-        """What each model is called on the chart (`carrot_core.text.short_names`)."""
+        """Name of each model on the chart (`carrot_core.text.short_names`)."""
         return short_names(self.pool or self.models)
 
     @cached_property
     def front(self) -> list[int]:
-        """Models that no other beats in both score and cost, the most accurate first: the first to get a name."""
+        """Models that no other beats in both score and cost, the most accurate first; their names are placed first."""
         return [int(place) for place in unbeaten(self.model_cost_usd, self.model_score)[::-1]]
 
     @property
     def shades(self) -> dict[str, int]:
-        """Place of each model among the colours of the benchmark (`carrot_core.figures.theme.model_colors`)."""
+        """Index of each model among the colours of the benchmark (`carrot_core.figures.theme.model_colors`)."""
         order = dict.fromkeys([*self.palette, *by_cost(self.models, self.model_cost_usd)])
         return {model: place for place, model in enumerate(order)}
 
     @property
     def basis(self) -> CostBasis:
-        """What all costs of the chart are written per."""
+        """Number of calls to which all costs of the chart refer."""
         return cost_basis(self.model_cost_usd)
 
     @property
     def can_log(self) -> bool:
-        """Whether every cost has a place on a log axis; free models do not."""
+        """Whether every cost can be on a log axis; that of free models cannot."""
         curve_costs = [curve.frontier.cost_usd for curve in self.curves]
         curve_costs += [] if self.cascades is None else [self.cascades["cost_usd"].to_numpy()]
         costs = np.concatenate([self.model_cost_usd, self.hull_cost_usd, *curve_costs])
-        return bool(costs.min() > 1e-9 * costs.max())  # running sums of zeros may leave a trace
+        return bool(costs.min() > 1e-9 * costs.max())  # running sums of zeros may leave rounding errors
 
 
 def by_cost(models: Sequence[str], cost_usd: npt.ArrayLike) -> tuple[str, ...]:
@@ -166,7 +165,7 @@ def read_out(scene: Scene, lam: float) -> ReadOut:
 
 
 def saving(scene: Scene, point: ReadOut, model: str) -> float | None:
-    """1 - cost / the model's cost; None where the point scores less, or the model is free."""
+    """1 - cost / the model's cost; None if the point scores less, or the model is free."""
     column = scene.models.index(model)
     # Curves are running sums: the same choices reached another way may differ in the last bits.
     if point.score < scene.model_score[column] - 1e-12:
@@ -180,7 +179,7 @@ def _names(words: Sequence[str]) -> str:
 
 
 def caption(scene: Scene, *, hull: bool = True) -> str:
-    """How to read the chart, in a few sentences; plain text. ``hull`` says whether the zero router's is drawn."""
+    """How to read the chart, in a few sentences; plain text. ``hull``: whether that of the zero router is drawn."""
     left_out = (
         f" {scene.n_dropped:,} more are left out because not every model of the pool was observed there."
         if scene.n_dropped
@@ -213,7 +212,7 @@ def _of_cascades(scene: Scene) -> str:
 
 
 def alt_text(scene: Scene, lam: float | None = None) -> str:
-    """The chart in words, for those who do not see it; with the operating point where λ is given."""
+    """The chart in words, for readers who cannot see it; with the operating point if λ is given."""
     best = scene.models.index(scene.best_single)
     lines = [
         f"{curve.label} reaches {percent(curve.frontier.score.max())}"
@@ -237,13 +236,13 @@ DRAWN_BASELINES = ("task-lookup-input", "cost-only", "oracle")
 
 
 def drawn_baselines(names: Sequence[str]) -> list[str]:
-    """Baselines that a chart draws at first, of those there are; the plain task lookup in place of the other only."""
+    """Baselines among ``names`` that a chart draws at first; the plain task lookup only without the other one."""
     lookup = "task-lookup-input" if "task-lookup-input" in names else "task-lookup"
     return [name for name in (lookup, *DRAWN_BASELINES[1:]) if name in names]
 
 
 def label(name: str) -> str:
-    """What a reader sees for a router's name, which may carry parameters: ``carrot-knn (criterion=routing)``."""
+    """Display name of a router, whose name may have parameters: ``carrot-knn (criterion=routing)``."""
     router, space, parameters = name.partition(" ")
     return LABELS.get(router, router) + space + parameters
 
@@ -309,7 +308,7 @@ def compose(
 
 
 def _in_legend(name: str, setting: Setting) -> str:
-    """Name of a curve; the oracle's says how much of its score is luck where that can be told."""
+    """Name of a curve in the legend; that of the oracle has the share of luck in its score, if known."""
     if name != "oracle" or setting.oracle_luck is None:
         return label(name)
     return f"{label(name)} (up to {100 * setting.oracle_luck:.1f} points of it luck)"

@@ -1,4 +1,4 @@
-"""How sure an operating point is, as pictures and in words."""
+"""The stability of an operating point, as pictures and in words."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from carrot_core.number_formats import (
 )
 from carrot_core.text import visible
 
-_SURE, _LIKELY = 0.9, 0.6  # of the samples
-_ROW = 24  # pixels a task
+_SURE, _LIKELY = 0.9, 0.6  # shares of the samples
+_ROW = 24  # pixels for each task
 
 
 def goal_text(goal: Goal) -> str:
-    """What a point is for, in a few words."""
+    """The goal of a point in a few words."""
     if goal.budget_usd is not None:
         return f"at most {call_cost(goal.budget_usd)}"
     if goal.target_score is not None:
@@ -50,7 +50,7 @@ def goal_text(goal: Goal) -> str:
 
 
 def verdict(stability: Stability) -> str:
-    """How sure the point is, in one plain sentence."""
+    """The stability of the point in one plain sentence."""
     if not stability.is_solved:
         return (
             "λ is set, so other prompts would not change it; what it does is known to "
@@ -73,7 +73,7 @@ def verdict(stability: Stability) -> str:
 
 
 def detail(stability: Stability) -> str:
-    """Where λ and the figures lie over the samples; empty for a λ that is only set."""
+    """The ranges of λ and the figures over the samples; empty for a λ that is set, not solved for."""
     if not stability.is_solved:
         return ""
     low, high = stability.lam_interval.low, stability.lam_interval.high
@@ -89,7 +89,7 @@ def detail(stability: Stability) -> str:
 
 
 def of_tasks(stability: Stability) -> str:
-    """What single tasks would choose, in a sentence; empty without tasks."""
+    """The choices of single tasks in a sentence; empty without tasks."""
     tasks = stability.tasks.dropna(subset=["lam_alone"]) if len(stability.tasks) else stability.tasks
     if not stability.is_solved or not len(tasks):
         return ""
@@ -105,7 +105,7 @@ def of_tasks(stability: Stability) -> str:
 
 
 def of_rounds(rounds: Sequence[SolvedGoal]) -> str:
-    """What the rounds of cross-fitting chose, in a sentence; "" without rounds."""
+    """The choices of the rounds of cross-fitting in a sentence; "" without rounds."""
     if not rounds:
         return ""
     lams = [solved.lam for solved in rounds]
@@ -142,14 +142,14 @@ def _costs(interval: Interval) -> str:
 def stability_exhibit(
     stability: Stability, curve: ReadableCurve, rounds: Sequence[SolvedGoal] = (), name: str = ""
 ) -> Exhibit:
-    """Where a point lies over bootstrap samples, on the curve of the prompts reported on.
+    """A point over bootstrap samples, on the curve of the prompts reported on.
 
     Parameters
     ----------
     stability : the point.
     curve : its curve on the prompts reported on.
     rounds : the same goal solved in every round of cross-fitting.
-    name : of the exhibit's files.
+    name : name of the exhibit's files.
     """
     words = " ".join(part for part in (verdict(stability), detail(stability)) if part)
     cloud = "The cloud is where the point lies in each sample, the luck of the test prompts included."
@@ -223,7 +223,7 @@ def _stretch(curve: ReadableCurve, calls: int, points: Any, name: str, line: dic
 
 
 def _span(figure: go.Figure, axis: str) -> list[float]:
-    """Range that shows all but the whole curve and the outermost samples, with room at both ends."""
+    """Range of all points except the whole curve and the outermost samples, with room at both ends."""
     by_trace = {trace.name: np.asarray(trace[axis], dtype=float) for trace in figure.data}
     by_trace["Samples"] = np.quantile(by_trace["Samples"], [0.005, 0.995])
     values = np.concatenate([at for name, at in by_trace.items() if name != "Curve on test"])
@@ -233,7 +233,7 @@ def _span(figure: go.Figure, axis: str) -> list[float]:
 
 
 def tasks_exhibit(stability: Stability, name: str = "") -> Exhibit | None:
-    """Every task: what the common point does there, and which λ it would choose alone; None without tasks."""
+    """Every task: the common point's accuracy there, and the λ that the task alone would choose; None without tasks."""
     if not len(stability.tasks):
         return None
     table = stability.tasks.sort_values("score", ascending=False, ignore_index=True)

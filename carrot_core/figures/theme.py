@@ -1,6 +1,6 @@
-"""How every chart looks: colours for a light and a dark ground, greys for print, dashes, markers, axes and legends.
+"""The look of every chart: colours for a light and a dark ground, greys for print, dashes, markers, axes and legends.
 
-And names on charts: short, and all different.
+Also the names on charts: short, and all different.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from carrot_core.metrics import METRICS
 from carrot_core.number_formats import NO_END, money
 from carrot_core.text import short_names, visible
 
-ThemeName = Literal["light", "dark", "print"]  # print: black on white, told apart by dash, marker and pattern
+ThemeName = Literal["light", "dark", "print"]  # print: black on white, distinguished by dash, marker and pattern
 _FIXED = {
     "carrot-knn": 0,
     "carrot-linear": 1,
@@ -32,18 +32,18 @@ _FIXED = {
     "cost-only": 5,
     "oracle": 6,
 }
-PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")  # of areas and bars, told apart without colour
+PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")  # patterns of areas and bars, distinguishable without colour
 NO_TASK = "(no task)"
-HUNDRED = "times 100 (87.6 here is 0.876 in downloads)"  # as pages and charts show what is at most 1
+HUNDRED = "times 100 (87.6 here is 0.876 in downloads)"  # for figures of at most 1
 
 
 @dataclass(frozen=True)
 class Theme:
     """Colours for one ground. Lines and marks reach 3:1 against it, text 4.5:1 (WCAG 2.2).
 
-    ``curves`` are the dashboard's ``chartCategoricalColors``, same hue at the same place in both themes.
-    ``ramps`` colour the models, each from its cheapest to its most expensive: neighbours in cost take them in turn.
-    Their hues are none of the curves'.
+    ``curves`` are the dashboard's ``chartCategoricalColors``, with the same hue at the same index in both themes.
+    ``ramps`` colour the models, each from cheapest to most expensive: neighbours in cost alternate between them. Their
+    hues differ from those of the curves.
     """
 
     ground: str
@@ -88,7 +88,7 @@ THEMES: dict[ThemeName, Theme] = {
 
 @dataclass(frozen=True)
 class LineStyle:
-    """What tells one router's line from another's: place in ``Theme.curves``, Plotly dash, Plotly marker."""
+    """Distinguishing style of a router's line: index in ``Theme.curves``, Plotly dash, Plotly marker."""
 
     color: int
     dash: str
@@ -109,7 +109,7 @@ _STYLES = (
 def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
     """Style of each router by name; names without a fixed style take the free ones in order.
 
-    So does the second of two names with the same one. Where there are more names than styles, colours come again with
+    So does the second of two names with the same style. If there are more names than styles, colours repeat with
     another dash and another marker.
     """
     owners = {_FIXED[name]: name for name in reversed(names) if name in _FIXED}
@@ -122,14 +122,14 @@ def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
 
 
 def _again(round_: int, place: int) -> LineStyle:
-    """A style whose colour is taken: with dash and marker of those further on, others in each round."""
+    """A style whose colour repeats, with the dash and marker of later styles, different in each round."""
     dash, marker = (_STYLES[(place + step * (round_ + 1)) % len(_STYLES)] for step in (2, 3))
     return LineStyle(_STYLES[place].color, dash.dash, marker.symbol)
 
 
 @cache
 def model_colors(n_models: int, theme: ThemeName) -> tuple[str, ...]:
-    """Colours of a benchmark's models, cheapest to most expensive: the more expensive the darker."""
+    """Colours of a benchmark's models, cheapest to most expensive: the more expensive, the darker."""
     ramps, colors = THEMES[theme].ramps, []
     for place in range(n_models):
         (color,) = sample_colorscale(list(ramps[place % len(ramps)]), [place / max(n_models - 1, 1)])
@@ -138,18 +138,18 @@ def model_colors(n_models: int, theme: ThemeName) -> tuple[str, ...]:
 
 
 def scene_colors(scene: Scene, theme: ThemeName) -> list[str]:
-    """Colour of each model of a scene, that of its place among the models of the benchmark."""
+    """Colour of each model of a scene, by its index among the models of the benchmark."""
     colors = model_colors(len(scene.shades), theme)
     return [colors[scene.shades[model]] for model in scene.models]
 
 
 def is_hatched(place: int) -> bool:
-    """Whether the model at a place among `model_colors` is hatched in bars: the next of its hue is not, or is."""
+    """Whether the model with this index in `model_colors` is hatched in bars; models of one hue alternate."""
     return place % 4 >= 2
 
 
 def counterparts(n_models: int) -> dict[str, str]:
-    """Dark counterpart of every colour a light figure of so many models uses: recoloured it is the dark figure."""
+    """Dark counterpart of every colour in a light figure of this many models; recolouring gives the dark figure."""
     light, dark = THEMES["light"], THEMES["dark"]
     pairs = {getattr(light, name): getattr(dark, name) for name in ("ground", "ink", "muted", "grid", "hull")}
     pairs |= dict(zip(light.curves, dark.curves, strict=True))
@@ -164,7 +164,7 @@ def translucent(color: str, alpha: float = 0.16) -> str:
 
 
 def shortened(name: str, most: int = 36) -> str:
-    """A name cut to what fits; the hover text has all of it."""
+    """A name cut to fit; the hover text has all of it."""
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
@@ -180,7 +180,7 @@ def axis(look: Theme, title: str = "", **more: Any) -> dict[str, Any]:
 
 
 def layout(look: Theme, height: int | None, **more: Any) -> dict[str, Any]:
-    """A layout on whatever ground the page has, the legend above; ``more`` overrides it."""
+    """A layout with a transparent ground and the legend above; ``more`` overrides it."""
     return {
         "template": None,
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -198,52 +198,52 @@ def whiskers(value: pd.Series[Any], low: pd.Series[Any], high: pd.Series[Any], *
 
 
 def layout_with_axes(look: Theme, height: int, **more: Any) -> dict[str, Any]:
-    """Ground, words, axes and legend that all of these figures have."""
+    """Ground, font, axes and legend that these figures share."""
     plain = axis(look, automargin=True, exponentformat="none")
     axes = {name: plain | more.pop(name, {}) for name in ("xaxis", "yaxis")}
     return layout(look, height, **{"margin": {"l": 8, "r": 16, "t": 16, "b": 48}} | axes | more)
 
 
 def each(frame: pd.DataFrame) -> Iterator[Any]:
-    """Rows of a frame, a column an attribute."""
+    """Rows of a frame, with columns as attributes."""
     return iter(frame.itertuples())
 
 
 def router_names(names: Sequence[str], most: int = 30) -> list[str]:
-    """Different routers as Plotly may show them."""
+    """Different routers' names, safe for Plotly."""
     whole = [visible(label(name)) for name in names]
     return list(map(plotly_text, _apart([shortened(name, most) for name in whole], whole)))
 
 
 def model_names(names: Sequence[str], most: int = 30) -> list[str]:
-    """Different models as Plotly may show them."""
+    """Different models' names, safe for Plotly."""
     return list(map(plotly_text, cut_names(names, most)))
 
 
 def cut_names(names: Sequence[str], most: int = 30) -> list[str]:
-    """Short names of different models (`carrot_core.text.short_names`), cut where that leaves them different."""
+    """Short names of different models (`carrot_core.text.short_names`), cut if they stay different."""
     short = short_names(names)
     return _apart([shortened(short[name], most) for name in names], [short[name] for name in names])
 
 
 def _apart(cut: list[str], whole: list[str]) -> list[str]:
-    """Cut names, whole ones where two would look the same: Plotly puts equal names into one row."""
+    """Cut names, or whole ones if two would look the same: Plotly puts equal names into one row."""
     return [name if cut.count(name) == 1 else other for name, other in zip(cut, whole, strict=True)]
 
 
 def task_name(name: str, most: int = 26) -> str:
-    """A task as Plotly may show it."""
+    """A task's name, safe for Plotly."""
     return plotly_text(visible(name), most) if name else NO_TASK
 
 
 def metric_name(metric: str) -> str:
-    """A metric with the direction where lower is better."""
+    """Label of a metric, with the direction if lower is better."""
     entry = METRICS[metric]
     return entry.label if entry.higher_is_better else f"{entry.label} (lower is better)"
 
 
 def metric_text(metric: str, value: float, decimals: int = 1, *, signed: bool = False) -> str:
-    """A value of a metric as it is shown: times 100, or in US dollars; "no end" for an infinite one."""
+    """Text for a value of a metric: times 100, or in US dollars; "no end" for an infinite one."""
     if not np.isfinite(value):
         return NO_END
     if METRICS[metric].in_usd:
@@ -252,12 +252,12 @@ def metric_text(metric: str, value: float, decimals: int = 1, *, signed: bool = 
 
 
 def metric_unit(metric: str) -> str:
-    """How the numbers of a metric are shown, in words."""
+    """Unit of a metric's numbers, in words."""
     return "in US dollars" if METRICS[metric].in_usd else HUNDRED
 
 
 def diverging(theme: ThemeName) -> list[list[Any]]:
-    """Colours from below 0 over the ground to above 0; in print grey by size, with the sign in the cell."""
+    """Colours from below 0 over the ground to above 0; in print, grey by magnitude, with the sign in the cell."""
     low, high = (_toned(theme, color) for color in (1, 0))
     return [[0.0, low], [0.5, THEMES[theme].ground], [1.0, high]]
 
@@ -268,7 +268,7 @@ def rising(theme: ThemeName) -> list[list[Any]]:
 
 
 def _toned(theme: ThemeName, color: int, strength: float = 0.55) -> str:
-    """A colour of the theme on its ground, so light (or dark) that words in ink can be read on it."""
+    """A colour of the theme mixed with its ground, light (or dark) enough for text in ink to be readable on it."""
     look = THEMES[theme]
     ends = [[int(text[place : place + 2], 16) for place in (1, 3, 5)] for text in (look.ground, look.curves[color])]
     mixed = [round(ground + strength * (full - ground)) for ground, full in zip(*ends, strict=True)]
@@ -276,10 +276,10 @@ def _toned(theme: ThemeName, color: int, strength: float = 0.55) -> str:
 
 
 def words_in_cells(theme: ThemeName, columns: int) -> dict[str, Any]:
-    """Font of the words in a heat map's cells: as large as fits where there are many."""
+    """Font of the text in a heat map's cells: 10 pixels for up to 8 columns, else as large as fits."""
     return {"color": THEMES[theme].ink} | ({"size": 10} if columns <= 8 else {})
 
 
 def names_of(routers: pd.Series | list[str]) -> list[str]:
-    """Routers of a column in the order they come, each once."""
+    """Routers of a column in order of first occurrence, each once."""
     return list(dict.fromkeys(routers))
