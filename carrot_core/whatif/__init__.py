@@ -25,8 +25,7 @@ class Side:
 
     Attributes
     ----------
-    setting : the protocol.
-    curves, hulls : of the router and of the zero router, by split.
+    setting : the protocol. curves, hulls : of the router and of the zero router, by split.
     best_single : most accurate single model on validation; ties: the cheapest, then the first by name.
     """
 
@@ -48,7 +47,7 @@ class WhatIf:
     Attributes
     ----------
     cost_unit_usd : u of the benchmark as it is, on both sides: λ stands for the same exchange rate.
-    notes : what the scenario asks for and these data cannot show, in words.
+    notes : sentences on parts of the scenario that these data cannot show.
     """
 
     scenario: Scenario
@@ -70,7 +69,7 @@ def apply(setting: Setting, estimates: Mapping[str, Estimates], scenario: Scenar
     Raises
     ------
     CarrotError
-        As `Scenario.check` and `reprice_estimates` say; no prompt is left with a weight above 0.
+        As for `Scenario.check` and `reprice_estimates`; no prompt is left with a weight above 0.
     """
     scenario.check(setting)
     models = columns(setting, scenario)
@@ -168,17 +167,17 @@ def _notes(setting: Setting, estimates: Mapping[str, Estimates], scenario: Scena
 
 @dataclass(frozen=True)
 class MovedPoint:
-    """Where an operating point is before or after a scenario.
+    """An operating point before or after a scenario.
 
     Attributes
     ----------
-    what : which point, in a few words.
+    what : name of the point in a few words.
     exchange_rate_per_usd, lam : the point.
-    validation_score, validation_cost_usd : what it does where it was chosen.
-    score, cost_usd : what it does on the prompts reported on, with 95 % intervals.
-    score_change, cost_change_usd : after minus before, on the same resampled prompts: their intervals tell a
-        change from none, also where those of the figures themselves overlap.
-    shortfall : why a goal is not reached; empty where it is.
+    validation_score, validation_cost_usd : its figures on validation, where it was chosen.
+    score, cost_usd : its figures on the prompts reported on, with 95 % intervals.
+    score_change, cost_change_usd : after minus before, on the same resampled prompts: their intervals show whether
+        there is a change, even if those of the figures themselves overlap.
+    shortfall : why a goal is not reached; empty if it is.
     """
 
     what: str
@@ -198,13 +197,13 @@ SAME_ACCURACY, MATCH = "Same accuracy", "As good as the best single model"
 
 
 def move_point(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 1000) -> list[MovedPoint]:
-    """The point at a rate before the scenario, and after it: left alone, or solved again for what it was for.
+    """The point at a rate before the scenario, and after it: unchanged, or solved again for its budget or accuracy.
 
     Parameters
     ----------
     changed : both sides.
     exchange_rate_per_usd : of the point. Its budget and its accuracy are those it has on validation.
-    replicates : bootstrap draws of the intervals.
+    replicates : number of bootstrap draws behind the intervals.
     """
     was, now = (side.curves["validation"] for side in (changed.before, changed.after))
     at = was.at(exchange_rate_per_usd)
@@ -253,9 +252,9 @@ def _ids(curve: Frontier) -> tuple[str, ...]:
 def _replicate_means(curve: Frontier, rate: float, ids: Sequence[str], replicates: int) -> FloatArray:
     """(1 + B, 2) mean score and cost of a curve at a rate: on its weighted prompts, and in B draws from ``ids``.
 
-    ``ids`` are all prompts of the curves that are compared, so that these share the draws; a pool may make prompts
-    complete that were not, or the other way round. A draw's weights are those of its prompts: means of weighted
-    values over the mean of the weights.
+    ``ids`` are all prompts of the compared curves, so that these share the draws; with another pool, other prompts are
+    complete. Prompts keep their weights in a draw: its figures are the mean of weighted values divided by the mean
+    weight.
     """
     assert curve.weights is not None  # `_curve` gives them to every curve
     rows, table = positions(_ids(curve), ids, "prompt"), np.zeros((len(ids), 3))

@@ -1,4 +1,5 @@
-"""A benchmark and estimates at other prices, tokens and models, without a new fit; the price at which one is used."""
+"""A benchmark and estimates at other prices, tokens and models, without a new fit; the price at which a model is
+used."""
 
 from __future__ import annotations
 
@@ -22,13 +23,13 @@ from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Usa
 from carrot_core.text import short_names
 from carrot_core.whatif.scenario import Column
 
-_LEAST, _MOST = 1e-2, 1e2  # price factors drawn
+_LEAST, _MOST = 1e-2, 1e2  # range of price factors drawn
 
 
 def reprice_setting(setting: Setting, models: list[Column]) -> Setting:
     """The setting with these columns as its models."""
     names = ("train", "inner_train", "validation", "test", "everything")
-    parts = {id(part): part for part in (getattr(setting, name) for name in names)}  # two of them may be one
+    parts = {id(part): part for part in (getattr(setting, name) for name in names)}  # two names may have the same part
     changed = {key: _reprice_part(part, models) for key, part in parts.items()}
     wholes = [without_gaps(changed[id(part)]) for part in (setting.everything, setting.train)]
     replaced: dict[str, Any] = {name: _corrected(changed[id(getattr(setting, name))], wholes) for name in names}
@@ -36,7 +37,7 @@ def reprice_setting(setting: Setting, models: list[Column]) -> Setting:
 
 
 def _corrected(part: Benchmark, wholes: Sequence[Benchmark]) -> Benchmark:
-    """The part with what stands in for its gaps, from the whole that it belongs to."""
+    """The part with the corrected outcomes of the whole that it belongs to."""
     for whole in wholes:
         if whole.corrected is not None and set(part.prompt_ids) <= set(whole.prompt_ids):
             rows = positions(part.prompt_ids, whole.prompt_ids, "prompt")
@@ -77,7 +78,7 @@ def _reprice_part(part: Benchmark, models: list[Column]) -> Benchmark:
 def reprice_estimates(
     setting: Setting, estimates: Mapping[str, Estimates], models: list[Column]
 ) -> dict[str, Estimates]:
-    """What a router expects, by split, of those of these columns whose base it estimates.
+    """Estimates of a router, by split, for the columns whose base it estimates.
 
     Raises
     ------
@@ -90,13 +91,13 @@ def reprice_estimates(
 
 
 def _of_round(setting: Setting, estimates: Mapping[str, Estimates], models: list[Column]) -> dict[str, Estimates]:
-    """Of the prompts of one round of cross-fitting, whose router has training means of its own."""
+    """Estimates of one round of cross-fitting, whose router has its own training means."""
     tables = {}
     for split, table in setting.own(estimates).items():
         if table.prompt_ids:
             own = table.pool(
                 pick(table.models, np.asarray(~np.isnan(table.score).all(axis=0)))
-            )  # that this round's router knows
+            )  # models that this round's router knows
             tables[split] = _reprice_table(setting, setting.part(split), own, models)
     return tables
 
@@ -124,9 +125,9 @@ def _reprice_table(setting: Setting, part: Benchmark, table: Estimates, models: 
 
 
 def _of_means(setting: Setting, table: Estimates, models: list[Column], at: npt.NDArray[np.intp]) -> list[FloatTable]:
-    """Costs of a router that expects one cost a model: as its mean over the train prompts moves; else none.
+    """Costs of a router that expects one cost for each model, moved with its mean over the train prompts; else empty.
 
-    Such a router knows nothing of a prompt's tokens, and a scenario must not teach it.
+    Such a router does not know a prompt's tokens, and must not learn them from a scenario.
     """
     if not one_cost_a_model(table.cost_usd):
         return []
@@ -141,7 +142,7 @@ def _of_means(setting: Setting, table: Estimates, models: list[Column], at: npt.
 def _of_prompts(
     prompts: Benchmark, table: Estimates, models: list[Column], at: npt.NDArray[np.intp], usage: Usage
 ) -> list[FloatTable]:
-    """Costs from the tokens that a router expects on each prompt."""
+    """Costs from a router's expected tokens on each prompt."""
     tokens_in, tokens_out = prompts.charged_input_tokens, usage_of(prompts, table.cost_usd, usage, table.output_tokens)
     return [
         model.cost_usd(table.cost_usd[:, j], tokens_in[:, j], tokens_out[:, j], of_expected=True)
@@ -155,11 +156,11 @@ class Threshold:
 
     Attributes
     ----------
-    model, exchange_rate_per_usd : which model, at which exchange rate.
-    name : what the model is called among those of the pool.
-    factor : (n,) descending: with its price times anything below this factor the model answers the prompt;
-        at most 0 where it would not even for nothing, infinite where it would at any price.
-    share : (n,) share of the queries that the prompts up to here make up.
+    model, exchange_rate_per_usd : the model and the exchange rate.
+    name : short name of the model among those of the pool.
+    factor : (n,) descending: the model answers the prompt if its price is multiplied by less than this factor; at most
+        0 if it would not even for free, infinite if it would at any price.
+    share : (n,) cumulative share of the queries up to this prompt.
     """
 
     model: str
@@ -171,7 +172,7 @@ class Threshold:
     def factor_for(self, share: float = 0.0) -> float | None:
         """Factor below which the model answers at least this share of the queries (0: at least one prompt).
 
-        None where it would not even for nothing.
+        None if it would not even for free.
         """
         at = int(np.searchsorted(self.share, share - 1e-12)) if share > 0 else 0
         if at >= len(self.factor) or self.factor[at] <= 0:
@@ -185,11 +186,11 @@ class Threshold:
 
 
 def worth_using(curve: Frontier, model: str, exchange_rate_per_usd: float) -> Threshold:
-    """Which change of a model's price would make a router use it, exactly.
+    """The exact changes of a model's price at which a router would use it.
 
     At rate r a model with predicted score ŝ and cost ĉ answers a prompt while r·f·ĉ < ŝ - v, with v the best
-    predicted utility of the others: the largest such f is (ŝ - v) / (r·ĉ). At λ = 1 only the cost counts, and
-    it is the cheapest other cost ÷ ĉ; at λ = 0 no price counts. Only predictions are used, no outcome.
+    predicted utility of the others: the largest such f is (ŝ - v) / (r·ĉ). At λ = 1 only the cost counts, and f is the
+    cheapest other cost ÷ ĉ; at λ = 0 no price counts. Only predictions are used, no outcome.
 
     Raises
     ------
@@ -210,7 +211,7 @@ def worth_using(curve: Frontier, model: str, exchange_rate_per_usd: float) -> Th
         else:
             best = (estimates.score[:, others] - rate * other_cost).max(axis=1, initial=-np.inf)
             ahead = estimates.score[:, column] - best
-            # Where its price does not count, being ahead is enough at any price.
+            # If its price does not count, it is used at any price wherever it is ahead.
             factor = np.where(rate * cost > 0, ahead / (rate * cost), np.where(ahead > 0, np.inf, -np.inf))
     weights = np.ones(curve.n_prompts) if curve.weights is None else curve.weights
     factor, weights = np.nan_to_num(factor, nan=0.0, posinf=np.inf, neginf=-np.inf)[weights > 0], weights[weights > 0]
@@ -227,7 +228,7 @@ def steps(threshold: Threshold) -> tuple[FloatArray, FloatArray]:
 
 
 def threshold_exhibit(threshold: Threshold, text: str) -> Exhibit:
-    """How much a model is used at which price; ``text`` is the threshold in words."""
+    """Use of a model against its price; ``text`` is the threshold in words."""
     factors, shares = steps(threshold)
     return Exhibit(
         "price-threshold",

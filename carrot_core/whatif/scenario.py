@@ -1,4 +1,4 @@
-"""A what-if as a document, with prices, tokens, tasks and models other than those recorded, and its models."""
+"""A what-if scenario as a document, with other prices, tokens, tasks and models than recorded, and its models."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class ScenarioPrice(_Strict):
 
 
 class Hypothetical(_Strict):
-    """A model nobody has run, described by its difference to one that was.
+    """A model that nobody has run, described by its differences from one that was run.
 
     Attributes
     ----------
-    name : its own; text before "/" is its provider.
-    base : model of the benchmark whose answers it has, and so whose errors.
-    score_offset : its mean score on validation minus the base's. Each score moves by the same share of what is
-        missing to 1 (or, downwards, of what is there), the estimates with it.
+    name : its name; text before "/" is its provider.
+    base : model of the benchmark whose answers, and so errors, it has.
+    score_offset : its mean score on validation minus the base's. Each score, and each estimate, moves by the same share
+        of its distance to 1 (or, downwards, to 0).
     token_factor : its output tokens ÷ the base's.
-    price : the base's price before factors where none is given.
+    price : by default the base's price before factors.
     """
 
     name: Name
@@ -55,18 +55,18 @@ class Hypothetical(_Strict):
 
 
 class Scenario(_Strict):
-    """What differs from the benchmark; anything else stays as recorded.
+    """Differences from the benchmark; everything else stays as recorded.
 
     Attributes
     ----------
     prices : in place of the recorded ones, by model.
     price_factor, provider_factors, model_factors : a model's price is multiplied by all three that name it;
         a provider is the text before "/" in a model's name.
-    output_token_factor : of every model's output tokens, recorded and predicted.
-    cached_share, cached_price_factor : share of the input tokens read from a provider's cache, and what such
-        a token costs compared to another.
-    task_weights : how often a task comes up compared to now; tasks not named have 1.
-    pool : models of the benchmark that may be chosen; empty for all. Hypothetical models always may.
+    output_token_factor : factor on every model's output tokens, recorded and predicted.
+    cached_share, cached_price_factor : share of the input tokens read from a provider's cache, and the price of such a
+        token divided by that of another.
+    task_weights : how often a task comes up compared to the benchmark; tasks not named have 1.
+    pool : models of the benchmark that may be chosen; empty for all. Hypothetical models can always be chosen.
     hypothetical : models added.
     call_usd : fixed dollars for each call of the router, on top of the model's.
     """
@@ -95,7 +95,7 @@ class Scenario(_Strict):
 
     @property
     def input_factor(self) -> float:
-        """What an input token costs on average, compared to one that no cache knows."""
+        """Mean price of an input token, divided by that of one not in the cache."""
         return 1.0 - self.cached_share + self.cached_share * self.cached_price_factor
 
     def check(self, setting: Setting) -> None:
@@ -104,9 +104,9 @@ class Scenario(_Strict):
         Raises
         ------
         NotFoundError
-            A model, provider or task that is not there.
+            A model, provider or task is not in the benchmark.
         CarrotError
-            A hypothetical model with the name of a real one; prices where only dollars are recorded.
+            A hypothetical model has the name of a real one, or there are prices although only dollars are recorded.
         """
         added = [model.name for model in self.hypothetical]
         names = [*setting.models, *added]
@@ -126,7 +126,7 @@ class Scenario(_Strict):
 
 
 def provider(model: str) -> str:
-    """Text before "/" in a model's name; empty where there is none."""
+    """Text before "/" in a model's name; empty if there is none."""
     return model.partition("/")[0] if "/" in model else ""
 
 
@@ -163,12 +163,12 @@ class Column:
 
     Attributes
     ----------
-    name, base : its name and that of the model whose tables it has.
-    price : US dollars per million tokens, cache included; None where only dollars are recorded.
-    cost_factor : on dollars, where only they are recorded.
-    output_factor : on output tokens.
+    name, base : its name, and that of the model whose tables it uses.
+    price : US dollars per million tokens, cache included; None if only dollars are recorded.
+    cost_factor : factor on dollars, if only they are recorded.
+    output_factor : factor on output tokens.
     floor, slope : a score s becomes floor + slope·s.
-    same_cost : whether its costs are the base's as they were recorded.
+    same_cost : whether its costs are the base's recorded ones.
     """
 
     name: str
@@ -190,9 +190,9 @@ class Column:
         *,
         of_expected: bool = False,
     ) -> FloatTable:
-        """(n,) dollars from what is known of the base, NaN where its dollars are.
+        """(n,) dollars from the base's dollars and tokens, NaN where its dollars are.
 
-        Where the kinds of tokens are not known of each call (``of_expected``) they are by their shares.
+        If the kinds of tokens of each call are not known (``of_expected``), their mean shares are used.
         """
         if self.same_cost:
             return recorded
@@ -238,7 +238,7 @@ def _column(setting: Setting, scenario: Scenario, model: Hypothetical) -> Column
 
 
 def _floor_and_slope(setting: Setting, model: Hypothetical) -> tuple[float, float]:
-    """Floor and slope that move the base's mean score on validation by the offset and keep all in [0, 1]."""
+    """Floor and slope that move the base's mean score on validation by the offset, with all scores in [0, 1]."""
     if model.score_offset == 0:
         return 0.0, 1.0
     (column,) = positions([model.base], setting.models)
