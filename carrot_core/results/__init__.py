@@ -1,4 +1,4 @@
-"""A benchmark with its results (`Results`), wherever they are, and the snapshots of results that ship."""
+"""A benchmark with its results (`Results`), from a store or a snapshot, and the snapshots that ship."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ Names = tuple[str, ...]
 FOLDER = "snapshots"
 DOCUMENT = "snapshot.json"
 MODELS = "models.csv"  # facts of the models of all snapshots
-PRICES = "list_prices.csv"  # that a snapshot's costs are computed at, kept by hand beside it
+PRICES = "list_prices.csv"  # prices of a snapshot's costs, maintained by hand beside it
 
 
 class Results(Protocol):
-    """A benchmark with its results, as pages, figures and commands read it.
+    """A benchmark with its results, the interface for pages, figures and commands.
 
-    ``pool`` and ``tasks`` are the models and tasks that are looked at, all of them where empty. Routers go by their
-    name with parameters; baselines are always there too. What it cannot do raises
-    `carrot_core.results.snapshot.NoPromptsError`; two attributes say so beforehand.
+    ``pool`` and ``tasks`` are the selected models and tasks; empty means all. Routers are named with their parameters;
+    baselines are always included. Methods that need missing data raise `carrot_core.results.snapshot.NoPromptsError`;
+    two attributes tell beforehand.
 
     Attributes
     ----------
     name : of the benchmark.
-    has_prompts : whether its prompts, their outcomes and every router's estimates are here. Without them there are no
-        `narrowed`, `estimates`, `run`, `exact_curve` and `flips`, and some tables of `analysis` may be missing.
-    can_filter : whether some of the models and tasks can be looked at.
+    has_prompts : whether its prompts, their outcomes and every router's estimates are available. Without them,
+        `narrowed`, `estimates`, `run`, `exact_curve` and `flips` raise, and some tables of `analysis` may be missing.
+    can_filter : whether ``pool`` and ``tasks`` can be given.
     fitted : names of the fitted routers, learned ones first.
-    runnable : names of those that can answer typed prompts here, the best on validation first.
+    runnable : names of routers that can answer typed prompts here, the best on validation first.
     baselines : names of the baselines.
     models, tasks : the whole pool, and all task labels.
     cost_unit_usd : u of the whole pool on all tasks.
-    palette : models of the whole pool from the cheapest to the most expensive, which gives each its colour.
+    palette : models of the whole pool from the cheapest to the most expensive, which determines their colours.
     """
 
     @property
@@ -71,7 +71,7 @@ class Results(Protocol):
     def palette(self) -> Names: ...
 
     def within(self, pool: Names = (), tasks: Names = ()) -> Results:
-        """The same results with some of the models and tasks as all there are, and the routers that can be so used."""
+        """The results on some of the models and tasks only, with the routers that can be used on them."""
         ...
 
     def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
@@ -93,17 +93,17 @@ class Results(Protocol):
         ...
 
     def matching_point(self, router: str) -> Point | None:
-        """The cheapest point that promises to be as good as the best single model, as it does on test; None without."""
+        """The cheapest point that promises to be as good as the best single model, on test; None if there is none."""
         ...
 
     def figures(self, router: str) -> Mapping[str, Any] | None:
-        """Figures of a fitted router (`carrot_core.evaluation.measure_router`); None where none were stored."""
+        """Figures of a fitted router (`carrot_core.evaluation.measure_router`); None if none were stored."""
         ...
 
     def point_at(
         self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
     ) -> Point:
-        """What a point does on test, against the reference (by default the best single model).
+        """Figures of a point on test, against the reference (by default the best single model).
 
         At the rate of `match`, each prompt's figures are at a rate that was chosen without it. The difference and the
         saving may have no interval.
@@ -115,19 +115,19 @@ class Results(Protocol):
         ...
 
     def match(self, router: str, model: str, pool: Names = (), tasks: Names = ()) -> Solution | None:
-        """The cheapest point of a router's validation curve that promises to be as good as a model alone; None where
-        not even a nearest one is known."""
+        """The cheapest point of a router's validation curve that promises to be as good as a model alone; None if not
+        even the nearest one is known."""
         ...
 
     def by_task(
         self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
     ) -> tuple[pd.DataFrame, str]:
-        """Slices of a curve on test by task (`carrot_core.evaluation.tables.by_task`) at `task_rate`, and the model
-        they are compared to: the reference where that can be chosen."""
+        """Figures on test by task (`carrot_core.evaluation.tables.by_task`) at `task_rate`, and the model they are
+        compared with: the reference if it can be chosen."""
         ...
 
     def task_rate(self, router: str, rate: float) -> float:
-        """The rate whose slices `by_task` returns for a rate: the same, or the nearest that is stored."""
+        """The rate of the figures that `by_task` returns for a rate: the same, or the nearest stored one."""
         ...
 
     def flips(self, router: str, before: float, after: float, pool: Names = (), tasks: Names = ()) -> pd.DataFrame:
@@ -135,7 +135,7 @@ class Results(Protocol):
         ...
 
     def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
-        """A table of `carrot_core.compare` for some routers, in their order; None where there is none."""
+        """A table of `carrot_core.compare` for some routers, in their order; None if there is none."""
         ...
 
     def spectra(self) -> pd.DataFrame | None:
@@ -143,13 +143,13 @@ class Results(Protocol):
         ...
 
     def seeds(self, routers: Names) -> tuple[int, ...]:
-        """Seeds that all of the routers have results of."""
+        """Seeds for which all of the routers have results."""
         ...
 
     def comparison(self, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
         """Figures and pairs (`carrot_core.evaluation.Comparison`), and the seed whose rows are those of the seeds.
 
-        Pairs may be there for the mean over all seeds only.
+        Pairs may exist for the mean over all seeds only.
         """
         ...
 
@@ -168,7 +168,7 @@ class Results(Protocol):
 
 @dataclass(frozen=True)
 class SnapshotInfo(BenchmarkInfo):
-    """A benchmark of which only results are here, in ``folder``; its models came out in the years ``era``."""
+    """A benchmark with only results, in ``folder``; its models came out in the years ``era``."""
 
     folder: Path = Path()
     era: str = ""
@@ -179,7 +179,7 @@ class SnapshotInfo(BenchmarkInfo):
 
 
 def facts_of(entry: Mapping[str, Any]) -> tuple[ModelFacts, ...]:
-    """Facts of a benchmark's models: its own where it has any, else what ``data/models.csv`` knows of them."""
+    """Facts of a benchmark's models: its own if it has any, else those of ``data/models.csv``."""
     own = tuple(ModelFacts(**each) for each in entry.get("facts", ()))
     if own:
         return own
@@ -188,9 +188,9 @@ def facts_of(entry: Mapping[str, Any]) -> tuple[ModelFacts, ...]:
 
 
 def shipped_facts() -> dict[str, ModelFacts]:
-    """Facts of the models of the snapshots that ship, by their names there; each row of the file has its source.
+    """Facts of the models of the snapshots that ship, by model name; each row of the file has its source.
 
-    None where the file is damaged, which `damaged_snapshots` names.
+    Empty if the file is damaged, which `damaged_snapshots` reports.
     """
     facts = _read_facts()
     return {} if isinstance(facts, DataError) else facts
@@ -209,8 +209,8 @@ def _facts_in(path: Path, _state: tuple[int, int, int]) -> dict[str, ModelFacts]
 
 
 def list_prices(folder: Path) -> pd.DataFrame:
-    """A row a model with the list prices that a snapshot's costs are computed at, in US dollars per million tokens,
-    their date and source, each where known; no row where its costs are recorded dollars.
+    """List prices by which a snapshot's costs are computed, a row for each model: US dollars per million tokens, date
+    and source, if known; no rows if its costs are recorded dollars.
 
     Raises
     ------
@@ -232,7 +232,8 @@ def shipped_snapshots() -> list[SnapshotInfo]:
 
 
 def damaged_snapshots() -> dict[str, str]:
-    """Why a snapshot that ships cannot be described, by its name, or the facts of models be read; empty if all can."""
+    """Errors of shipped snapshots whose description, or whose facts of models, cannot be read, by name; empty if all
+    can."""
     parts = {**_descriptions(), MODELS: _read_facts()}
     return {name: str(part) for name, part in parts.items() if isinstance(part, DataError)}
 

@@ -1,4 +1,4 @@
-"""From the files of the real benchmarks to everything computed from them that ships."""
+"""Build everything that ships and is computed from the real benchmarks' files."""
 
 from __future__ import annotations
 
@@ -76,15 +76,16 @@ def make(
     *,
     progress: Callable[[str, str], AbstractContextManager[Progress]],
 ) -> None:
-    """Import, fit and measure every benchmark, and write its snapshot and its head; resumes where it stopped.
+    """Import, fit and measure every benchmark, and write its snapshot and its head; a new call resumes an interrupted
+    one.
 
     Parameters
     ----------
-    store : where benchmarks and runs are kept on the way.
+    store : where benchmarks and runs are stored meanwhile.
     files : folder of the benchmarks' files.
-    data : folder that gets ``snapshots/`` and ``heads/``.
-    seeds : of the routers; the snapshot is that of the first.
-    routers : by name, or "all" that run without a download.
+    data : folder in which ``snapshots/`` and ``heads/`` are written.
+    seeds : of the routers; the snapshot is for the first.
+    routers : by name, or "all" for those that run without a download.
     progress : called with a step's title and its unit; gives a function of (done, in all).
     """
     for recipe in recipes:
@@ -94,7 +95,7 @@ def make(
             comparison = compare_routers(store, bench, routers, seeds, progress=advance)
         runs = runs_by_seed(store, bench, comparison.routers)
         aiq_by_router = validation_aiq(runs, seeds)
-        # Pages draw the first ones: CARROT's own by their AIQ on validation, then the others.
+        # Pages draw the first ones: CARROT routers by their AIQ on validation, then the others.
         best_first = sorted(comparison.routers, key=lambda name: (not name.startswith("carrot"), -aiq_by_router[name]))
         with progress(f"Fitting the head of {recipe.name}", " steps") as advance:
             run_router(store, bench, SHIPPED_ROUTER, params=shipped_params(bench.tasks), progress=advance)
@@ -156,7 +157,7 @@ def _write_comparison(
         document["with_task"] = _with_task(store, bench, [*routers], others, comparison.seeds[0], advance)
     for name in COMPARED:
         del document[name]
-        table = getattr(comparison, name)  # not the document's, which has no infinity: a score never reached
+        table = getattr(comparison, name)  # the document has no infinity (a score never reached)
         table = small([table], table.columns.tolist()) if name == "pairs" else table
         write_table(table, folder / f"{name}.parquet")
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
@@ -187,13 +188,13 @@ def _with_task(
 
 
 def make_built_in(files: Path, data: Path, recipe: BuiltInRecipe, embed: Embed) -> None:
-    """Write a benchmark that ships whole, from its file and the tables of its models that are there already.
+    """Write a benchmark that ships whole, from its file and the existing tables of its models.
 
     Parameters
     ----------
     files : folder of the benchmarks' files.
     data : folder that has ``benchmarks/``.
-    embed : from texts to unit vectors by the bundled encoder.
+    embed : function from texts to unit vectors of the bundled encoder.
     """
     path, folder = files / recipe.card.file, data / built_in.FOLDER / recipe.card.name
     card = replace(recipe.card, sha256=sha256_of(path))
@@ -215,9 +216,9 @@ def write_report(data: Path, page: Path, recipes: Sequence[Recipe | BuiltInRecip
 
 
 def _as_served(estimates: Mapping[str, Estimates]) -> dict[str, dict[str, Estimates]]:
-    """The head's estimates of prompts without a task label, as most typed ones are, under the head's own name.
+    """The head's estimates without task labels, which most typed prompts lack, under the head's own name.
 
-    Nothing where it reads no labels: then it is the router of that name among the others.
+    Empty if it reads no labels: then it is the router of the same name among the others.
     """
     unlabelled = {
         name.removesuffix(WITHOUT_TASK): table for name, table in estimates.items() if name.endswith(WITHOUT_TASK)
@@ -226,7 +227,7 @@ def _as_served(estimates: Mapping[str, Estimates]) -> dict[str, dict[str, Estima
 
 
 def _write_head(bench: Benchmark, head: tuple[Router, Mapping[str, Estimates], Setting], folder: Path) -> None:
-    """The small router that a typed prompt is estimated with where the benchmark is not at hand."""
+    """Write the small router that estimates typed prompts if the benchmark is not available."""
     fitted, estimates, setting = head
     about: Mapping[str, Any] = {
         "benchmark": bench.name,
@@ -252,9 +253,8 @@ def make_snapshot(
     ----------
     bench : the benchmark.
     info : its description.
-    routers : estimates by router and split, as `carrot_core.evaluation.evaluate` keeps them.
-    heads : the same of routers that ship fitted and are none of the above: their curves and figures are kept, and they
-        are compared with no other.
+    routers : estimates by router and split, from `carrot_core.evaluation.evaluate`.
+    heads : the same for other routers that ship fitted: their curves and figures are stored, without comparisons.
     """
     setting = make_setting(bench)
     compared = {**routers, **setting.baselines}
@@ -274,7 +274,7 @@ def make_snapshot(
         parts["bands"].append(_band_table(curves["test"]).assign(router=name))
         parts["tasks"].append(_tasks(setting, curves["test"]).assign(router=name))
         figures = measure_router(setting, table, setting.report_on)
-        del figures["chosen_hull"]  # hundreds of rates that only a comparison with the prompts at hand can use
+        del figures["chosen_hull"]  # hundreds of rates, of use only for comparisons with the prompts available
         about[name] = {
             "models": list(curves["test"].models),
             "n_prompts": {split: curve.n_prompts for split, curve in curves.items()},
@@ -339,7 +339,7 @@ def _tasks(setting: Setting, curve: Frontier) -> pd.DataFrame:
 
 
 def write(snapshot: SnapshotResults, folder: Path) -> None:
-    """Write a snapshot into a folder, over one that is there."""
+    """Write a snapshot into a folder, replacing any that is there."""
     folder.mkdir(parents=True, exist_ok=True)
     analyses = {f"{ANALYSIS}{name}": table for name, table in snapshot.analyses.items()}
     for name, table in {**snapshot.tables, **analyses}.items():

@@ -1,4 +1,4 @@
-"""``docs/results.md``: the tables of every benchmark, beside the published figures, and what they show."""
+"""``docs/results.md``: the tables of every benchmark, the published figures, and conclusions."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ def report(
     Parameters
     ----------
     documents : ``comparison.json`` of every benchmark by name, as `carrot_core.results.build.make` writes it.
-    recipes : what each benchmark is; those without a document are left out.
-    snapshots : the results of the same benchmarks; without one, no verdict on the router that pages open at is told.
+    recipes : of the benchmarks; those without a document are left out.
+    snapshots : results of the same benchmarks; without one, there is no verdict on the router that pages open with.
 
     Raises
     ------
     DataError
-        A document is of an earlier version, which judged otherwise: it cannot stand beside the others.
+        A document is of an earlier version with another protocol, which cannot be compared.
     """
     entries = [recipe for recipe in recipes if recipe.name in documents]
     earlier = [entry.name for entry in entries if "n_folds" not in documents[entry.name]["protocol"][0]]
@@ -120,8 +120,8 @@ def report(
     return "\n".join([*parts, _PUBLISHED, _LIMITS])
 
 
-# CARROT-Blend as it was published before cross-fitting: AIQ less that of two others, and accuracy at λ = 0 less that of
-# the best single model; percentage points with the interval.
+# Figures of CARROT-Blend before cross-fitting: AIQ minus that of two others, and accuracy at λ = 0 minus that of the
+# best single model; percentage points with the interval.
 _BEFORE = {
     "mmlu-pro-cot": ((0.35, 0.08, 0.71), (0.40, -0.02, 0.76), (1.58, 0.91, 2.22)),
     "routerbench-subset": ((3.99, 2.40, 6.13), (1.92, 0.69, 3.45), (-0.51, -1.12, 0.04)),
@@ -237,7 +237,7 @@ def _section(document: Mapping[str, Any], recipe: Recipe | BuiltInRecipe, snapsh
     return "\n".join([*lines, ""])
 
 
-# Comparisons from before the two in the middle have none of them.
+# Older comparisons lack the two in the middle.
 _RIVALS = {
     "task-lookup": "the task lookup",
     "task-lookup-input": "the task lookup with input cost",
@@ -252,7 +252,7 @@ def _against_rivals(document: Mapping[str, Any], router: str) -> list[str]:
 
 
 def _headline(snapshot: SnapshotResults) -> str:
-    """The verdict on the router that ships, as every page gives it, at the point chosen to match the best single."""
+    """The verdict of every page on the router that ships, at the point chosen to match the best single model."""
     router, best = (*snapshot.runnable, *snapshot.fitted)[0], snapshot.best_single()
     point = snapshot.matching_point(router)
     if point is None:
@@ -261,7 +261,7 @@ def _headline(snapshot: SnapshotResults) -> str:
 
 
 def _against_baselines(document: Mapping[str, Any]) -> str:
-    """How the best CARROT router compares with the baselines, no better than the intervals allow."""
+    """Sentence that compares the best CARROT router with the baselines, as far as the intervals allow."""
     router = best_carrot(document)
     clauses = []
     for against, what in _RIVALS.items():
@@ -271,11 +271,11 @@ def _against_baselines(document: Mapping[str, Any]) -> str:
     return f"Against what needs no router of its own, {label(router)} is {', '.join(clauses)}."
 
 
-WITH_TASK = "+task"  # after the name of one that is given the task label of every prompt
+WITH_TASK = "+task"  # suffix of a router that is given the task label of every prompt
 
 
 def _with_task(document: Mapping[str, Any]) -> list[str]:
-    """What a router gains that is given the task label of every prompt, as the task lookups are."""
+    """The gain of a router that is given the task label of every prompt, as the task lookups are."""
     clauses: dict[str, list[str]] = {}
     for row in document["with_task"]:
         router = row["router"].removesuffix(WITH_TASK)
@@ -309,7 +309,7 @@ def _difference(
 
 
 def _mean_row(rows: Any, ends: tuple[str, str] = ("low", "high")) -> tuple[float, float, float]:
-    """Value, low and high of the mean over seeds; NaN where there is none."""
+    """Value, low and high of the mean over seeds; NaN if there is none."""
     for row in rows:
         if row["seed"] == "mean":
             value, low, high = (float("nan") if row[name] is None else float(row[name]) for name in ("value", *ends))
@@ -317,7 +317,7 @@ def _mean_row(rows: Any, ends: tuple[str, str] = ("low", "high")) -> tuple[float
     return float("nan"), float("nan"), float("nan")
 
 
-_ALL = ("low_all", "high_all")  # ends widened for the number of pairs
+_ALL = ("low_all", "high_all")  # interval ends widened for the number of pairs
 
 
 def _percent(interval: tuple[float, float, float], digits: int = 2) -> str:
@@ -331,7 +331,7 @@ def _points(interval: tuple[float, float, float]) -> str:
 
 
 def _qnc(document: Mapping[str, Any], router: str) -> str:
-    """Mean over seeds with its interval; where some seed never reaches the best single model, on how many it does."""
+    """Mean over seeds with its interval; if some seed never reaches the best single model, the number that do."""
     rows = [row for row in document["figures"] if row["router"] == router and row["metric"] == "qnc"]
     values = [row["value"] for row in rows if row["seed"] != "mean" and row["value"] is not None]
     if len(values) < len(document["seeds"]):

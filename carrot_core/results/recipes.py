@@ -1,8 +1,8 @@
-"""What ships: benchmarks, snapshots, fitted heads and ``docs/results.md``, all made by ``carrot results``.
+"""Recipes of all that ships: benchmarks, snapshots, fitted heads and ``docs/results.md``, made by ``carrot results``.
 
-`BUILT_IN_RECIPES` and `RECIPES` say which files they come from, and how each is read. A licence that forbids what ours
-allows (mini-SWE-agent on SWE-bench Verified is CC BY-NC 4.0) has no recipe: figures and fitted weights made from such
-a file stay with whoever imports it.
+`BUILT_IN_RECIPES` and `RECIPES` have the source files and how each is read. There is no recipe for data whose licence
+forbids what ours allows (mini-SWE-agent on SWE-bench Verified is CC BY-NC 4.0): figures and fitted weights made from
+such a file stay with whoever imports it.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Recipe:
 
     Attributes
     ----------
-    name : in the store, the snapshots and the report.
-    file : results, below the folder of the benchmarks.
-    about : what it is, in a sentence.
-    where : rows that are kept, SQL over the file's columns.
-    embeddings : vectors of the bundled MiniLM computed before, below the same folder; else they are computed.
-    columns : the file's own column, by the name it has in the long format.
-    costs : what its costs are: recorded dollars, or the prices they were computed at, with their date.
+    name : name in the store, the snapshots and the report.
+    file : path of the results, below the folder of the benchmarks.
+    about : description in a sentence.
+    where : condition for the rows used, SQL over the file's columns.
+    embeddings : path of precomputed vectors of the bundled MiniLM, below the same folder; without it they are computed.
+    columns : column of the file by its name in the long format.
+    costs : origin of its costs: recorded dollars, or the prices they were computed at, with their date.
     era : years in which its models came out.
     """
 
@@ -112,7 +112,7 @@ RECIPES = (
         "bfcl-2024-08/bfcl_2024_08.parquet",
         "Tool calls of the Berkeley Function Calling Leaderboard (2024-08-11) that are public with text, by 48 models "
         "and ways to call them (prompted, or -FC: the provider's own function calling), with tokens and latency.",
-        # Four models have a price that no dated list confirms.
+        # The prices of four models are in no dated list.
         where="prompt is not null and model not in ('gemini-1.5-flash-preview-0514', 'gemini-1.5-pro-preview-0409', "
         "'gemini-1.5-pro-preview-0514', 'nvidia_nemotron-4-340b-instruct')",
         costs="list prices of 2024",
@@ -126,10 +126,10 @@ class BuiltInRecipe:
 
     Attributes
     ----------
-    card : what its folder says of it.
+    card : description in its folder.
     texts : whether the texts of its prompts may be passed on; else their hashes and vectors are.
-    priced : whether its costs are tokens at the prices of its folder. One input token is taken for 4 characters of the
-        prompt, and a model without tokens or price has no cost. Else the file has costs, as any that is imported.
+    priced : whether its costs are computed from tokens at the prices of its folder, with one input token for 4
+        characters of the prompt and no cost for a model without tokens or price. Otherwise the file has costs.
     """
 
     card: Card
@@ -143,7 +143,7 @@ class BuiltInRecipe:
 
     @property
     def about(self) -> str:
-        """What it is, in a sentence."""
+        """Description in a sentence."""
         return f"{self.card.about[0].upper()}{self.card.about[1:]}."
 
 
@@ -195,12 +195,12 @@ BUILT_IN_RECIPES = (
 
 
 def load(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:
-    """The benchmark with its vectors; a stored one that was read from another file is an error."""
+    """The benchmark with its vectors; raises if the stored one was read from another file."""
     path = files / recipe.file
     sha256 = sha256_of(path)
     if recipe.name not in {info.name for info in store.benchmarks()}:
         frames = read_any(path, where=recipe.where, columns=recipe.columns or None)
-        store.save_benchmark(recipe.name, frames, shadow=True)  # what ships is made anew here
+        store.save_benchmark(recipe.name, frames, shadow=True)  # shipped tables are computed anew here
         if recipe.embeddings is not None:
             store.import_vectors(recipe.name, files / recipe.embeddings, BUNDLED)
     if store.info(recipe.name).sha256 != sha256:
@@ -215,7 +215,7 @@ def sha256_of(path: Path) -> str:
 
 
 def priced(path: Path, prices: Mapping[str, Price]) -> Frames:
-    """Frames of a table of runs with texts and output tokens, in which not every model has tokens or a price."""
+    """Frames of a table of runs with texts and output tokens; models may lack tokens or a price."""
     runs = pd.read_parquet(path)
     runs["output_tokens"] = runs["output_tokens"].astype(np.float64)
     estimated = -(-runs["prompt"].str.len() // CHARACTERS)
@@ -228,7 +228,7 @@ def priced(path: Path, prices: Mapping[str, Price]) -> Frames:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet that takes little room: bytes of floats by place (half the size of whole curves)."""
+    """Write a table as small Parquet: floats are split by byte position, which halves the size of whole curves."""
     floats = [name for name in table if is_float_dtype(table[name])]
     table.to_parquet(
         path,
@@ -241,10 +241,10 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> list[Run]:
-    """The benchmarks that ship whole and the simulated one, each with a fitted CARROT-KNN, built where missing.
+    """Build the benchmarks that ship whole and the simulated one if missing, each with a fitted CARROT-KNN.
 
-    The router that serves is fitted and stored too, since a public server may not write it. The first run is that of
-    the benchmark the app opens on.
+    The router that serves is fitted and stored too, since a public server may not write it. The first run is of the
+    benchmark with which the app opens.
     """
     names = names_to_set_up(store)
     there = set() if again else {info.name for info in store.benchmarks()}
@@ -257,7 +257,7 @@ def set_up(store: Store, *, again: bool = False, progress: Progress | None = Non
 
 
 def names_to_set_up(store: Store) -> list[str]:
-    """The benchmarks of `set_up`, but for a name under which the user has other data, which stay as they are."""
+    """The benchmarks of `set_up`, except for names under which the user has other data, which are not changed."""
     return [name for name in (*BUILT_IN, SIMULATED) if not store.shadows(name)]
 
 

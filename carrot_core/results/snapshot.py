@@ -1,8 +1,8 @@
 """Result snapshots: the results of a benchmark without any of its prompts or outcomes.
 
-A snapshot is a folder of a JSON document and Parquet tables: every router's curve at the points that draw
-it, who answers along it, its slices by task and its figures with intervals. Pages open it where the
-benchmark itself is not at hand; it cannot be fitted, filtered or swept again.
+A snapshot is a folder of a JSON document and Parquet tables: every router's curve at the points that draw it, the
+models' shares along it, its figures by task and its figures with intervals. Pages open it if the benchmark itself is
+not available; it cannot be fitted, filtered or swept again.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from carrot_core.theory import shipped_spectra
 
 FORMAT = 1
 ERRORS = ("score_error", "cost_error_usd")  # standard errors beside the shares; older snapshots have none
-# Of the difference and the saving against the best single model, paired; older snapshots have none.
+# Paired errors of the difference and the saving against the best single model; older snapshots have none.
 PAIRED_ERRORS = ("score_difference_error", "saving_error")
-LATENCY = ("latency_s", "latency_p95_s")  # beside the points of curves and the models alone, where recorded
+LATENCY = ("latency_s", "latency_p95_s")  # of the points of curves and of single models, if recorded
 TABLES = ("curves", "shares", "bands", "tasks")
 ANALYSIS = "analysis-"
 COMPARISON = "comparison.json"
@@ -46,7 +46,7 @@ COMPARED = ("figures", "differences", "pairs", "quality")  # tables of a compari
 
 
 class NoPromptsError(CarrotError):
-    """Something that needs prompts was asked of a snapshot, which holds none."""
+    """A request that needs prompts, of a snapshot, which has none."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name!r} is a snapshot, which holds no prompts: load the benchmark itself for this.")
@@ -56,7 +56,7 @@ class NoPromptsError(CarrotError):
 class SnapshotResults:
     """A benchmark's results from a snapshot: the whole pool, all tasks, no single prompt.
 
-    One of the two kinds of `carrot_core.results.Results`, where what is read here is described.
+    One of the two kinds of `carrot_core.results.Results`, which documents its methods.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class SnapshotResults:
         `PAIRED_ERRORS`), ``bands`` (router, cost_usd, score_low, score_high), ``tasks`` (router, exchange_rate_per_usd
         and the columns of `carrot_core.evaluation.tables.by_task` against the best single model).
     analyses : the tables of `carrot_core.compare` by name, for all routers.
-    folder : where it was read; None for one that is not written yet.
+    folder : folder it was read from; None for one that is not written yet.
     """
 
     document: Mapping[str, Any]
@@ -113,14 +113,14 @@ class SnapshotResults:
 
     @property
     def routers(self) -> tuple[str, ...]:
-        """Names of all routers with a curve, baselines included, in the order they were given."""
+        """Names of all routers with a curve, baselines included, in their original order."""
         return tuple(self.document["routers"])
 
     @property
     def fitted(self) -> tuple[str, ...]:
-        """Names of the routers that are no baselines: the best one, CARROT-KNN, then the others.
+        """Names of the routers except baselines: the best one, CARROT-KNN, then the others.
 
-        A head that was compared with no other is not among them.
+        A head that was not compared with others is left out.
         """
         names = [name for name in self.routers if name not in (*BASELINES, LABELLED_HEAD)]
         return tuple(sorted(names, key=lambda name: (name != names[0], name != "carrot-knn")))
@@ -137,7 +137,7 @@ class SnapshotResults:
 
     @cached_property
     def info(self) -> BenchmarkInfo:
-        """The benchmark as its store described it."""
+        """Description of the benchmark, from its store."""
         entry = self.document["benchmark"]
         values = {each.name: entry[each.name] for each in fields(BenchmarkInfo) if each.name in entry}
         texts = {name: tuple(values[name]) for name in ("models", "warnings")}
@@ -239,7 +239,7 @@ class SnapshotResults:
         return slices.reset_index(drop=True), self.best_single()
 
     def task_rate(self, router: str, exchange_rate_per_usd: float) -> float:
-        """The rate with kept slices whose λ is nearest to that of a rate."""
+        """The rate with stored figures by task whose λ is nearest to that of a rate."""
         unit = self.document["cost_unit_usd"]
         rates = self._of("tasks", router)["exchange_rate_per_usd"].unique()
         apart = np.abs(lam_of_rate(rates, unit) - lam_of_rate(exchange_rate_per_usd, unit))
@@ -279,7 +279,7 @@ class SnapshotResults:
             raise NotFoundError(f"The snapshot of {self.name!r} has no comparison of seeds: it is not written yet.")
         document = read_comparison(self.folder)
         frames = {name: pd.DataFrame(document[name]) for name in ("protocol", "quality")}
-        for name in ("figures", "pairs"):  # as they are: the document has no infinity
+        for name in ("figures", "pairs"):  # tables, since the document has no infinity
             path = self.folder / f"{name}.parquet"
             frames[name] = read_table(path) if path.exists() else pd.DataFrame()
         return Comparison(
@@ -319,7 +319,7 @@ class SnapshotResults:
 
 
 def read(folder: Path) -> SnapshotResults:
-    """A snapshot from its folder; its tables are read as they are asked for, and are a `DataError` then if damaged.
+    """A snapshot from its folder; each table is read on first use, and raises a `DataError` then if damaged.
 
     Raises
     ------
@@ -335,9 +335,9 @@ def read(folder: Path) -> SnapshotResults:
 
 
 def read_comparison(folder: Path) -> dict[str, Any]:
-    """What `carrot_core.evaluation.Comparison.document` gave, from the folder of a snapshot.
+    """The `carrot_core.evaluation.Comparison.document` stored in the folder of a snapshot.
 
-    Without its pairs where the snapshot is older than they are; a `DataError` where a file is missing or damaged.
+    Without pairs if the snapshot is older than these; raises a `DataError` if a file is missing or damaged.
     """
     paths = {name: folder / f"{name}.parquet" for name in COMPARED}
     tables = {name: records(read_table(path)) for name, path in paths.items() if path.exists()}

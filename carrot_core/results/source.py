@@ -1,4 +1,4 @@
-"""A benchmark with its results, wherever they are: fitted in a store, or in a snapshot that ships."""
+"""A benchmark with its results: fitted in a store, or in a snapshot that ships."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from carrot_core.routers import BASELINES, SERVABLE, SLOW_TO_FIT
 from carrot_core.store import Run, Store
 from carrot_core.theory.dimension import spectra_of
 
-_CACHE_SIZE = 32  # settings and curves that a benchmark keeps
+_CACHE_SIZE = 32  # settings and curves cached for each benchmark
 
 
 @dataclass(frozen=True, eq=False)
 class StoredResults:
-    """A benchmark whose data are at hand, with the routers fitted on it.
+    """A benchmark whose data are available, with the routers fitted on it.
 
     Attributes
     ----------
     name : of the benchmark.
     setting : the protocol.
-    tables : estimates of every fitted router, by its name with parameters and by split.
-    runs : by the same names; empty where they were not stored.
-    store : where vectors and runs of other seeds lie; None for a benchmark that is not stored.
-    vectors : (n, d) of the prompts, where there is no store to read them from.
-    is_part : whether it is of some models or tasks of the benchmark only, as `within` makes it: stored figures are of
-        all of them, so there are none.
+    tables : estimates by split of every fitted router, by its name with parameters.
+    runs : by the same names; empty if they were not stored.
+    store : has vectors and runs of other seeds; None for a benchmark that is not stored.
+    vectors : (n, d) of the prompts, if there is no store to read them from.
+    is_part : whether it has only some models or tasks of the benchmark (`within`); it then has no stored figures, since
+        these are of all of them.
     """
 
     name: str
@@ -183,20 +183,20 @@ class StoredResults:
         return spectra_of(self.name, vectors)
 
     def seeds(self, routers: Names) -> tuple[int, ...]:
-        """Seeds that all of the routers have results of, 0 always among them."""
+        """Seeds for which all of the routers have results, always including 0."""
         by_router = self._by_seed(tuple(name for name in routers if name not in BASELINES)).values()
         common = set.intersection(*(set(by_seed) for by_seed in by_router)) if by_router else set()
         return tuple(sorted(common | {0}))
 
     def comparison(self, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-        """Nothing is fitted for it but baselines; of a router without a run of a seed its newest run is taken."""
+        """Only baselines are fitted for it; a router without a run of a seed is represented by its newest run."""
         by_router = self._by_seed(routers)
 
         def tables(router: str, seed: int) -> Mapping[str, Estimates]:
             if router in BASELINES:
                 return self.setting.baseline(router)
             run = by_router.get(router, {}).get(seed)
-            if run is None or self.store is None:  # of other versions or with parameters: as other pages show it
+            if run is None or self.store is None:  # of other versions or with parameters, as on other pages
                 return self.tables[router]
             tables = self.store.load_run(run.run_id).estimates or {}
             return _within(self.setting, tables) if self.is_part else tables
@@ -227,10 +227,10 @@ class StoredResults:
 
 
 def _within(setting: Setting, estimates: Mapping[str, Estimates]) -> dict[str, Estimates]:
-    """Estimates by split of more models and prompts on those of a setting; none where they cannot be so used.
+    """Estimates by split, reduced to the models and prompts of a setting; empty if they cannot be used on these.
 
-    That is where all the router's models are left out, or one that a cascade calls, or where it has estimates of none
-    of the prompts, as one that needs every outcome.
+    That is if all the router's models are left out, or one that a cascade calls, or if it has estimates of none of the
+    prompts, as a router that needs every outcome.
     """
     tables = {}
     for split, table in setting.own(estimates).items():
