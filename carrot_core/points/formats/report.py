@@ -105,7 +105,7 @@ def as_svg(router: CarrotRouter, point: PointFile) -> bytes:
     """
     figures, single, _ = _known(point)
     if not figures:
-        raise CarrotError("The pool or the prices of the point are its own: there is no curve of them to draw.")
+        raise CarrotError("The pool or the prices of the point are its own: nothing was measured on them to draw.")
     return standalone(picture(router.profile.curves, figures, single)).encode()
 
 
