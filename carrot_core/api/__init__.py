@@ -54,7 +54,7 @@ __all__ = ["Served", "Settings", "create_app"]
 THREADS = 4
 TOKEN_VARIABLE = "CARROT_API_TOKEN"  # noqa: S105  the variable's name, not a token
 TOKENS_VARIABLE = "CARROT_API_TOKENS"
-_READERS = 2  # threads for what takes no estimates, so that it never waits behind them
+_READERS = 2  # threads for requests without estimates, which never wait for the others
 _DEFAULT = "mmlu-pro-cot"
 T = TypeVar("T")
 
@@ -84,9 +84,9 @@ HEALTH, METRICS = f"{PREFIX}/health", f"{PREFIX}/metrics"
 ROUTE, ESTIMATE = f"{PREFIX}/route", f"{PREFIX}/estimate"
 _ABOUT = (
     "Asks a fitted CARROT router which model should answer a prompt. λ trades expected accuracy against expected "
-    "cost; every answer carries the estimates it rests on. Prompts are neither kept nor logged."
+    "cost; every answer has the estimates behind it. Prompts are neither kept nor logged."
 )
-RouterName = Annotated[str | None, Query(max_length=300, description="Name of a router served; default the first.")]
+RouterName = Annotated[str | None, Query(max_length=300, description="Name of a served router; by default the first.")]
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,11 @@ class Settings:
     Attributes
     ----------
     served : the routers.
-    token : bearer token, which may do everything, as one more of ``tokens``; None adds none.
-    tokens : of which every route but the health check asks for one; None, without a token, asks for none.
-    requests_a_minute : of one client; None sets no limit.
-    allowed_hosts : names the server may be called by; ``"*"`` for any.
-    threads : requests worked on at once.
+    token : one more bearer token, which may do everything; None adds none.
+    tokens : every route but the health check needs one of them; if both are None, none is needed.
+    requests_a_minute : limit for one client; None sets no limit.
+    allowed_hosts : host names that the server accepts; ``"*"`` for any.
+    threads : number of requests worked on at once.
     """
 
     served: Served
@@ -112,29 +112,29 @@ class Settings:
 
     @property
     def accepted(self) -> tuple[Token, ...] | None:
-        """All tokens there are; None where none is asked for."""
+        """All tokens; None if none is needed."""
         return self.tokens if self.token is None else (Token.of(self.token), *(self.tokens or ()))
 
 
 def settings_of(names: tuple[str, ...], token_variable: str | None, allowed_hosts: tuple[str, ...]) -> Settings:
-    """Settings of a server. One that is public asks for tokens, also where there are none, and counts requests.
+    """Settings of a server. A public one needs tokens, even if none exist, and limits requests.
 
     Parameters
     ----------
-    names : what to serve, as `sources_of` reads it, loaded now; none means every head that ships, loaded when
-        they are asked for.
-    token_variable : environment variable that holds the token; by default `TOKEN_VARIABLE`, if it is set. The file
+    names : sources to serve, as `sources_of` reads them, loaded now; none means every head that ships, loaded on
+        first use.
+    token_variable : environment variable that has the token; by default `TOKEN_VARIABLE`, if it is set. The file
         that `TOKENS_VARIABLE` names has more.
-    allowed_hosts : names the server may be called by.
+    allowed_hosts : host names that the server accepts.
 
     Raises
     ------
     CarrotError
-        A source that cannot be loaded, a variable that is named and not set, a host that is no name.
+        A source cannot be loaded, a named variable is not set, or a host name is invalid.
     """
     for host in allowed_hosts:
         if "*" in host.removeprefix("*.") and host != ANY_HOST:
-            raise CarrotError(f"{host!r} is no name of a host: write a name, or *.domain for all below a domain.")
+            raise CarrotError(f"{host!r} is not a host name: write a name, or *.domain for all below a domain.")
     served = Served(sources_of(names) if names else _shipped())
     for name in served.names if names else ():
         served.get(name)
@@ -150,17 +150,17 @@ _HOW_TOKENS = f"Set {TOKENS_VARIABLE} to a file of tokens, or {TOKEN_VARIABLE} t
 
 
 def hosts_for(address: str, named: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Host names a server on an address accepts: those named, else loopback only, or any on another address."""
+    """Host names that a server on an address accepts: ``named``, else only loopback names on loopback, else any."""
     return named or (LOOPBACK if address in LOOPBACK else (ANY_HOST,))
 
 
 def warning_of(settings: Settings, address: str) -> str:
-    """The warning for a server that other machines can use without a token, or that nobody can use; else ""."""
+    """A warning if other machines can use a server without a token, or nobody can use it; else ""."""
     if settings.accepted == ():
-        return f"This API asks for a token, and there is none: it answers the health check alone. {_HOW_TOKENS}"
+        return f"This API needs a token, and there is none: it answers only the health check. {_HOW_TOKENS}"
     if settings.accepted is not None or is_loopback(address):
         return ""
-    return f"Whoever reaches this port may ask: set {TOKEN_VARIABLE} to ask for a token."
+    return f"Anyone who reaches this port may use the API: set {TOKEN_VARIABLE} to require a token."
 
 
 def log_to_stderr() -> None:
@@ -173,28 +173,28 @@ def log_to_stderr() -> None:
 
 def _shipped() -> dict[str, Source]:
     names, store = sorted(shipped_heads(), key=lambda name: name != _DEFAULT), Store()
-    # By folder, as a file here may have the same name; by name where it means a benchmark of the store.
+    # By folder, since a file here may have the same name; by name if that means a benchmark of the store.
     return {name: name if store.shadows(name) else shipped(HEADS) / name for name in names}
 
 
 def _token(variable: str | None) -> str | None:
     token = os.environ.get(variable or TOKEN_VARIABLE)
     if variable is not None and not token:
-        raise CarrotError(f"The environment variable {variable!r} is to hold the API's token and is not set.")
+        raise CarrotError(f"The environment variable {variable!r} should have the API's token, but is not set.")
     return token or None
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The API as an ASGI app of its own; inside another one it stands under ``/api``."""
+    """Make the API as an ASGI app; another app can mount it under ``/api``."""
     app = FastAPI(
         title="CARROT",
         description=_ABOUT,
         version=__version__,
         openapi_url=DOCUMENT,
-        docs_url=None,  # its page would ask another host for scripts
+        docs_url=None,  # its page would load scripts from another host
         redoc_url=None,
         redirect_slashes=False,
-        # FastAPI hands errors with their texts, which may quote a prompt, to any OpenTelemetry that is set up.
+        # FastAPI would send errors with their texts, which may quote a prompt, to OpenTelemetry if that is set up.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     services = _Services(settings.served, Metrics(), Workers(settings.threads), Workers(_READERS))
@@ -219,7 +219,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 @dataclass(frozen=True)
 class _Services:
-    """What the routes share."""
+    """Services that all routes share."""
 
     served: Served
     metrics: Metrics
@@ -259,7 +259,7 @@ def _open_routes(services: _Services) -> APIRouter:
 
     @api.get("/health", response_model=HealthAnswer, responses=error_responses(403, 405, 503))
     async def health(request: Request) -> HealthAnswer:
-        """What can be answered now: "ready" if the first prompt would be at once; needs no token."""
+        """State of the server: "ready" if a prompt is answered at once; needs no token."""
         services.served.mend()
         status = services.served.status
         if status == "failed":
@@ -281,7 +281,7 @@ def _routes(services: _Services) -> APIRouter:
 
     @api.post("/route", response_model=RouteAnswer, responses=posted)
     async def route(question: RouteQuestion, request: Request) -> Response:
-        """Which model should answer each prompt, with the estimates the choice rests on."""
+        """Which model should answer each prompt, with the estimates behind the choice."""
         return await services.answer(
             request,
             question.router,
@@ -291,7 +291,7 @@ def _routes(services: _Services) -> APIRouter:
 
     @api.post("/estimate", response_model=EstimateAnswer, responses=posted)
     async def estimate(question: EstimateQuestion, request: Request) -> Response:
-        """What is expected of every model on each prompt, with intervals."""
+        """Estimates of every model on each prompt, with intervals."""
         return await services.answer(
             request,
             question.router,
@@ -301,7 +301,7 @@ def _routes(services: _Services) -> APIRouter:
 
     @api.get("/models", response_model=ModelsAnswer, responses=errors)
     async def models(request: Request, router: RouterName = None) -> Response:
-        """The models of a router with their prices, its cost unit, its default λ, how far its intervals hold."""
+        """The models of a router with their prices, its cost unit, its default λ and the coverage of its intervals."""
         return await services.answer(
             request,
             router,

@@ -34,7 +34,7 @@ from carrot_core.serving.decision import Explanation
 from carrot_core.serving.expectation import labels_of
 
 Source = str | Path
-RETRY_S = 5.0  # between two tries to load what could not be loaded, while the health check asks
+RETRY_S = 5.0  # between two attempts to load a router that failed, while health checks arrive
 
 log = logging.getLogger("carrot.api")
 
@@ -44,12 +44,12 @@ class Served:
 
     Parameters
     ----------
-    sources : what `CarrotRouter.load` takes, by the name it is served under; the first is the default.
-    load : loads one of them.
+    sources : sources for `CarrotRouter.load`, by the name they are served under; the first is the default.
+    load : function that loads one of them.
 
     Attributes
     ----------
-    names : of the routers served.
+    names : names of the served routers.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Served:
             raise CarrotError("There is no router to serve.")
         self.names = tuple(sources)
         self._state: Literal["cold", "warming", "ready"] = "cold"  # of the default router and its encoder
-        self._broken: set[str] = set()  # names of those that could not be loaded when they were last tried
+        self._broken: set[str] = set()  # names of those that failed to load at the last attempt
         self._tried_at = -RETRY_S
         self._sources = dict(sources)
         self._load = load
@@ -68,10 +68,10 @@ class Served:
 
     @property
     def status(self) -> str:
-        """What can be answered now.
+        """State of the routers.
 
         "cold", then "warming" while the default router and its encoder are loaded, then "ready"; "degraded: " with the
-        names of those that cannot be loaded, while the others answer; "failed" where none can.
+        names of those that cannot be loaded, while the others answer; "failed" if none can be loaded.
         """
         broken = [name for name in self.names if name in self._broken]
         if not broken:
@@ -79,7 +79,7 @@ class Served:
         return "failed" if len(broken) == len(self.names) else f"degraded: {', '.join(broken)}"
 
     def resolve(self, name: str | None) -> str:
-        """The name of a router served, the default one for None.
+        """The name of a served router, the default one for None.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class Served:
         return name
 
     def get(self, name: str) -> CarrotRouter:
-        """The router of a name served, loaded on first use.
+        """The router served under a name, loaded on first use.
 
         Raises
         ------
@@ -111,8 +111,8 @@ class Served:
             return self._loaded[name]
 
     def warm(self) -> None:
-        """Load the default router and its encoder, so that the first prompt need not wait for them, then every folder
-        served, which takes moments and tells what is damaged."""
+        """Load the default router and its encoder, so that the first prompt does not wait for them, then every served
+        folder, which is quick and shows which are damaged."""
         self._state = "warming"
         self._prepare(self.names[:1])
         self._state = "ready"
@@ -125,16 +125,16 @@ class Served:
                 if name == self.names[0]:
                     router.warm()
                 self._broken.discard(name)
-            except Exception as error:  # whatever it is, the server stands and its health check tells
+            except Exception as error:  # after any error the server goes on, and its health check reports it
                 self._broken.add(name)
                 log.error("the router %r could not be loaded: %s", name, error)
 
     def warm_in_background(self) -> None:
-        """`warm` in a thread of its own."""
+        """Run `warm` in another thread."""
         threading.Thread(target=self.warm, name="carrot-warm", daemon=True).start()
 
     def mend(self) -> None:
-        """Try again, in a thread of its own, to load what could not be loaded: its files may be mended by now."""
+        """Try again, in another thread, to load routers that failed: their files may be repaired by now."""
         if self._broken and time.monotonic() >= self._tried_at + RETRY_S:
             self._tried_at = time.monotonic()
             broken = [name for name in self.names if name in self._broken]
@@ -149,7 +149,7 @@ def sources_of(names: tuple[str, ...]) -> dict[str, Source]:
     Raises
     ------
     CarrotError
-        Two sources of one name.
+        Two sources have the same name.
     """
     sources: dict[str, Source] = {}
     for text in names:
@@ -182,7 +182,7 @@ def route(router: CarrotRouter, name: str, question: RouteQuestion, request_id: 
 
 
 def estimate(router: CarrotRouter, name: str, question: EstimateQuestion, request_id: str) -> EstimateAnswer:
-    """What is expected of every model on every prompt."""
+    """Estimates of every model on every prompt."""
     choices: dict[str, Any] = question.choices()
     table = router.estimate(question.read, task=question.labels, **choices)
     labels = labels_of(question.labels, len(question.prompts), router.task_labels)
@@ -222,7 +222,7 @@ def frontier(router: CarrotRouter, name: str, split: Split, request_id: str) -> 
     Raises
     ------
     CarrotError
-        An operating point on a pool or at prices of its own.
+        The router is an operating point with a pool or prices of its own.
     """
     if router.point is not None and router.point.test is None:
         raise CarrotError("This operating point has a pool or prices of its own, on which no curve was measured.")
@@ -263,7 +263,7 @@ def _decision_of(explanation: Explanation) -> Decision:
 
 
 def _rows(table: pd.DataFrame) -> dict[str, EstimateRow]:
-    """A row a model, by its name; what is not known is None, since JSON has no NaN."""
+    """One row per model, by its name; None for unknown figures, since JSON has no NaN."""
     cells = table[list(EstimateRow.model_fields)].to_dict("records")
     rows = map(without_nan, cells)
     return {model: EstimateRow.model_validate(row) for model, row in zip(table["model"], rows, strict=True)}

@@ -1,4 +1,4 @@
-"""What stands before every route of the API: who may ask and how often, request ids, the log, metrics, no tracebacks.
+"""Middleware before every route of the API: access and rates, request ids, the log, metrics, no tracebacks.
 
 Clients are known by their tokens (`Token`), or else by their addresses.
 """
@@ -31,13 +31,13 @@ __all__ = ["CONTENT_TYPE_LATEST", "Metrics", "Pace", "Token"]
 
 SCOPES = ("route", "read", "metrics")  # prompts; models, curves and the document of routes; figures of the server
 _LINE = re.compile(r"(\S{1,80})\s+([a-z,]+)\s+([0-9a-f]{64})")
-_MOST_CLIENTS = 10_000  # that are told apart; one that has not asked for longest is forgotten
+_MOST_CLIENTS = 10_000  # remembered at a time; the one idle for longest is forgotten
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 ANY_HOST = "*"
 NO_CONTENT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _HARDENED = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # addresses of pages say what is looked at
+    "Referrer-Policy": "same-origin",  # addresses of pages show what somebody looks at
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 _UNFRAMED = {"X-Frame-Options": "DENY"}  # for browsers that do not read frame-ancestors; it cannot name a site
@@ -67,7 +67,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
     Raises
     ------
     CarrotError
-        The file cannot be read, has no token, a line that is none, or a name twice. No line is quoted.
+        The file cannot be read, or has no token, an invalid line, or a name twice. No line is quoted.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -86,7 +86,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
                 "sha256 of the token in 64 hexadecimal digits."
             )
         if parts[1] in tokens:
-            raise CarrotError(f"{path}, line {number}: the name {parts[1]!r} is there twice.")
+            raise CarrotError(f"{path}, line {number}: the name {parts[1]!r} occurs twice.")
         tokens[parts[1]] = Token(parts[1], parts[3], scopes)
     if not tokens:
         raise CarrotError(f"The file of tokens {path} has none.")
@@ -94,7 +94,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
 
 
 def token_of(authorization: str, tokens: Iterable[Token]) -> Token | None:
-    """The token of an ``Authorization`` header; None if it is none of them. Takes as long whichever it is."""
+    """The token of an ``Authorization`` header, or None, in a time that does not depend on which one it is."""
     scheme, _, secret = authorization.partition(" ")
     digest = _sha256(secret.strip().encode("latin-1"))
     same = [token for token in tokens if hmac.compare_digest(token.sha256, digest)]
@@ -106,14 +106,16 @@ def _sha256(secret: bytes) -> str:
 
 
 class Pace:
-    """How often each client may ask: so many requests a minute, all of them at once if need be."""
+    """Limit of requests per client and minute, which may all come at once."""
 
     def __init__(self, requests_a_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most, self._clock = requests_a_minute, clock
-        self._clients: OrderedDict[str, tuple[float, float]] = OrderedDict()  # requests left, at which second
+        self._clients: OrderedDict[str, tuple[float, float]] = (
+            OrderedDict()
+        )  # requests left, and the time in seconds of that count
 
     def wait_s(self, client: str) -> float:
-        """Count a request of a client: 0 if it may be answered, else the seconds until one may."""
+        """Count a request of a client; returns 0 if it may be answered, else the seconds until one may."""
         now, a_second = self._clock(), self._most / 60
         left, then = self._clients.pop(client, (float(self._most), now))
         left = min(left + (now - then) * a_second, float(self._most))
@@ -137,21 +139,21 @@ class Metrics:
         self._decisions = Counter("carrot_decisions", "Models chosen.", ["router", "model"], registry=registry)
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
-        """One request."""
+        """Count one request."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def prompts(self, router: str, number: int) -> None:
-        """Prompts of one request."""
+        """Count the prompts of one request."""
         self._prompts.labels(router).inc(number)
 
     def decisions(self, router: str, models: Sequence[str]) -> None:
-        """Models chosen in one request."""
+        """Count the models chosen in one request."""
         for model, number in Tally(models).items():
             self._decisions.labels(router, model).inc(number)
 
     def text(self) -> bytes:
-        """All of them in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
@@ -195,11 +197,11 @@ class AccessMiddleware:
     app : the app it wraps.
     routes : known addresses; any other is counted and logged as "other", so that no text from outside becomes
         a label or a log line.
-    open_routes : those that need no token, and may be asked for however often.
+    open_routes : those that need no token and have no limit of requests.
     scopes : scope of `carrot_core.api.middleware.SCOPES` that an address needs; any other address needs "read".
-    tokens : of which ``Authorization: Bearer`` must carry one; None asks for nothing.
-    pace : how often a client may ask, by its token's name or else its address; None is as often as it likes.
-    allowed_hosts : names this server may be called by, as Streamlit's ``server.allowedHosts`` lists them.
+    tokens : ``Authorization: Bearer`` must have one of them; None needs none.
+    pace : limit of requests of a client, known by its token's name or else its address; None sets no limit.
+    allowed_hosts : host names that this server accepts, in the form of Streamlit's ``server.allowedHosts``.
     metrics : counters of the requests.
     """
 
@@ -255,7 +257,7 @@ class AccessMiddleware:
 
     def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
         if not scope["state"]["host_is_ours"]:
-            return Refusal(403, "This server is not called by that name; start it with the name allowed.")
+            return Refusal(403, "This server does not accept that host name; start it with the name allowed.")
         # Browsers send the page's origin with its requests; no page may use this API, whatever its origin.
         if "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return Refusal(403, "This API answers programs, not web pages.")

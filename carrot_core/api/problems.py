@@ -1,4 +1,4 @@
-"""Bodies that are read strictly, and every refusal as one kind of document."""
+"""Strict reading of request bodies, and one kind of document for every refusal."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(CarrotError)
     async def not_possible(request: Request, error: CarrotError) -> JSONResponse:
-        if isinstance(error, DataError | StoreError):  # a fault of the server's files: their place is not told
+        if isinstance(error, DataError | StoreError):  # a fault of the server's files: their paths stay private
             raise error
         status = 404 if isinstance(error, NotFoundError) else 422
         return answer(status, visible(str(error), SENTENCE), request.state.request_id)
@@ -126,7 +126,7 @@ class StrictRequest(Request):
         return self._body
 
     async def json(self) -> Any:
-        """The body as `strict_json` reads it."""
+        """Read the body with `strict_json`."""
         return strict_json(await self.body())
 
     async def _bounded(self) -> bytes:
@@ -154,7 +154,7 @@ class StrictRoute(APIRoute):
 
 
 def strict_json(body: bytes) -> Any:
-    """A JSON document as RFC 8259 has it, each key of an object once.
+    """Read a JSON document by RFC 8259, with each key of an object once.
 
     Raises
     ------

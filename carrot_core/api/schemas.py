@@ -28,7 +28,7 @@ class PriceBody(_StrictModel):
 
 
 class Message(BaseModel):
-    """One message of a chat: who speaks, and a text or parts; what else a gateway sends is not read."""
+    """One message of a chat: its role, and a text or parts; other fields that a gateway sends are ignored."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -52,7 +52,7 @@ class Chat(_StrictModel):
 
 
 def _kind_of(prompt: object) -> str:
-    """Which of the two a prompt is meant to be, so that an error speaks of that one alone."""
+    """Whether a prompt is meant as text or chat, so that an error is only about that kind."""
     return "chat" if isinstance(prompt, dict | Chat) else "text"
 
 
@@ -71,7 +71,7 @@ class Question(_StrictModel):
     task: Label | list[Label | None] | None = Field(
         None,
         description="Task label of all prompts, or one for each: one of `tasks` of /models. Without a label, or with "
-        "another one, the task is inferred from the prompt.",
+        "an unknown one, the task is inferred from the prompt.",
     )
     pool: list[Name] | None = Field(
         None,
@@ -93,7 +93,7 @@ class Question(_StrictModel):
 
     @property
     def labels(self) -> list[str | None]:
-        """One label a prompt."""
+        """One label per prompt."""
         return self.task if isinstance(self.task, list) else [self.task] * len(self.prompts)
 
     @property
@@ -125,14 +125,17 @@ class RouteQuestion(Question):
     )
     fallback: Name | None = Field(
         None,
-        description="Model that answers prompts unlike the training data; left out, that of the operating point served "
-        "as this router; null switches it off.",
+        description="Model that answers prompts unlike the training data; by default that of the operating "
+        "point served as this router; null switches it off.",
     )
     fallback_above: float | None = Field(
-        None, ge=0, le=100, description="Percentile of distance from which it does; that of the router, mostly 99."
+        None,
+        ge=0,
+        le=100,
+        description="Percentile of distance from which the fallback answers; by default the router's, mostly 99.",
     )
     explain: bool = Field(
-        False, description=f"With an explanation each; at most {limits.REQUEST_EXPLAINED} prompts then."
+        False, description=f"Whether to explain each decision; then at most {limits.REQUEST_EXPLAINED} prompts."
     )
 
     @model_validator(mode="after")
@@ -145,13 +148,13 @@ class RouteQuestion(Question):
 
     def choices(self) -> dict[str, object]:
         point = {name: getattr(self, name) for name in ("lam", "budget", "target", "mu", "fallback_above")}
-        # null is an answer here, and not the same as nothing
+        # null means no fallback, a missing field the default
         fallback = {"fallback": self.fallback} if "fallback" in self.model_fields_set else {}
         return super().choices() | point | fallback
 
 
 class Expected(BaseModel):
-    """What is expected of one model on one prompt."""
+    """Estimates of one model on one prompt."""
 
     est_score: float
     est_cost_usd: float
@@ -160,10 +163,10 @@ class Expected(BaseModel):
 
 
 class Decision(BaseModel):
-    """One prompt's model; ``exchange_rate_per_usd`` is null where it is infinite, at λ = 1.
+    """One prompt's model; ``exchange_rate_per_usd`` is null if it is infinite, at λ = 1.
 
-    ``task`` is the label that the estimates rest on, null where there is none; ``task_note`` says why one that was
-    sent is not used.
+    ``task`` is the label that the estimates use, null if there is none; ``task_note`` says why a label of the request
+    is not used.
     """
 
     model: str
@@ -186,7 +189,7 @@ class Stretch(BaseModel):
 
 
 class EstimateRow(BaseModel):
-    """What is expected of one model on one prompt, with intervals; null where it is not known."""
+    """Estimates of one model on one prompt, with intervals; null if not known."""
 
     est_score: float
     score_low: float | None
@@ -201,7 +204,7 @@ class EstimateRow(BaseModel):
 
 
 class ExplanationAnswer(BaseModel):
-    """What one decision rests on."""
+    """The reasons for one decision."""
 
     sentence: str
     runner_up: str | None
@@ -218,7 +221,7 @@ class ExplanationAnswer(BaseModel):
 
 
 class RouteAnswer(BaseModel):
-    """Answer of ``POST /api/v1/route``: one decision a prompt, in the order of the prompts."""
+    """Answer of ``POST /api/v1/route``: one decision per prompt, in the order of the prompts."""
 
     request_id: str
     router: str
@@ -226,9 +229,9 @@ class RouteAnswer(BaseModel):
 
 
 class EstimateAnswer(BaseModel):
-    """Answer of ``POST /api/v1/estimate``: for each prompt, in their order, what is expected of every model.
+    """Answer of ``POST /api/v1/estimate``: estimates of every model for each prompt, in their order.
 
-    ``tasks`` and ``task_notes`` are, for each prompt, what ``task`` and ``task_note`` of a decision are.
+    ``tasks`` and ``task_notes`` have for each prompt the ``task`` and ``task_note`` of `Decision`.
     """
 
     request_id: str
@@ -251,8 +254,8 @@ class ModelsAnswer(BaseModel):
     """Answer of ``GET /api/v1/models``.
 
     ``coverage`` is the share of test prompts whose observed value lies within the intervals, which are meant
-    to hold it in ``nominal`` of cases; ``served`` are the names that ``router`` may be, ``tasks`` the labels that
-    ``task`` may be, none where the router reads none.
+    to contain it in ``nominal`` of cases; ``served`` are the names allowed for ``router``, ``tasks`` the labels
+    allowed for ``task``, empty if the router reads none.
     """
 
     request_id: str

@@ -138,7 +138,7 @@ def test_other_addresses_answer_to_any_name_unless_names_are_given() -> None:
     assert hosts_for("0.0.0.0") == ("*",)
     assert hosts_for("0.0.0.0", ("router.example.org",)) == ("router.example.org",)
     for host in ("a*b.example.org", "*example.org"):
-        with pytest.raises(CarrotError, match="no name of a host"):
+        with pytest.raises(CarrotError, match="not a host name"):
             settings_of((), None, (host,))
 
 
@@ -207,5 +207,5 @@ def test_a_server_that_others_reach_says_that_no_token_is_asked_for(
     monkeypatch.setenv(TOKEN_VARIABLE, token)
     monkeypatch.setenv(VARIABLE, "personal")
     result, _, _ = _serve(monkeypatch, "--address", address)
-    assert ("Whoever reaches this port may ask" in result.output) is warns
+    assert ("Anyone who reaches this port may use" in result.output) is warns
     assert bool(warning_of(settings_of((), None, ("localhost",)), address)) is warns

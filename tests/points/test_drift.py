@@ -417,7 +417,7 @@ def test_a_router_that_is_elsewhere_is_not_fetched(carrot_home: Path, tmp_path: 
     point = head.point_file(lam=0.1).model_copy(update={"source": "owner/name"}).sealed()
     write_point(point, tmp_path / "p.json")
     logs = written(logs_as_promised(point, 3000).assign(prompt="What?"), tmp_path / "logs.csv")
-    assert "'owner/name' is not here" in carrot("point", "drift", tmp_path / "p.json", logs)
+    assert "'owner/name' is not on this machine" in carrot("point", "drift", tmp_path / "p.json", logs)
 
 
 def test_an_interval_cut_by_the_edge_of_the_picture_is_told() -> None:
