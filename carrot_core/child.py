@@ -1,7 +1,7 @@
-"""Work on files of strangers in a process of its own, held to memory, time and disk.
+"""Work on files of strangers in a process of its own, with limits on memory, time and disk.
 
-A file made to exhaust, hang or crash its reader takes down nothing but that process. What the work makes comes back
-as files in a folder that is gone afterwards, and one answer of JSON; nothing of it is ever unpickled.
+A file made to exhaust, hang or crash its reader takes down only that process. Results come back as files in a
+temporary folder and one answer of JSON; nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from carrot_core.number_formats import size_text
 
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from carrot_core.child import answer; answer(sys.argv[2])"
 _REQUEST, _ANSWER, _OUTPUT = "request.json", "answer.json", "output.txt"
-_LOOK_S = 0.02  # between two looks at the process: a thread fills some 20 MB of memory in it
-# That a process counts as its data and has not touched: what is set aside, and the stacks of the threads of two DuckDB
-# instances, the one that reads and the one that stores, of 64 MiB each, and what their allocators keep for later.
+_LOOK_S = 0.02  # between two looks at the process: a thread can fill some 20 MB of memory meanwhile
+# Memory that counts as data of a process although it is not touched: reserved addresses, the stacks of the threads of
+# two DuckDB instances (one reads, one stores), of 64 MiB each, and what their allocators keep for later.
 _BESIDE_BYTES = 384 << 20
 _ERRORS = {kind.__name__: kind for kind in (CarrotError, NotFoundError, StoreError)}
 _turns = threading.BoundedSemaphore(limits.READ_AT_ONCE)
@@ -38,13 +38,13 @@ _turns = threading.BoundedSemaphore(limits.READ_AT_ONCE)
 
 @dataclass(frozen=True)
 class Budget:
-    """What a process may take.
+    """Limits of a process.
 
     Attributes
     ----------
-    memory_bytes : in memory. On Linux the kernel refuses it more, and who started it looks at it.
-    seconds : by the clock; of the processor twice as many.
-    disk_bytes : of its folder; a single file is held to it by the kernel, all of them by who started it.
+    memory_bytes : memory. On Linux the kernel refuses more, and the parent process watches it.
+    seconds : wall time; twice as many of the processor.
+    disk_bytes : size of its folder; the kernel limits each file to it, and the parent process their sum.
     """
 
     memory_bytes: int
@@ -53,7 +53,7 @@ class Budget:
 
     @classmethod
     def of(cls, paths: Iterable[Path]) -> Budget:
-        """What the reading of some files may take: some, and more with every byte they have."""
+        """Limits for reading some files: a base, and more for every byte of them."""
         size = sum(path.stat().st_size for path in paths)
         return cls(
             min(limits.READ_MOST_MEMORY_BYTES, limits.READ_MEMORY_BYTES + limits.READ_MEMORY_RATIO * size),
@@ -66,21 +66,21 @@ class Budget:
 def in_child(
     work: str, request: Mapping[str, Any], budget: Budget, *, source: str, place: Path | None = None
 ) -> Iterator[tuple[Path, Any]]:
-    """Have a process do work; gives the folder it wrote to, which goes at the end, and its answer.
+    """Have a process do work; gives the folder it wrote to, which is deleted at the end, and its answer.
 
     Parameters
     ----------
-    work : ``module:function``. It is called with a folder that is its own and ``request``, and returns plain JSON.
+    work : ``module:function``. It is called with a folder of its own and ``request``, and returns plain JSON.
     request : plain JSON.
-    source : name of what is read, of a message.
-    place : folder in which that of the process is made; the system's for temporary files by default.
+    source : name of the file in messages.
+    place : parent of the folder of the process; by default the system's for temporary files.
 
     Raises
     ------
     CarrotError
-        What the work raised, of the same kind; or others are at work for longer than this could take.
+        The work raised it, of the same kind; or other files are being read for longer than this could take.
     DataError
-        The process took more than its budget, or crashed.
+        The process exceeded its budget, or crashed.
     """
     if not _turns.acquire(timeout=budget.seconds):
         raise CarrotError(f"{source}: other files are being read; try again in a moment.")
@@ -101,9 +101,9 @@ def in_child(
 
 
 def _watched(folder: Path, budget: Budget, source: str) -> int:
-    """Run the process to its end, or end it where it takes too much; returns its code."""
+    """Run the process to its end, or end it if it exceeds its budget; returns its exit code."""
     spill = f"{max(1, budget.disk_bytes >> 20)}MiB"
-    # Storing is beside reading, whose tables it takes from; the rest is for Python.
+    # Storing runs beside reading, from whose tables it takes rows; the rest is for Python.
     memory, beside = (f"{max(64, budget.memory_bytes * share // 5 >> 20)}MiB" for share in (2, 1))
     environment = {
         **os.environ,
@@ -139,10 +139,10 @@ def _watched(folder: Path, budget: Budget, source: str) -> int:
 
 
 def _memory(process: int) -> int:
-    """Bytes of a process in memory; 0 where the system does not tell."""
+    """Bytes of a process in memory; 0 if the system does not tell."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):  # it has ended, or there is no /proc: the kernel's limit alone holds
+    except (OSError, ValueError, IndexError):  # it has ended, or there is no /proc: only the kernel's limit holds
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -174,19 +174,19 @@ def _too_much(source: str, what: str) -> DataError:
 
 
 def _ended(code: int, output: str, budget: Budget, source: str) -> Exception:
-    """Why a process ended without an answer."""
+    """The error for a process that ended without an answer."""
     if code in (-signal.SIGALRM, -signal.SIGXCPU):
         return _too_much(source, f"takes longer than {budget.seconds:.0f} s to read")
     if os.strerror(errno.EFBIG) in output:
         return _too_much(source, _disk_needs(budget))
     if code < 0 or any(word in output for word in ("MemoryError", "OutOfMemory", "bad_alloc")):
-        # What reads it sometimes ends a process rather than say that it is out of memory.
+        # Libraries sometimes end a process instead of reporting that it is out of memory.
         return _too_much(source, f"ended its reader, or {_needs(budget)}")
     return RuntimeError(f"the process that read {source!r} failed:\n{output[-4000:]}")
 
 
 def answer(folder_name: str) -> None:
-    """In the process: do the work that the folder's request asks for, and leave the answer there."""
+    """In the process: do the work of the request in the folder, and write the answer there."""
     folder = Path(folder_name)
     document = json.loads((folder / _REQUEST).read_text(encoding="utf-8"))
     budget = Budget(**document["budget"])
@@ -201,7 +201,7 @@ def answer(folder_name: str) -> None:
 
 
 def _hold(budget: Budget) -> None:
-    """Let the system hold this process to its budget where it knows how, whatever becomes of who started it."""
+    """Let the system limit this process to its budget if it can, so that it holds even without the parent process."""
     if sys.platform == "win32":
         return
     import resource
@@ -213,11 +213,11 @@ def _hold(budget: Budget) -> None:
         (resource.RLIMIT_FSIZE, budget.disk_bytes),
         (resource.RLIMIT_CORE, 0),
     ):
-        hard = resource.getrlimit(kind)[1]  # that of a process which is held itself, and starts this one
+        hard = resource.getrlimit(kind)[1]  # already lower if the parent process is limited itself
         limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (limit, limit))
     signal.alarm(seconds)
-    os.nice(5)  # the pages of others come first
+    os.nice(5)  # pages of the dashboard come first
 
 
 def _described(error: CarrotError) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Tables as text: CSV without cells that a spreadsheet runs as formulas, LaTeX with booktabs and all text escaped.
 
 A spreadsheet takes a cell that starts with ``=``, ``+``, ``-``, ``@`` (also of full width), a tab or a carriage return
-for a formula and may run it. One that splits at semicolons or tabs sees a cell begin in the middle of a text, and is
-not held by quotes there. Every CSV the project writes goes through `safe_csv`.
+for a formula and may run it. One that splits at semicolons or tabs finds the start of a cell in the middle of a text,
+even within quotes. Every CSV the project writes goes through `safe_csv`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from carrot_core.errors import DataError
 from carrot_core.number_formats import plain
 from carrot_core.text import SENTENCE, visible
 
-# Where a cell may begin for some reader, which may drop quotes. Leading apostrophes are matched too, so that `restored`
-# undoes exactly what `safe_csv` did.
+# Places where a program may start a cell, perhaps ignoring quotes. Leading apostrophes match too, so that `restored`
+# exactly undoes `safe_csv`.
 _FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=['\"]*[=+\-@＝＋－＠\t\r])")
 _PROTECTED = re.compile(r"(?:^|(?<=[;\t\r\n]))'(?=['\"]*[=+\-@＝＋－＠\t\r])")
 
 
 def safe_csv(frame: pd.DataFrame, *, header: bool = True) -> str:
-    """A frame as CSV; text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """Convert a frame to CSV; text that a spreadsheet would take for a formula gets an apostrophe in front.
 
-    Numbers, also negative ones, stay as they are. `restored` undoes it; Parquet and JSON never have it.
+    Numbers, also negative ones, do not change. `restored` undoes it; Parquet and JSON never have it.
     """
     protected = _each_text(frame, _protected)
     text: str = protected.to_csv(index=False, header=header)
@@ -41,12 +41,12 @@ def safe_csv(frame: pd.DataFrame, *, header: bool = True) -> str:
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write `safe_csv` to a file, in UTF-8."""
-    # Lone surrogates, which JSON can bring in, are no UTF-8: they are written as \\udcxx.
+    # Lone surrogates, which JSON can have, cannot be encoded in UTF-8: they are written as \\udcxx.
     path.write_text(safe_csv(frame), encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def restored(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame given to `safe_csv`, from the CSV read back; read ids as text, ``dtype={"prompt_id": str}``."""
+    """Undo `safe_csv` in the frame read back from its CSV; read ids as text, ``dtype={"prompt_id": str}``."""
     return _each_text(frame, lambda text: _PROTECTED.sub("", text))
 
 
@@ -65,7 +65,7 @@ def _each_text(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFram
 
 
 def problems_frame(error: DataError) -> pd.DataFrame:
-    """One row for each kind of problem: file, row, column, value, problem, remedy; text, "" where there is none."""
+    """One row for each kind of problem: file, row, column, value, problem, remedy; text, "" for none."""
     return pd.DataFrame(
         [
             {
@@ -96,7 +96,7 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    "[": "{[}",  # after the line before it would be that line's argument, as would be the star
+    "[": "{[}",  # at the start of a row, LaTeX would read it and the star as arguments of the line end before
     "*": "{*}",
     **{letter: rf"\{letter}" for letter in "_%&#${}"},
 }

@@ -1,7 +1,7 @@
-"""Text to vectors: a sentence encoder run locally, its vectors kept in the store.
+"""Text to vectors: run a sentence encoder locally and keep its vectors in the store.
 
-The bundled encoder travels inside a Python package and needs no network; any other is loaded by its
-Hugging Face hub id or from a local folder. torch is imported on first use only, transformers for those.
+The bundled encoder is part of a Python package and needs no network; any other is loaded by its Hugging
+Face hub id or from a local folder. torch is imported on first use only, transformers only for other encoders.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 BUNDLED = "all-MiniLM-L6-v2"
 MAX_TOKENS = 256
 BATCH_TEXTS = 64
-# 128 characters a token. Ordinary words of up to 100 characters fill the window of 256 tokens long
-# before this, so the cut shows only in a text that opens with unbroken runs of thousands of characters
+# 128 characters per token. Ordinary words of up to 100 characters fill the window of 256 tokens long
+# before this, so the cut matters only in a text that opens with unbroken runs of thousands of characters
 # (of which the bundled tokenizer makes one unknown token each) or with as much white space.
 MAX_CHARACTERS = 128 * MAX_TOKENS
 
@@ -57,7 +57,7 @@ def embed(
     """Sentence vectors: mean of the last layer over the attention mask, scaled to unit length.
 
     A text is cut to its first 256 tokens. Its vector does not depend on the texts beside it (to 1e-5).
-    Characters that no encoder can read (half of a surrogate pair) count as unknown ones.
+    Characters that no encoder can read (half of a surrogate pair) count as unknown characters.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ def embed(
 
 
 def token_places(text: str, encoder: str = BUNDLED) -> list[tuple[int, int]]:
-    """First character of each token of a text as `readable` gives it, and the one after its last.
+    """Start and end of each token in a text from `readable`, in characters.
 
-    The two are the same for the encoder's own marks, and for all tokens of a tokenizer that does not know places.
+    They are equal for the encoder's own marks, and for all tokens if the tokenizer does not know their places.
     """
     return _encoder(encoder).places(text)
 
@@ -99,13 +99,13 @@ def token_places(text: str, encoder: str = BUNDLED) -> list[tuple[int, int]]:
 def embed_benchmark(store: Store, name: str, encoder: str = BUNDLED, progress: Progress | None = None) -> None:
     """Embed the texts of a benchmark that have no vector yet and keep the vectors in the store.
 
-    Vectors that another benchmark has of the same text are taken from there. The others are saved in chunks
+    Vectors that another benchmark has of the same text are copied from there. The others are saved in chunks
     of at most 512 texts or about 20 seconds, so an interrupted call loses one chunk at most and the next call
-    goes on from there.
+    continues after the last one.
 
     Parameters
     ----------
-    store : where the benchmark is and the vectors go.
+    store : store of the benchmark and its vectors.
     name : benchmark in the store.
     encoder : as for `embed`.
     progress : called with (texts done, texts that were missing) after every batch.
@@ -130,7 +130,7 @@ def _after(progress: Progress | None, before: int, total: int) -> Progress | Non
 
 
 def batches(lengths: Sequence[int], batch_size: int = BATCH_TEXTS) -> Iterator[npt.NDArray[np.intp]]:
-    """Positions of texts of similar length, shortest first; padded tokens and texts per batch are bounded."""
+    """Divide texts into batches of similar length, shortest first, with bounds on padded tokens and texts."""
     order = np.argsort(lengths, kind="stable")
     start = 0
     for stop in range(1, len(order) + 1):
@@ -141,7 +141,7 @@ def batches(lengths: Sequence[int], batch_size: int = BATCH_TEXTS) -> Iterator[n
 
 
 def readable(text: str, characters: int = MAX_CHARACTERS) -> str:
-    """The text cut to a number of characters, surrogate pairs joined, half pairs replaced."""
+    """Cut a text to ``characters``, join surrogate pairs and replace half pairs."""
     return join_surrogates(text[:characters])
 
 
@@ -153,7 +153,7 @@ class _Encoder(Protocol):
 
     @property
     def padding(self) -> int:
-        """Token that fills a batch."""
+        """Token that pads a batch."""
         ...
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -163,12 +163,12 @@ class _Encoder(Protocol):
     def places(self, text: str) -> list[tuple[int, int]]: ...
 
     def states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """(k, t, d) last layer for (k, t) token numbers; ``mask`` is 0 where a text has ended."""
+        """(k, t, d) states of the last layer for (k, t) token numbers; ``mask`` is 0 after the end of a text."""
         ...
 
 
 class _Pretrained:
-    """An encoder that transformers opens."""
+    """An encoder loaded by transformers."""
 
     def __init__(self, name: str) -> None:
         self.tokenizer, model = load_pretrained(name)
@@ -204,7 +204,7 @@ def _tokens(encoder: _Encoder, texts: Sequence[str]) -> list[list[int]]:
 
 @contextmanager
 def _threads_for(n_tokens: int) -> Iterator[None]:
-    """Use one thread for a short text: more are no faster, and slower on a busy machine."""
+    """Use one thread for a short text: more are not faster, and are slower on a busy machine."""
     import torch
 
     many = _threads()
@@ -217,7 +217,7 @@ def _threads_for(n_tokens: int) -> Iterator[None]:
 
 @cache
 def _threads() -> int:
-    """PyTorch's number of threads before this module changes it."""
+    """PyTorch's own number of threads, before this module changes it."""
     import torch
 
     return torch.get_num_threads()
@@ -225,7 +225,7 @@ def _threads() -> int:
 
 @cache
 def _device() -> str:
-    """Where encoders run: on the GPU, if PyTorch has one."""
+    """Device of the encoders: the GPU, if PyTorch has one."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -251,7 +251,7 @@ _loading = threading.Lock()
 
 
 def _encoder(name: str) -> _Encoder:
-    with _loading:  # two threads that ask at once share one copy
+    with _loading:  # two threads that call at once share one copy
         return _load(name)
 
 
@@ -263,13 +263,13 @@ def _load(name: str) -> _Encoder:
 
 
 def load_pretrained(name: str, architecture: str = "AutoModel", tokenizer: str | None = None) -> tuple[Any, Any]:
-    """A tokenizer and a model with its pretrained weights, in float32, from anywhere an encoder may come from.
+    """Load a tokenizer and a model with its pretrained weights, in float32, from any source of an encoder.
 
     Parameters
     ----------
     name : the bundled encoder's name, a Hugging Face hub id or a local folder.
-    architecture : class of transformers that opens it.
-    tokenizer : name of another place that has the tokenizer.
+    architecture : class of transformers that loads it.
+    tokenizer : source of the tokenizer, if it is another one.
 
     Raises
     ------
@@ -285,7 +285,7 @@ def load_pretrained(name: str, architecture: str = "AutoModel", tokenizer: str |
             _pretrained(tokenizer or source, transformers.AutoTokenizer),
             _pretrained(source, getattr(transformers, architecture)),
         )
-    # What transformers raises for a name it cannot find, a folder it cannot read, a model that needs more.
+    # transformers raises these for an unknown name, an unreadable folder or a model that needs another package.
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".: ")
         raise CarrotError(
@@ -310,7 +310,7 @@ def is_here(encoder: str) -> bool:
     try:
         here = encoder == BUNDLED or Path(encoder).is_dir()
         return here or isinstance(try_to_load_from_cache(encoder, "config.json"), str)
-    except (ValueError, OSError):  # no name that the hub or the disk could have
+    except (ValueError, OSError):  # a name that is invalid on the hub and on the disk
         return False
 
 
@@ -330,7 +330,7 @@ def no_bar() -> Iterator[None]:
 
 
 def bundled_folder() -> Path:
-    """The folder of the bundled weights; their package is not imported, as that loads another encoder library."""
+    """Folder of the bundled weights; their package is not imported, since that loads another encoder library."""
     spec = importlib.util.find_spec(_BUNDLED_PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     if not folders:
@@ -341,7 +341,7 @@ def bundled_folder() -> Path:
 
 
 def load_embedded(store: Store, name: str, encoder: str = BUNDLED, progress: Progress | None = None) -> Benchmark:
-    """A benchmark with its vectors; missing ones are computed. A benchmark without any text gets none."""
+    """Load a benchmark with its vectors, after computing missing ones; without any text it gets none."""
     bench = store.load(name, encoder=encoder)
     if bench.vectors is None and any(text is not None for text in bench.texts):
         embed_benchmark(store, name, encoder, progress=progress)

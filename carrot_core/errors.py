@@ -1,4 +1,4 @@
-"""Errors a user can act on: what was wrong, where, and what to do."""
+"""Errors a user can act on: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class NotFoundError(CarrotError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a file: where it stands, what it is, and the remedy."""
+    """One problem of a file: its place, a message and the remedy."""
 
     message: str
     remedy: str = ""
     row: int | None = None  # 1-based data row, the header not counted
     column: str | None = None
     value: str | None = None
-    file: str | None = None  # of several that are read together
+    file: str | None = None  # one of several that are read together
 
     def __str__(self) -> str:
         place = ", ".join(
@@ -50,7 +50,7 @@ class Problem:
 class DataError(CarrotError):
     """A file or table that cannot be used as it is.
 
-    ``problems`` lists what was found, one entry for each kind of problem.
+    ``problems`` has one entry for each kind of problem.
     """
 
     exit_code = 4

@@ -1,4 +1,4 @@
-"""The bundled encoder without transformers, whose import takes longer than all other work of a first prompt.
+"""The bundled encoder without transformers, since importing that takes longer than all other work on a first prompt.
 
 A BERT encoder is PyTorch's own `torch.nn.TransformerEncoder` behind a sum of three embeddings (Devlin et al.,
 2019, arXiv 1810.04805); only the names of the weights differ. Any other encoder is opened by transformers.
@@ -33,7 +33,7 @@ class MiniLM(nn.Module):
     Parameters
     ----------
     config : BERT's ``config.json``.
-    weights : by BERT's names.
+    weights : tensors by BERT's names.
     """
 
     words: Tensor
@@ -62,7 +62,7 @@ class MiniLM(nn.Module):
         self.eval()
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """(k, t, d) states for (k, t) token numbers; ``mask`` is 0 where a text has ended."""
+        """(k, t, d) states for (k, t) token numbers; ``mask`` is 0 after the end of a text."""
         embedded = nn.functional.embedding(ids, self.words) + self.positions[: ids.shape[1]]
         # Without a mask PyTorch's attention is faster, and most calls are for one text.
         states: Tensor = self.layers(self.norm(embedded), src_key_padding_mask=None if mask.all() else mask == 0)
@@ -70,7 +70,7 @@ class MiniLM(nn.Module):
 
 
 def _layer_weights(weights: Mapping[str, Tensor], layer: str) -> dict[str, Tensor]:
-    """Weights of one layer by PyTorch's names; query, key and value stand in one matrix there."""
+    """Weights of one layer by PyTorch's names; query, key and value are one matrix there."""
     tensors = {}
     for kind in ("weight", "bias"):
         asking = [weights[f"{layer}.attention.self.{part}.{kind}"] for part in ("query", "key", "value")]
@@ -80,7 +80,7 @@ def _layer_weights(weights: Mapping[str, Tensor], layer: str) -> dict[str, Tenso
 
 
 def load(folder: Path) -> tuple[Tokenizer, MiniLM]:
-    """Tokenizer, which neither cuts nor pads, and model of a folder that transformers could open too."""
+    """Load the tokenizer, which neither cuts nor pads, and the model of a folder that transformers could load too."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -109,7 +109,7 @@ class Encoder:
             return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
 
     def places(self, text: str) -> list[tuple[int, int]]:
-        """First character of each token of the whole text, and the one after its last."""
+        """Start and end of each token of the whole text, in characters."""
         with self._lock:
             self.tokenizer.no_truncation()
             places: list[tuple[int, int]] = self.tokenizer.encode(text).offsets

@@ -1,8 +1,8 @@
-"""Who may do what, by one setting, `CARROT_MODE`; the guard that every writer of shared files asks; the audit log.
+"""Permissions by one setting, `CARROT_MODE`; the guard that every writer of shared files calls; the audit log.
 
 *Personal*: one person on one machine, who may do everything. *Team*: people who log in, each with a role. *Public*:
-strangers, who read what is there; what they keep lies in a folder of their session. The command line is the
-operator's in every mode, but for the servers.
+strangers, who may only read; their own files are in a folder of their session. The command line, except for its
+servers, is the operator's in every mode.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Mode(StrEnum):
-    """For whom a server is."""
+    """The users of a server."""
 
     PERSONAL = "personal"
     TEAM = "team"
@@ -40,17 +40,17 @@ class Mode(StrEnum):
 
 
 def mode() -> Mode:
-    """The mode of this process; personal where `CARROT_MODE` is not set.
+    """The mode of this process; personal if `CARROT_MODE` is not set.
 
     Raises
     ------
     CarrotError
-        The variable names no mode.
+        The variable is not a mode.
     """
     text = os.environ.get(VARIABLE) or Mode.PERSONAL
     if text not in list(Mode):
         *others, last = Mode
-        raise CarrotError(f"{VARIABLE}={text!r} is no mode there is: set it to {', '.join(others)} or {last}.")
+        raise CarrotError(f"{VARIABLE}={text!r} is not a mode: set it to {', '.join(others)} or {last}.")
     return Mode(text)
 
 
@@ -60,17 +60,17 @@ def is_team() -> bool:
 
 
 def is_shared() -> bool:
-    """Whether others than its owner are let into this process; with a mode that is none, it is taken for so."""
+    """Whether people other than the owner may use this process; an invalid mode counts as yes."""
     return os.environ.get(VARIABLE, "") not in ("", Mode.PERSONAL)
 
 
 def is_public() -> bool:
-    """Whether strangers read what this process shows; with a mode that is none, it is taken for so."""
+    """Whether strangers may use this process; an invalid mode counts as yes."""
     return is_shared() and not is_team()
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches a server on an address; "" stands for all interfaces."""
+    """Whether only this machine can reach a server on an address; "" stands for all interfaces."""
     try:
         return address in LOOPBACK or ip_address(address).is_loopback
     except ValueError:
@@ -78,13 +78,13 @@ def is_loopback(address: str) -> bool:
 
 
 def check_address(address: str) -> None:
-    """Refuse to listen where others reach the server while nobody has said for whom it is.
+    """Refuse to listen on an address that others can reach unless a mode is set.
 
     Raises
     ------
     CarrotError
-        The address is not this machine's alone and `CARROT_MODE` is not set, or it names no mode; or the mode is
-        team, and no file says who has which role.
+        Other machines can reach the address and `CARROT_MODE` is not set or not a mode; or the mode is team, and there
+        is no file of roles.
     """
     mode()
     if not os.environ.get(VARIABLE) and not is_loopback(address):
@@ -99,12 +99,12 @@ def check_address(address: str) -> None:
 
 
 def frame_ancestors() -> str:
-    """Who may show the dashboard in a frame of theirs: the sites that `CARROT_FRAMED_BY` lists, else nobody.
+    """Sites that may show the dashboard in a frame: those that `CARROT_FRAMED_BY` lists, else none.
 
     Raises
     ------
     CarrotError
-        What it lists is not ``https://`` and the name of a host, with spaces between them.
+        The list is not of ``https://`` and host names, with spaces between them.
     """
     sites = os.environ.get(FRAMED_BY, "").split()
     for site in sites:
@@ -114,41 +114,41 @@ def frame_ancestors() -> str:
 
 
 class RefusedError(StoreError):
-    """Who acts may not do it."""
+    """The person who acts lacks the permission."""
 
 
 _OPERATOR = Person("command line", Role.ADMIN)
 _session_folders: set[Path] = set()
 _operators = 0
-_person_of_session: Callable[[], Person | None] = lambda: None  # noqa: E731  until the dashboard says who
+_person_of_session: Callable[[], Person | None] = lambda: None  # noqa: E731  until the dashboard sets it
 _within: ContextVar[bool] = ContextVar("within an action", default=False)
 
 
 def ask_for_person(source: Callable[[], Person | None]) -> None:
-    """From now on the guard asks this who acts; None is nobody who has logged in."""
+    """Set the function by which the guard learns who acts; it returns None if nobody has logged in."""
     global _person_of_session
     _person_of_session = source
 
 
 def add_session_folder(folder: Path) -> None:
-    """From now on what is written in this folder is a visitor's own."""
+    """Register a session's folder: files in it are a visitor's own."""
     _session_folders.add(folder.resolve())
 
 
 def drop_session_folder(folder: Path) -> None:
-    """The session of this folder is over."""
+    """Forget a folder whose session is over."""
     _session_folders.discard(folder.resolve())
 
 
 def is_own(place: Path) -> bool:
-    """Whether a place lies in the folder of a session."""
+    """Whether a place is in the folder of a session."""
     target = place.resolve()
     return any(target.is_relative_to(folder) for folder in _session_folders.copy())
 
 
 @contextmanager
 def by_operator() -> Iterator[None]:
-    """Within it this process is run by who owns the files, and not for a visitor."""
+    """Run a block as the owner of the files, and not for a visitor."""
     global _operators
     _operators += 1
     try:
@@ -158,12 +158,12 @@ def by_operator() -> Iterator[None]:
 
 
 def person() -> Person | None:
-    """Who acts: who runs the command line, or who has logged in; None for anybody else."""
+    """The person who acts, at the command line or logged in; None for anybody else."""
     return _OPERATOR if _operators else _person_of_session()
 
 
 def may(least: Role) -> bool:
-    """Whether who acts may do to shared files what needs at least a role."""
+    """Whether the person who acts has at least a role for changing shared files."""
     if _operators or not is_shared():
         return True
     who = person() if is_team() else None
@@ -171,43 +171,43 @@ def may(least: Role) -> bool:
 
 
 def check_write(place: Path, least: Role = Role.EDITOR) -> None:
-    """Refuse to change a file that others share: every writer of such files asks first.
+    """Refuse to change a file that others share unless permitted; every writer of such files calls this first.
 
     Raises
     ------
     RefusedError
-        Who acts may not do it, and the place is in no session's folder.
+        The person who acts may not do it, and the place is not in a session's folder.
     """
     if may(least) or is_own(place):
         return
     if is_team():
         raise RefusedError(
-            f"This needs the role {least.name.lower()} on this server, which is a team's. Who runs it gives roles, in "
-            f"the file that {ROLES} names."
+            f"This needs the role {least.name.lower()} on this team's server. Its operator gives roles, in the "
+            f"file that {ROLES} names."
         )
     raise RefusedError(
-        "Nothing that others see can be changed here: this server is public. Who runs it changes it at the "
+        "Nothing that others see can be changed here: this server is public. Its operator can change it at the "
         "command line, with `carrot`."
     )
 
 
 @contextmanager
 def action(what: str, on: str, place: Path, least: Role = Role.EDITOR) -> Iterator[None]:
-    """Guard a change that a person asks for; on a team's server it is a line of the audit log, whatever comes of it.
+    """Guard a change that a person asks for; on a team's server it gets a line in the audit log, even if it fails.
 
-    An action that is part of another is guarded like any, and has no line of its own.
+    An action that is part of another is guarded too, but has no line of its own.
 
     Parameters
     ----------
-    what : in a verb or two.
-    on : names of what is changed; no text of a prompt and no secret.
-    place : file or folder that is changed; one of a session has no line.
-    least : the role it needs.
+    what : the action, in a verb or two.
+    on : names of the objects changed, without texts of prompts and secrets.
+    place : file or folder that is changed; a change in a session's folder has no line.
+    least : least role for the action.
 
     Raises
     ------
     RefusedError
-        Who acts may not do it.
+        The person who acts may not do it.
     StoreError
         The log cannot be written, so nothing is done.
     """
@@ -234,11 +234,11 @@ def action(what: str, on: str, place: Path, least: Role = Role.EDITOR) -> Iterat
             "on": on[: limits.AUDIT_CHARACTERS],
             "result": result,
         }
-        _append(json.dumps(line).encode() + b"\n")  # in ASCII: no name ends a line or begins another
+        _append(json.dumps(line).encode() + b"\n")  # in ASCII, so that no name can start a new line
 
 
 def _append(line: bytes) -> None:
-    """Write to the end of the log; a full one is put aside first, and the oldest of those goes."""
+    """Append to the log; a full log is renamed first, and the oldest of these is deleted."""
     path = paths.home() / AUDIT
     older = [path.with_suffix(f".{number}.jsonl") for number in range(1, limits.AUDIT_FILES)]
     try:
@@ -248,7 +248,7 @@ def _append(line: bytes) -> None:
                 for source, target in reversed(list(zip([path, *older], older, strict=False))):
                     if source.exists():
                         os.replace(source, target)
-                path.unlink(missing_ok=True)  # is there where no older one is to be kept
+                path.unlink(missing_ok=True)  # exists if no older one is to be kept
             handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 os.write(handle, line)

@@ -22,7 +22,7 @@ NOT_KNOWN = "not known"
 NO_END = "no end"  # of an interval that is open on one side
 NOTHING_TO_SAVE = "nothing to save: it is free"
 NOTHING_SOLVED = "nothing solved"
-LEAST_USD = 1e-12  # smaller amounts are what rounding leaves
+LEAST_USD = 1e-12  # smaller amounts are rounding errors
 
 # Forms that Plotly and Streamlit fill in themselves. d3's "r" has no SI prefixes and no exponents.
 MONEY_HOVER = "$,.3r"
@@ -53,24 +53,24 @@ def money(usd: float | None, *, signed: bool = False, digits: int = 3) -> str:
 
 
 def money_tick(usd: float) -> str:
-    """Dollars at a tick of an axis, where trailing zeros only take room."""
+    """Dollars at a tick of an axis, without trailing zeros."""
     text = money(usd)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def same_decimals(usd: Iterable[float]) -> str:
-    """Form of dollars below each other: all with as many decimals as `money` needs for one of them, at least two."""
+    """Format of dollars in a column: all with as many decimals as `money` needs for any of them, at least two."""
     most = max([2, *(len(money_tick(amount).partition(".")[2]) for amount in usd if math.isfinite(amount))])
     return f"${{:,.{most}f}}"
 
 
 def seconds(duration_s: float | None) -> str:
-    """Seconds to three significant digits: 0.824 s, 12.4 s, 1,230 s; "not known" where they are not."""
+    """Seconds to three significant digits: 0.824 s, 12.4 s, 1,230 s; "not known" for None or NaN."""
     return NOT_KNOWN if duration_s is None or math.isnan(duration_s) else f"{money(duration_s)[1:]} s"
 
 
 def apart(text: Callable[[float, int], str], one: float, other: float) -> tuple[str, str]:
-    """Two numbers in words with as many digits, from three on, as tell them apart; ``text`` takes value and digits."""
+    """Two numbers in words, with three digits or as many more as tell them apart; ``text`` takes value and digits."""
     for digits in range(3, 16):
         if text(one, digits) != text(other, digits):
             break
@@ -79,7 +79,7 @@ def apart(text: Callable[[float, int], str], one: float, other: float) -> tuple[
 
 @dataclass(frozen=True)
 class CostBasis:
-    """What costs are written per: so many ``calls``, in ``words``."""
+    """The unit that costs are written per: a number of ``calls``, in ``words``."""
 
     calls: int
     words: str
@@ -91,12 +91,12 @@ class CostBasis:
 
     @property
     def hover(self) -> str:
-        """Form of a hover text for a point of accuracy in per cent over cost."""
+        """Format of a hover text for a point of accuracy in per cent over cost."""
         return f"%{{y:.1f}} % at %{{x:{MONEY_HOVER}}} {self.words}"
 
     @property
     def solved(self) -> CostBasis:
-        """The same for solved tasks in place of calls."""
+        """The basis per solved task in place of calls."""
         return CostBasis(
             self.calls, "per solved task" if self.calls == 1 else f"per {self.words.split()[1]} solved tasks"
         )
@@ -104,7 +104,7 @@ class CostBasis:
     def text(self, usd: float | None, low: float | None = None, high: float | None = None, **form: Any) -> str:
         """Mean cost of a call in words: $0.454 per call [$0.431, $0.477]; ``form`` is that of `money`.
 
-        An interval of a mean cost by the normal law may start below 0, where no cost is.
+        An interval by the normal law may start below 0, where it is cut off unless ``signed``.
         """
         value, *ends = (None if cost is None else self.calls * cost for cost in (usd, low, high))
         least = -math.inf if form.get("signed") else 0.0
@@ -117,9 +117,9 @@ PER_CALL, PER_1K = CostBasis(1, "per call"), CostBasis(1000, "per 1k calls")
 
 
 def cost_basis(usd: npt.ArrayLike) -> CostBasis:
-    """What costs beside each other are written per: a call where the middle one is a cent or more, else 1,000 calls.
+    """The basis of costs side by side: per call if their median is a cent or more, else per 1,000 calls.
 
-    ``usd`` are US dollars per call; signs do not count, nor what is not known (NaN).
+    ``usd`` are US dollars per call; signs and NaN are ignored.
     """
     sizes = np.abs(np.asarray(usd, dtype=np.float64)).ravel()
     sizes = sizes[np.isfinite(sizes)]
@@ -139,7 +139,7 @@ def solved_cost(usd: float | None, low: float | None = None, high: float | None 
 
 
 def money_interval(usd: float, low: float | None, high: float | None) -> str:
-    """Dollars with their interval where there is one."""
+    """Dollars with their interval if there is one."""
     return with_interval(money, usd, low, high)
 
 
@@ -152,7 +152,7 @@ def percent(
     unit: str = "%",
     signed: bool = False,
 ) -> str:
-    """A part of 1 in per cent, with its interval where there is one: 81.2 % [79.0, 83.1]; ``unit`` may be points."""
+    """A part of 1 in per cent, with its interval if there is one: 81.2 % [79.0, 83.1]; ``unit`` may be points."""
 
     def number(end: float) -> str:
         return fixed(100 * end, digits, signed=signed)
@@ -167,7 +167,7 @@ def points(share: float | None, low: float | None = None, high: float | None = N
 
 
 def lam_text(lam: float, digits: int = 4) -> str:
-    """λ with the digits it needs: ``digits`` decimals, two more near 0 and 1, where little moves far."""
+    """λ with the digits it needs: ``digits`` decimals, two more near 0 and 1, where small changes matter."""
     decimals = digits + 2 if lam < 0.01 or lam > 0.99 else digits
     text = fixed(lam, decimals).rstrip("0").rstrip(".")
     if text == "0" and lam > 0:
@@ -194,7 +194,7 @@ def pays(exchange_rate_per_usd: float | None) -> str:
 def with_interval(
     text: Callable[[float], str], value: float | None, low: float | None = None, high: float | None = None
 ) -> str:
-    """A figure in words, its interval behind it, "value [low, high]", where both ends are known (not None, not NaN)."""
+    """A figure in words, followed by its interval, "value [low, high]", if both ends are known (not None, not NaN)."""
     texts = [text(number) for number in (value, low, high) if number is not None and not math.isnan(number)]
     if value is None or math.isnan(value):
         return NOT_KNOWN

@@ -21,12 +21,12 @@ _CHECKOUT = PACKAGE.parent
 IN_CHECKOUT = (_CHECKOUT / "app.py").is_file() and (_CHECKOUT / "pyproject.toml").is_file()
 SHIPPED = _CHECKOUT / "data" if IN_CHECKOUT else PACKAGE / "_data"
 RESTORE = "Restore it: `git checkout data` in a checkout, else install CARROT again."
-SUMS = "SHA256SUMS"  # of all that ships; whatever makes it anew writes them, and `make sums` after a change by hand
+SUMS = "SHA256SUMS"  # of all files that ship; their makers write it, and so does `make sums` after a change by hand
 _PARTS = (
     "snapshots/*/*", "heads/*/*", "benchmarks/*/*", "theory/*", "models.csv", "prices.csv", "template.csv",
     "simulated_vectors.safetensors",
 )  # fmt: skip
-_DOCUMENTS = {"snapshots": "snapshot.json", "benchmarks": "card.json"}  # in which a benchmark says what it is
+_DOCUMENTS = {"snapshots": "snapshot.json", "benchmarks": "card.json"}  # the document that describes a benchmark
 
 
 def home() -> Path:
@@ -52,25 +52,25 @@ def shipped(name: str) -> Path:
 
 
 def shipped_data() -> dict[str, str]:
-    """sha256 of the data that ship, and of those behind the results that ship, by the name of their benchmark.
+    """sha256 of the data that ship, and of the data behind the results that ship, by the name of their benchmark.
 
-    It is "" where the document that states it is damaged: no data are known to be those.
+    It is "" if the document that states it is damaged, so that no data match.
     """
     everything = {name: about for folder in _DOCUMENTS for name, about in shipped_benchmarks(folder).items()}
     return {name: "" if isinstance(about, DataError) else about["data_hash"] for name, about in everything.items()}
 
 
 def shipped_benchmarks(folder: str) -> dict[str, dict[str, Any] | DataError]:
-    """What each benchmark of ``snapshots`` or ``benchmarks`` says of itself, by name; an error where that is damaged.
+    """Document of each benchmark of ``snapshots`` or ``benchmarks``, by name; the error instead of a damaged one.
 
-    A document is read again only when it has changed, so one that is mended counts at once.
+    A document is read again only when it has changed, so a repaired one counts at once.
     """
     descriptions: dict[str, dict[str, Any] | DataError] = {}
     place = shipped(folder)
     try:
         with os.scandir(place) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir())
-    except OSError:  # there is no such folder, or nobody may look into it
+    except OSError:  # there is no such folder, or it may not be listed
         names = []
     for name in names:
         document = place / name / _DOCUMENTS[folder]
@@ -91,7 +91,7 @@ def _about(document: Path, _state: tuple[int, int, int]) -> dict[str, Any]:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """A JSON document that ships.
+    """Read a JSON document that ships.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def file_state(path: Path) -> tuple[int, int, int]:
-    """What changes when a file that ships does: a key for what was read of it.
+    """State of a file that ships, which changes when the file does: a key for caching its content.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def file_state(path: Path) -> tuple[int, int, int]:
 
 
 def damage(path: Path, error: Exception) -> DataError:
-    """The error for a file that ships and cannot be read: which one, why, and what to do."""
+    """The error for a file that ships and cannot be read: its name, the reason and the remedy."""
     return DataError(f"{path.parent.name}/{path.name}", [Problem(_fault(error), RESTORE)])
 
 
@@ -139,15 +139,15 @@ def file_sha256(path: Path) -> str:
 
 
 def sums_of_shipped() -> str:
-    """The list of `damaged_files` of all that ships, as it is now: the text of `SUMS`."""
+    """The text of `SUMS` for all files that ship, as they are now; `damaged_files` reads it."""
     names = sorted(path.relative_to(SHIPPED).as_posix() for part in _PARTS for path in SHIPPED.glob(part))
     return "".join(f"{file_sha256(SHIPPED / name)}  {name}\n" for name in names)
 
 
 def damaged_files(sums: Path) -> dict[str, str]:
-    """What is wrong with the files that a list beside them names, by name; empty if all are whole.
+    """Problems of the files that a list beside them names, by name; empty if all are whole.
 
-    A line of the list is ``sha256  name``; a list that cannot be read is named itself.
+    A line of the list is ``sha256  name``; a list that cannot be read is a problem itself.
     """
     problems = {}
     try:
@@ -174,7 +174,7 @@ def document(name: str) -> Path:
 
 
 def without_places(text: str) -> str:
-    """A text without where this program and its files lie: for those who are not to know."""
+    """Remove the paths of this program and its files from a text, for readers who should not know them."""
     places = {home(): "CARROT_HOME", PACKAGE.parent: "…", Path(tempfile.gettempdir()): "…"}
     for place, name in places.items():
         for spelling in {str(place.resolve()), str(place)}:
@@ -184,9 +184,9 @@ def without_places(text: str) -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary file that replaces ``path`` at the end, so readers see the old file or the whole new one.
+    """Give a temporary file that replaces ``path`` at the end, so readers see the old file or the whole new one.
 
-    After an error the temporary file is removed and an existing file stays as it was.
+    After an error the temporary file is removed and an existing file does not change.
     """
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
     try:

@@ -1,4 +1,4 @@
-"""Who has which role on a team's server: by the claims of a login's token and the file that `CARROT_ROLES` names."""
+"""Roles of people on a team's server, by the claims of a login's token and the file that `CARROT_ROLES` names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VARIABLE = "CARROT_ROLES"
 
 
 class Role(IntEnum):
-    """What a person may do; each may also do what those before it may."""
+    """Permissions of a person; each role includes those before it."""
 
     VIEWER = 1  # read, try prompts, export
     EDITOR = 2  # import, fit, keep, pull
@@ -26,7 +26,7 @@ class Role(IntEnum):
 
 @dataclass(frozen=True)
 class Person:
-    """Who acts: the name of the audit log, and the role, None for one who has none here."""
+    """A person who acts: name in the audit log, and role, None without one."""
 
     name: str
     role: Role | None
@@ -34,15 +34,15 @@ class Person:
 
 @dataclass(frozen=True)
 class Roles:
-    """Who has which role, as the file says that `CARROT_ROLES` names.
+    """Roles of people, from the file that `CARROT_ROLES` names.
 
     Attributes
     ----------
-    people : by e-mail address, in small letters; it counts only where the login says that it is verified.
-    claim : of the login's token, which ``values`` are of: its name, or names with dots between them for one inside
-        others. It may hold one text or several.
-    values : by what the claim holds.
-    default : of whoever else logs in; None lets nobody else in.
+    people : roles by e-mail address, in small letters; an address counts only if the login says that it is verified.
+    claim : name of the claim in the login's token that ``values`` are for; names with dots between them for one inside
+        others. The claim may have one text or several.
+    values : roles by text of the claim.
+    default : role of others who log in; None lets nobody else in.
     """
 
     people: Mapping[str, Role] = field(default_factory=dict)
@@ -51,9 +51,9 @@ class Roles:
     default: Role | None = None
 
     def of(self, claims: Mapping[str, Any]) -> Role | None:
-        """The role by the claims of a token: of the address, else the highest of the claim, else the default.
+        """The role by the claims of a token: that of the address, else the highest of the claim, else the default.
 
-        An address that is not verified raises nobody's role, but nobody gets more than the role it is listed with.
+        An unverified address gives nobody a higher role, but its listed role is still an upper limit.
         """
         listed = self.people.get(str(claims.get("email")).casefold())
         if listed is not None and is_verified(claims):
@@ -65,7 +65,7 @@ class Roles:
 
 
 def is_verified(claims: Mapping[str, Any]) -> bool:
-    """Whether a token says that its address is its bearer's; some providers say so in text."""
+    """Whether a token says that its address is verified; some providers say so in text."""
     return str(claims.get("email_verified")).lower() == "true"
 
 
@@ -118,5 +118,5 @@ def _roles(file: str, _changed_ns: int, _inode: int) -> Roles:
 def _role(file: str, name: str, text: object) -> Role:
     role = next((role for role in Role if text == role.name.lower()), None)
     if role is None:
-        raise CarrotError(f"{file}: {name} = {text!r} is no role: write viewer, editor or admin.")
+        raise CarrotError(f"{file}: {name} = {text!r} is not a role: write viewer, editor or admin.")
     return role

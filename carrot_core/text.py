@@ -1,6 +1,6 @@
-"""Text from files: what is read of a prompt, which may be a chat, and how any text is shown.
+"""Text from files: the part of a prompt or chat that is read, and the display of any text.
 
-Shown, invisible characters become visible, and nothing reorders the text around it.
+In displayed text invisible characters become visible, and nothing reorders the text around it.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ Prompt = str | Collection[Mapping[str, Any]] | Mapping[str, Any]
 _EFFORTS = frozenset(("none", "minimal", "low", "medium", "high", "xhigh", "max", "thinking"))
 _USERS = ("user", "human")
 _SPEAKERS = ("human", "user", "ai", "gpt", "assistant", "system", "tool", "function")  # of ShareGPT and LangChain
-_LISTS = ("messages", "conversations", "contents", "input")  # what lists of messages stand under
-_BESIDE_INPUT = ("instruction", "output")  # of a task in Alpaca's form, whose input alone is not the prompt
+_LISTS = ("messages", "conversations", "contents", "input")  # keys of lists of messages
+_BESIDE_INPUT = ("instruction", "output")  # keys of Alpaca's format, in which the input alone is not the prompt
 _TEXT_PARTS = ("text", "input_text")
-# Strings, numbers, constants and brackets: all that lists and objects of plain values have as Python writes them.
+# Strings, numbers, constants and brackets: all parts of lists and objects of plain values as Python writes them.
 _STRING = r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+\""""
 _PYTHON = re.compile(rf"(?>{_STRING}|[\[\](){{}}:,\s]|None|True|False|-?\d++(?:\.\d*+)?(?:[eE][+-]?\d++)?)*+")
-# What stands in their place where a value is of numpy or a decimal, and words that are no constants of Python. A string
-# is one token, and so is what only begins like one: nothing in it is looked at a second time.
+# Values of numpy, decimals, and words such as nan that are not constants of Python. A string is one token, and so is
+# text that only begins like one: no part of it is matched a second time.
 _TOKEN = re.compile(
     rf"""({_STRING}|['"].*+)|(?<![\w.])(?:"""
     rf"(?:Decimal|UUID|Timestamp|np\.(?:str_|datetime64|u?(?:float|int)\d++))\(({_STRING}|[-+.\deE]++|nan|-?inf)\)"
     r"|np\.(True|False)_\b|(-?\b(?:nan|inf)\b))"
 )
 _WORDS = {"nan": "None", "-nan": "None", "inf": "'inf'", "-inf": "'-inf'"}
-_ESCAPE = re.compile(r"""(\\[\\'"abfnrtvxuUN0-7])|\\""")  # or a backslash, which Python keeps, with a warning
+_ESCAPE = re.compile(r"""(\\[\\'"abfnrtvxuUN0-7])|\\""")  # or a single backslash, which Python keeps, with a warning
 PYTHON_CHARACTERS = 100_000  # beside the strings of one value as Python writes it: 0.3 seconds and 50 MB to parse
 _WINDOW_BYTES = 1_000  # about what 256 tokens hold, the window of the encoder; letters beyond ASCII are a token each
 
@@ -57,16 +57,16 @@ SENTENCE = f" \n{_OPENING}{_FIRST_STRONG_ISOLATE}{_POP_ISOLATE}"
 
 
 def visible(text: str, keep: str = "") -> str:
-    """A name for display: every invisible character is replaced by its code, such as ``⟨U+202E⟩``.
+    """Make a name displayable: every invisible character is replaced by its code, such as ``⟨U+202E⟩``.
 
-    Different names are shown differently: an opening bracket ``⟨`` is written as its code too, so is a
-    space at an end or after another space. A name with letters that run from right to left is put into
-    an isolate, so that it does not reorder the figures beside it.
+    Different names stay different: an opening bracket ``⟨`` is replaced by its code too, as is a space at
+    an end or after another space. A name with letters that run from right to left is put into an isolate,
+    so that it does not reorder the figures beside it.
 
     Parameters
     ----------
     text : a model's name, a task, any text of a file.
-    keep : characters to leave as they are; a space among them leaves all spaces and sets no isolate,
+    keep : characters to leave unchanged; a space among them leaves all spaces and sets no isolate,
         as in `SENTENCE`, for a sentence with names in it.
     """
     hidden = {char for char in set(text).difference(keep) if _hidden(char)}
@@ -79,10 +79,10 @@ def visible(text: str, keep: str = "") -> str:
 
 
 def short_names(models: Iterable[str]) -> dict[str, str]:
-    """The shortest name of each of some models by which it is told from all others, as it may be shown (`visible`).
+    """Shortest displayable name (`visible`) of each model that differs from those of all others.
 
-    A name is cut at slashes: of ``google/gemini`` and ``azure/gpt`` remain ``gemini`` and ``gpt``, of two providers'
-    ``gpt`` both stay whole, and an effort level alone is no name.
+    Names are cut at slashes: ``google/gemini`` and ``azure/gpt`` become ``gemini`` and ``gpt``; two providers' ``gpt``
+    stay whole, and an effort level alone is not a name.
     """
     return dict(_short_names(tuple(dict.fromkeys(models))))
 
@@ -96,7 +96,7 @@ def _short_names(models: tuple[str, ...]) -> dict[str, str]:
 
 
 def _endings(model: str) -> list[str]:
-    """What may stand for a model, the shortest first."""
+    """Endings of a model's name that may stand for it, the shortest first."""
     parts = model.rstrip("/").split("/")
     endings = ["/".join(parts[place:]) for place in reversed(range(len(parts)))]
     return [ending for ending in endings if ending and ending.casefold() not in _EFFORTS]
@@ -113,14 +113,14 @@ def _code(char: str) -> str:
 
 
 def prompt_text(prompt: Prompt) -> str | None:
-    """What CARROT reads of a prompt: the text itself, or of chat messages the last one of the user.
+    """The text that CARROT reads: the prompt itself, or the last user message of a chat.
 
     A text that is chat messages, as JSON or as Python writes them, counts as these.
 
     Returns
     -------
     str or None
-        None where no message of a chat has a text of the user.
+        None if no message of a chat has a text of the user.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def chat_messages(prompt: Prompt) -> Collection[Mapping[str, Any]] | None:
     """The messages of a prompt that is a chat; None for any other."""
     value: Any = prompt
     if isinstance(prompt, str):
-        # Most prompts are no JSON, and need not be parsed to see that.
+        # Most prompts are not JSON; this check is cheaper than parsing.
         if not prompt.lstrip().startswith(("[", "{")):
             return None
         value = _parsed(prompt)
@@ -149,12 +149,12 @@ def chat_messages(prompt: Prompt) -> Collection[Mapping[str, Any]] | None:
 
 
 def _chat_in(request: Mapping[str, Any]) -> Collection[Mapping[str, Any]] | None:
-    """The first of the lists of a request that is a chat; None where none is."""
+    """The first list of a request that is a chat; None if there is none."""
     return next((turns for key in _LISTS if is_chat(turns := _turns(key, request))), None)
 
 
 def _turns(key: str, request: Mapping[str, Any]) -> object:
-    """What stands under a key, as its API reads it: nobody's contents are the user's, and calls are no messages."""
+    """The value of a key as its API reads it: contents without a role are the user's, and calls are not messages."""
     value = request.get(key)
     if key == "input" and isinstance(value, str) and request.keys().isdisjoint(_BESIDE_INPUT):
         return [{"role": "user", "content": value}]
@@ -168,7 +168,7 @@ def _turns(key: str, request: Mapping[str, Any]) -> object:
 
 
 def _parsed(text: str) -> Any:
-    """The value of JSON, or of a list as Python writes it, which is what a table of lists becomes in a CSV."""
+    """Parse JSON, or a list as Python writes it, which is how lists are stored in a CSV."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -178,10 +178,10 @@ def _parsed(text: str) -> Any:
 
 
 def json_of_python(text: str) -> str | None:
-    """JSON of a list or an object as Python writes it, which a table of such becomes in a CSV; of any other text None.
+    """Convert a list or an object as Python writes it, for instance in a CSV, to JSON; None for any other text.
 
-    Nothing is run: there are plain values alone, nan counts as nothing, numpy's numbers and decimals as Python's.
-    Beside strings there are at most `PYTHON_CHARACTERS`.
+    Nothing is run: only plain values are allowed; nan becomes null, and numpy's numbers and decimals become Python's.
+    Outside strings there may be at most `PYTHON_CHARACTERS`.
     """
     text = text.strip()
     if not text.startswith(("{", "[", "(")):
@@ -196,7 +196,7 @@ def json_of_python(text: str) -> str | None:
 
 
 def _of_python(token: re.Match[str]) -> str:
-    """A token as Python reads it without a name and without a warning."""
+    """Rewrite a token so that Python reads it without names and warnings."""
     value = token[token.lastindex or 0]
     return _ESCAPE.sub(lambda escape: escape[1] or r"\\", _WORDS.get(value, value))
 
@@ -207,12 +207,12 @@ def is_chat(value: object) -> TypeGuard[Collection[Mapping[str, Any]]]:
 
 
 def _is_message(turn: Mapping[str, Any]) -> bool:
-    """Whether an object has what makes a message; one that only calls tools may lack a content."""
+    """Whether an object is a message; one that only calls tools may lack a content."""
     return _role(turn) is not None and not turn.keys().isdisjoint(("content", "value", "parts", "tool_calls"))
 
 
 def _role(turn: Mapping[str, Any]) -> str | None:
-    """Who speaks: ``role``, in ShareGPT's messages ``from`` and in LangChain's ``type``; None where nobody does."""
+    """The speaker: ``role``, ``from`` in ShareGPT's messages, ``type`` in LangChain's; None without one."""
     if isinstance(role := turn.get("role"), str):
         return role
     return next((other for key in ("from", "type") if (other := turn.get(key)) in _SPEAKERS), None)
@@ -224,11 +224,11 @@ def _is_list(value: object) -> TypeGuard[Collection[Any]]:
 
 
 def last_user_text(messages: object) -> str:
-    """The text of the last user message that has any: what CARROT reads of a chat.
+    """The text of the last user message that has any, which CARROT reads of a chat.
 
     Benchmarks are single questions, and the encoder reads the beginning of a text only. A system
     prompt before the question would fill that window with the same words in every call, and
-    earlier turns with what is already answered. Tool results do not count as words of the user,
+    earlier turns would fill it with questions already answered. Tool results do not count as words of the user,
     so that the calls of an agent at work on one question all go to one model.
 
     Parameters
@@ -240,7 +240,7 @@ def last_user_text(messages: object) -> str:
     Returns
     -------
     str
-        Empty where there is no such text.
+        Empty if there is no such text.
     """
     if isinstance(messages, str):
         return messages
@@ -258,43 +258,43 @@ def _content_text(message: Mapping[str, Any]) -> str:
 
 
 def _part_text(part: object) -> str | None:
-    """The text of a part, which may be a text itself; None where it is something else."""
+    """The text of a part, which may be a text itself; None for other parts."""
     if isinstance(part, Mapping):
         part = part.get("text") if part.get("type", "text") in _TEXT_PARTS else None
     return part if isinstance(part, str) else None
 
 
 def join_surrogates(text: str) -> str:
-    """The text with surrogate pairs joined and halves of pairs, which no encoder and no database reads, replaced."""
+    """Join surrogate pairs, and replace half pairs, which no encoder and no database can read."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def text_hash(text: str) -> str:
-    """Key of a text among vectors: sha256 of its UTF-8 bytes, exactly as it is."""
+    """Key of a text among vectors: sha256 of its UTF-8 bytes, unchanged."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def text_keys(texts: Sequence[str | None], hashes: Sequence[str | None]) -> list[str | None]:
-    """What tells the texts of prompts apart: each text, or its hash where only that is here.
+    """Keys that tell the texts of prompts apart: each text, or its hash if the text is missing.
 
-    The hash of a text is no other prompt's text, so keys are equal where texts are. ``hashes`` may be empty.
+    No prompt's text is the hash of another, so equal keys mean equal texts. ``hashes`` may be empty.
     """
     return [text if text is not None else other for text, other in zip_longest(texts, hashes)]
 
 
 def fingerprint(text: str) -> tuple[int, int]:
-    """Hashes of a text and of what an encoder reads of it, for `alike_warning`; they hold in one process."""
+    """Hashes of a text and of the part that an encoder reads, for `alike_warning`; valid in one process only."""
     return hash(text), hash(text.encode("utf-8", "surrogatepass")[:_WINDOW_BYTES])
 
 
 def alike_warning(fingerprints: Collection[tuple[int, int]]) -> str:
-    """A warning if most of some distinct texts begin like another one for as long as an encoder reads; else ""."""
+    """A warning if most distinct texts begin like another one, as far as an encoder reads; else ""."""
     count = Counter(beginning for _, beginning in fingerprints)
     return alike_note(sum(number for number in count.values() if number > 1), len(fingerprints))
 
 
 def alike_note(alike: int, different: int) -> str:
-    """The warning of `alike_warning` where so many of the different texts begin like another one."""
+    """The text of `alike_warning` if ``alike`` of the different texts begin like another one."""
     if 2 * alike <= different:
         return ""
     return (
@@ -306,7 +306,7 @@ def alike_note(alike: int, different: int) -> str:
 
 
 def alike_names(models: Iterable[str]) -> list[str]:
-    """A note on models whose names differ in capitals and spaces at an end only: they are taken for different ones."""
+    """A note on models whose names differ only in case and spaces at an end: they count as different models."""
     alike: dict[str, list[str]] = {}
     for model in models:
         alike.setdefault(model.strip().casefold(), []).append(model)
