@@ -236,7 +236,7 @@ def test_a_snapshot_says_that_prompts_are_needed() -> None:
     ("factor", "rate", "text"),
     [
         ([0.4, 0.2], 1.0, "below 0.4 times that price (-60.0 %); 10 % of them below 0.4"),
-        ([-1.0, -2.0], 1.0, "even for nothing it would answer no query"),
+        ([-1.0, -2.0], 1.0, "even if it were free, it would answer no query"),
         ([np.inf, -np.inf], 0.0, "At λ = 0 no price counts: mid answers 50.0 %"),
         ([np.inf, 0.5], 1.0, "comes at any price"),
     ],

@@ -51,7 +51,7 @@ def routers(fitted: Sequence[str], baselines: Sequence[str]) -> tuple[str, ...]:
 
 
 def usable(names: Sequence[str], options: Collection[str]) -> tuple[str, ...]:
-    """Those of the routers that can choose among the pool; the page says which cannot, and stops without any."""
+    """The routers that can choose among the pool; the page lists the others, and stops if none is left."""
     others = [_label(name) for name in names if name not in options]
     if others:
         why = "models that they choose among or call are left out, or no prompt here has every outcome they look at"
@@ -87,7 +87,7 @@ def _label(router: str) -> str:
 
 
 def seeds(all_seeds: Sequence[int], *, whole: bool) -> tuple[int, ...]:
-    """Choose one seed or the mean over all (``?seed=``), where there are several; of a snapshot (``whole``) the mean
+    """Choose one seed or the mean over all (``?seed=``), if there are several; for a snapshot (``whole``) the mean
     is the default."""
     every = tuple(all_seeds)
     if len(every) == 1:
@@ -111,12 +111,12 @@ def seeds_words(seeds: Sequence[int]) -> str:
 
 
 def about(name: str, seeds: Sequence[int], all_seeds: Sequence[int]) -> str:
-    """What a table is of: a benchmark, and the seeds where there are several."""
+    """Title of a table's data: the benchmark, and the seeds if there are several."""
     return visible(name) if len(all_seeds) == 1 else f"{visible(name)}, {seeds_words(seeds)}"
 
 
 def part_words(name: str, pool: Sequence[str], tasks: Sequence[str], models: Sequence[str]) -> str:
-    """A benchmark's name, and where some models or tasks alone are looked at, how many models and which tasks."""
+    """A benchmark's name and, if only some models or tasks are chosen, the number of models and the tasks."""
     models_words = f"{len(models)} model{'s' if len(models) > 1 else ''}" if pool else ""
     tasks_words = ", ".join(tasks) if len(tasks) < 4 else f"{len(tasks)} tasks"
     return ", ".join(filter(None, (name, models_words, tasks_words)))
@@ -136,7 +136,7 @@ def section() -> str:
         if len(sections) > 1:
             choice = str(st.pills(f"Of {group}", sections, key=_SECTION, **_ONE_OF))
     links.check_parameter("show", links.among([*GROUPS, *SECTIONS]), choice)
-    # Not bound to the address: Streamlit drops what a widget cannot show, and the sections change with the group.
+    # Not bound to the address: Streamlit drops unknown values, and the sections change with the group.
     if choice == SECTIONS[0]:
         st.query_params.pop("show", None)
     elif st.query_params.get("show") != choice:
@@ -156,7 +156,7 @@ def metric(options: Collection[str] = METRICS) -> str:
 
 
 def metric_in_use(options: Collection[str]) -> str:
-    """The metric that `metric_alone` is about to show."""
+    """The metric that `metric_alone` will show."""
     linked = {metric_name(name): name for name in options}.get(st.query_params.get("metric_of", ""))
     own = st.session_state.get("metric_of", linked)
     return own if own in options else _first_metric(options)
@@ -193,7 +193,7 @@ def metrics(options: Collection[str]) -> list[str]:
 def lam(options: Sequence[float], view: View) -> float:
     """Choose one of the λ of the tables (``?at=``); it is the λ nearest to the session's point and moves the point.
 
-    Where no point is set, it opens nearest to the one that other pages open with.
+    If no point is set, it opens at the λ nearest to the point that other pages open with.
     """
     return float(_lam_of([f"{value:g}" for value in options], "at", view))
 
@@ -213,7 +213,7 @@ def _lam_of(words: list[str], key: str, view: View) -> str:
         state[key] = _nearest(words, point)
     elif key not in state:
         state[key] = words[0] if words[0] == _WHOLE else _nearest(words, _opening_lam(view))
-    # Not bound to the address: Streamlit would drop from it what was set on another page.
+    # Not bound to the address: Streamlit would drop a value that another page set.
     choice = str(st.select_slider("λ", words, key=key, persist_state="session", on_change=_set_point, args=(key, unit)))
     links.check_parameter(key, links.among(words), choice)
     if choice == _WHOLE:
@@ -240,7 +240,7 @@ def _set_point(key: str, cost_unit_usd: float) -> None:
 
 
 def rare(options: Sequence[int]) -> int:
-    """Choose how many models at most solve a prompt with rare solvers (``?rare=``); 0 where there is no such prompt."""
+    """Choose how many models at most solve a prompt with rare solvers (``?rare=``); 0 if there is no such prompt."""
     if not options:
         links.check_parameter("rare", links.among([]), "no prompt")
         st.caption("No prompt is solved by few models only.")

@@ -79,7 +79,7 @@ def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str) -> None
     )
     dollars = [metric_name(metric) for metric in metrics if METRICS[metric].in_usd]
     written = priced(display, *dollars) if dollars else display
-    room = min(38 + 35 * len(exhibit.table), 420)  # from the start, so that what stands below does not move
+    room = min(38 + 35 * len(exhibit.table), 420)  # reserved from the start, so that nothing below moves
     st.dataframe(
         written,
         hide_index=True,
@@ -301,7 +301,7 @@ def nearby(view: views.View, prompt_ids: Names) -> pd.DataFrame:
 
 
 def effort_table(view: views.View, router: str, facts: Mapping[str, ModelFacts], lam: float) -> None:
-    """Which effort of a model answers which share of the prompts, where a model of the pool has several."""
+    """Share of the prompts that each effort of a model answers, if a model of the pool has several efforts."""
     curve = view.curve(router)
     arms = arms_of_models(curve.models, facts)
     if not arms:
@@ -322,7 +322,7 @@ def effort_table(view: views.View, router: str, facts: Mapping[str, ModelFacts],
         column_config={"Answers": st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("share"))},
         alt=f"Share of the prompts that each effort of {len(arms)} models answers at λ {lam_text(lam)}.",
     )
-    st.caption(f"Models that are here at several efforts, and what each effort answers at λ {lam_text(lam)}.")
+    st.caption(f"Models with several efforts, and the share of the prompts that each answers at λ {lam_text(lam)}.")
 
 
 def accuracy_table(exhibit: Exhibit, key: str) -> None:

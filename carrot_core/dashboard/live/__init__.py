@@ -131,7 +131,7 @@ def decision_options(router: CarrotRouter, info: BenchmarkInfo, *, folded: bool 
 
 
 def task_of(router: CarrotRouter) -> str | None:
-    """Choose the task label of the prompts, where the router reads one (``?task_label=``)."""
+    """Choose the task label of the prompts, if the router reads one (``?task_label=``)."""
     names = router.task_labels
     if not names:
         links.check_parameter("task_label", links.among(()), "no task label")
@@ -191,12 +191,12 @@ def note(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) ->
 
 
 def _verdict(info: BenchmarkInfo, router: CarrotRouter, rate: float) -> str:
-    """The verdict on the router's point by the results of its benchmark, where it is the router measured there."""
+    """The verdict on the router's point by the results of its benchmark, if that router was measured there."""
     view, curve = views.view(info), router.profile.curves["test"]
     at = curve.at(rate)
     name = name_among(view.results, router.router, rate, float(curve.score[at]), float(curve.cost_usd[at]))
     if name is None:
-        return f"How {label(router.router)} as it answers here compares with a single model is not measured here."
+        return f"It is not measured here how {label(router.router)} compares with a single model."
     return sentence(view.verdict(name, rate))
 
 
@@ -239,7 +239,9 @@ def _own_prompts(version: Version, name: str) -> dict[str, str]:
 @st.fragment
 def one_prompt(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions, task: str | None) -> None:
     """The prompt box with the answer below it; ``task`` is the label of the prompt."""
-    if modes.is_team() and not modes.may(Role.VIEWER):  # a fragment runs without its page, so after the login's end
+    if modes.is_team() and not modes.may(
+        Role.VIEWER
+    ):  # a fragment runs without its page, so perhaps after the login has ended
         return
     if st.session_state.pop(_RERUN, False):
         st.rerun()  # λ is shown outside this fragment too
@@ -254,8 +256,8 @@ def one_prompt(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptio
             )
         elif not text.strip():
             st.info(
-                "Type a prompt above, or click an example: which model should answer it, what each is expected to "
-                "score and cost, and for which λ it would be another one.",
+                "Type a prompt above, or click an example, to see which model should answer it, the expected score "
+                "and cost of each model, and the λ at which the choice changes.",
                 icon=":material/edit_note:",
             )
         else:
@@ -264,7 +266,7 @@ def one_prompt(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptio
 
 def answer(info: BenchmarkInfo, router: CarrotRouter, text: str, options: DecisionOptions, task: str | None) -> None:
     """The decision on one prompt, with the estimates it is based on."""
-    # Another text, or for another encoder, is read from its beginning.
+    # Another text or encoder starts at the first part.
     part_key = f"live:part:{crc32(text.encode(errors='surrogatepass'))}:{router.name}:{router.router}"
     explanation = router.explain(text, task=task, part=st.session_state.get(part_key, 0), **vars(options))
     if len(explanation.parts) > 1:
@@ -312,7 +314,7 @@ def _choose_part(explanation: Explanation, text: str, key: str) -> None:
 
 
 def _label(explanation: Explanation) -> str:
-    """Which task label the estimates rest on; empty if there is none."""
+    """The task label that the estimates use, or why it is not used; empty if there is none."""
     labels = explanation.decision.labels
     return f"Task label: {labels.used[0]}." if labels.used[0] else labels.notes[0]
 

@@ -33,8 +33,8 @@ _MOST_SHARES = 3
 
 
 def place_for(info: BenchmarkInfo) -> PointShelf:
-    """Where points of a benchmark are kept: in the shared folder, but in the session for a private benchmark and for
-    who may not change what others see.
+    """Folder for points of a benchmark: the shared one, or the session's for a private benchmark or for a person who
+    may not change shared files.
     """
     if not isinstance(info, PrivateInfo) and modes.may(Role.EDITOR):
         return shared_points()
@@ -48,7 +48,7 @@ def own_points() -> PointShelf:
 
 
 def all_points() -> list[tuple[PointShelf, Listing]]:
-    """Every place with its points, the session's own first."""
+    """Every folder with its points, the session's own first."""
     places = [own_points()] if _OWN in st.session_state else []
     return [(place, place.listing()) for place in (*places, shared_points())]
 
@@ -90,7 +90,7 @@ def _has_router(point: PointFile, info: BenchmarkInfo | None) -> bool:
 
 
 def differs_here(place: PointShelf, id: str) -> str:
-    """What differs on this machine from where a point was made, as text; empty if nothing does."""
+    """Differences between this machine and the one where a point was made, as text; empty if there are none."""
     point = place.read(id)
     info = benchmark_of(point)
     if not _has_router(point, info):
@@ -120,8 +120,8 @@ def router_at(place: PointShelf, id: str) -> CarrotRouter:
 
 
 def test_figures(point: PointFile) -> PointFigures | None:
-    """Figures on test of a point as every other page gives them; those in its file where its data are not here, or
-    cannot be read: then the pages about the benchmark say what is wrong with it.
+    """Test figures of a point as every other page shows them; those in its file if its data are not here or cannot be
+    read: the benchmark's own pages then show the error.
     """
     info = benchmark_of(point)
     if point.test is None or info is None or info.data_hash != point.data_hash:
@@ -135,7 +135,7 @@ def test_figures(point: PointFile) -> PointFigures | None:
 
 @st.cache_data(max_entries=256, show_spinner="Reading what the points do …")
 def _test_figures(view: views.View, key: tuple[str | float, ...], _point: PointFile) -> PointFigures | None:
-    """`figures_of`; ``key`` has all that it reads of the point, so not when it was made nor its note."""
+    """Cache `figures_of`; ``key`` has all fields of the point that it reads, so not its date and note."""
     return figures_of(_point, view.results)
 
 
@@ -184,7 +184,7 @@ def describe_date(point: PointFile) -> str:
 
 
 def keep_panel() -> None:
-    """Choose a router and one of its points, see its figures, and keep it; what to do where there is no router."""
+    """Choose a router and one of its points, see its figures, and keep it; without a router, say what to do."""
     for_bench, for_router = st.columns(2)
     with for_bench:
         info = controls.benchmark(readable_benchmarks())

@@ -62,8 +62,8 @@ def _against_logs(place: PointShelf, record: ShelfPoint) -> None:
         not_here("Logs are compared")
         return
     st.write(
-        "A file with a row for each call that was made: the model that answered, and of its score, dollars and tokens "
-        "what is known. It stays in this browser session and goes with it."
+        "A file with a row for each call: the model that answered, and its score, dollars and tokens as far as known. "
+        "It stays in this browser session and is deleted with it."
     )
     logs = kept_logs()
     name = st.selectbox("Kept log", [None, *logs], format_func=_kept_name, key="drift:kept") if logs else None
@@ -94,7 +94,7 @@ def _against_logs(place: PointShelf, record: ShelfPoint) -> None:
 
 
 def _columns(path: Path, file_id: str) -> dict[str, str]:
-    """The file's name of each log column; of a gateway's log its reader knows them."""
+    """The file's name of each log column; a gateway's log has known names."""
     if not path.stat().st_size:
         raise DataError(path.name, "the file is empty")
     look = first_look(file_id, [path])

@@ -214,7 +214,7 @@ def _load_test_curve(version: Version, name: str, source: str, router: str, arte
     setting = make_setting(bench)
     if not setting.n_folds:
         return setting.frontier({"test": carrot_router.estimates(setting.test)}, "test")
-    # It learned from all prompts, so only the rounds of the same router say what it does on prompts it never saw.
+    # It learned from all prompts, so only the rounds of its run show how it does on prompts it never saw.
     run = stored_run(store, Trial(bench, router)) if source == name else None
     if run is None or run.estimates is None:
         return None

@@ -1,4 +1,4 @@
-"""Results of a scenario: where the operating point moves, who answers, and at which price a model is worth using."""
+"""Results of a scenario: the moved operating point, shares of models, and the price at which each is worth using."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _apply(view: views.View, router: str, scenario: str) -> tuple[WhatIf, Scene]
 
 
 def show_notes(what_if: WhatIf) -> None:
-    """What the scenario changes, what the data cannot show, and whether the best single model changes."""
+    """Show the changes of the scenario, the limits of the data, and whether the best single model changes."""
     st.caption(shell.plain(in_words(what_if.scenario)))
     for note in what_if.notes:
         st.caption(f":material/info: {shell.plain(note)}")
@@ -102,7 +102,7 @@ def in_words(scenario: Scenario) -> str:
 
 
 def other_pages_note(view: views.View, router: str, base: MovedPoint, rate: float) -> None:
-    """Say why the other pages have other figures of the point before the scenario; nothing where they agree."""
+    """Say why other pages show other figures of the point before the scenario; nothing if they agree."""
     basis, everywhere = cost_basis(base.cost_usd.value), view.verdict(router, rate)
     here, there = (f"{percent(at.score.value)} at {basis.text(at.cost_usd.value)}" for at in (base, everywhere))
     if here != there:
@@ -115,7 +115,7 @@ def other_pages_note(view: views.View, router: str, base: MovedPoint, rate: floa
 
 
 def drift_table(points: Sequence[MovedPoint]) -> None:
-    """Where the operating point moves: at the same λ, and solved again. The first is the point as it is."""
+    """Table of the moved operating point: at the same λ, and solved again. The first row is the point before."""
     base = points[0]
     assert base.what == BEFORE
     basis = cost_basis(base.cost_usd.value)
@@ -237,14 +237,14 @@ def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
             "First query below": factor, some: factor
         },
         alt="Factor on its price below which each model answers its first query, and a tenth of them; "
-        "never where it would not even for nothing.",
+        "never if it would not even when free.",
     )  # fmt: skip
 
 
 def cascades(what_if: WhatIf) -> None:
-    """Cascades of a cheap model, a verifier and an expensive one that no other beats, beside the router at their costs.
+    """Cascades of a cheap model, a verifier and an expensive model that no other beats, and the router at their costs.
 
-    How good the verifier is, two sliders say (``?sensitivity=``, ``?specificity=``).
+    Two sliders set how good the verifier is (``?sensitivity=``, ``?specificity=``).
     """
     rates = verifier()
     after = what_if.after
@@ -314,7 +314,7 @@ def describe_threshold(threshold: Threshold) -> str:
     if threshold.exchange_rate_per_usd == 0:
         return f"At λ = 0 no price counts: {name} answers {percent(threshold.share_at(1.0))} of the queries at any."
     if first is None:
-        return f"No price makes {name} worth using here: even for nothing it would answer no query."
+        return f"No price makes {name} worth using here: even if it were free, it would answer no query."
     now = threshold.share_at(1.0)
     text = f"{name} answers {percent(now)} of the queries at its price after the scenario. "
     text += f"Its first query comes {_below(first)}"
@@ -323,7 +323,7 @@ def describe_threshold(threshold: Threshold) -> str:
         + (
             f"{percent(_SOME, digits=0)} of them {_below(some)}."
             if some is not None
-            else f"{percent(_SOME, digits=0)} of them it would not answer even for nothing."
+            else f"It would not answer {percent(_SOME, digits=0)} of them even if it were free."
         )
     )
 
