@@ -13,6 +13,7 @@ PYTEST := NUMBA_NUM_THREADS=2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --dur
 # of BLAS' and torch's own, and a share of the files, so that few are set up twice.
 PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? cores + 1 : 4)))
 WORKERS := -n $(PROCESSES) --dist worksteal
+OTHERS := $(VENV)/others/.installed
 STATIC := together-lint together-types together-contracts
 
 help:
@@ -84,12 +85,12 @@ all-tests: dev
 	$(PYTEST) -m browser -n 2 --dist loadfile --reruns 1
 
 # Some by name, or all: docs/benchmarks.md and its JSON.
-bench: dev $(VENV)/others/.installed
+bench: dev $(if $(BENCH),$(if $(filter others,$(BENCH)),$(OTHERS)),$(OTHERS))
 	$(BIN)/carrot bench record $(BENCH)
 
 # RouteLLM and LLMRouter, which `carrot bench others` times, on top of the first environment's packages. What they ask for
 # but do not need to answer a prompt is left out: pip finds no versions of all of it that fit together.
-$(VENV)/others/.installed: $(VENV)/.dev
+$(OTHERS): $(VENV)/.dev
 	$(BIN)/python -m venv --clear --without-pip $(VENV)/others
 	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
 		"$$($(VENV)/others/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beneath.pth"

@@ -64,8 +64,8 @@ class RunTable:
     def overlap_notes(self) -> list[str]:
         """What is said where hardly a prompt has two models, or ids of prompts are nearly the same."""
         prompts, shared = self.connection.execute(
-            "select count(*), count(*) filter (models > 1) "
-            "from (select count(distinct model) as models from runs group by prompt)"
+            "select count(*), count(*) filter (first < last) "
+            "from (select min(model) as first, max(model) as last from runs group by prompt)"
         ).fetchall()[0]
         notes = []
         if shared < _LEAST_SHARED * prompts:

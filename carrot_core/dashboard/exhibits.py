@@ -86,7 +86,7 @@ def _models_table(info: BenchmarkInfo, version: Version) -> None:
         for row in table.to_dict("records")
     ]
     once = (f"{_OF_PRICES[name]}: {cell}." for name, cell in common.items())
-    st.caption(plain(" ".join([_cost_words(info, bool(prices)), *once])))
+    st.caption(plain(" ".join([_cost_words(info, prices), *once])))
     st.markdown(folding_table(list(map(plain, columns.values())), rows))
 
 
@@ -113,13 +113,14 @@ def folding_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cost_words(info: BenchmarkInfo, has_prices: bool) -> str:
-    """Whether costs come from the prices below, in a sentence or two."""
+def _cost_words(info: BenchmarkInfo, prices: Sequence[str]) -> str:
+    """Whether costs come from the prices below, in a sentence or two; ``prices`` are the columns that have any."""
     if info.costs.startswith(RECORDED):
-        of_prices = "The prices below are for orientation: no" if has_prices else "No prices per token are known, so no"
+        of_prices = "The prices below are for orientation: no" if prices else "No prices per token are known, so no"
         return f"Costs are the dollars recorded for each call. {of_prices} cost is computed from them."
-    if has_prices:
-        return "Where no dollars are recorded, a call costs its tokens times the prices below."
+    if prices:
+        tokens = "input tokens" if prices == ["input_usd_per_mtok"] else "tokens"
+        return f"Where no dollars are recorded, a call costs its {tokens} times the prices below."
     return "The dollars of every call are known here; the prices per token behind them are not."
 
 
@@ -149,10 +150,10 @@ def show(exhibit: Exhibit, *, key: str, table: Callable[[], object] | None = Non
 
 
 def chart(figure: go.Figure, *, key: str, alt: str) -> None:
-    """Draw a figure with its text in the page's font."""
+    """Draw a figure with its text in the page's font; the figure itself, which may be cached, stays as it is."""
     font = st.get_option("theme.font")
-    figure.update_layout(font_family=font, hoverlabel_font_family=font)
-    st.plotly_chart(figure, key=key, theme=None, alt=alt, config=NO_TOOLS)
+    on_page = go.Figure(figure).update_layout(font_family=font, hoverlabel_font_family=font)
+    st.plotly_chart(on_page, key=key, theme=None, alt=alt, config=NO_TOOLS)
 
 
 def take_away(exhibit: Exhibit, label: str, *, key: str) -> None:

@@ -107,8 +107,7 @@ export class Goals {
     return { score: this.score[at], cost: this.cost[at] };
   }
 
-  // Show the four numbers of a λ.
-  // λ in every field; ``apart`` says why the figures beside the chart are not those under the ring.
+  // Show the four numbers of a λ; ``apart`` says why the figures beside the chart are not those under the ring.
   show(lam, apart) {
     this.apart.textContent = apart || "";
     if (!(Math.abs(lam - this.missedAt) < 1e-9)) this.note.textContent = ""; // it comes back with its last digit rounded
