@@ -130,7 +130,7 @@ def _add_drawn(prompt, counts):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _turn(counts, by_prompt):  # type: ignore[no-untyped-def]
+def _transpose(counts, by_prompt):  # type: ignore[no-untyped-def]
     """Rows to columns, a line of the processor's cache at a time."""
     for i in range(by_prompt.shape[0]):
         for b in range(by_prompt.shape[1]):
@@ -148,7 +148,7 @@ def bootstrap_counts(n_prompts: int, replicates: int = 1000, seed: int = 0) -> n
         counts = np.zeros((min(_DRAWS, replicates - first), n_prompts), np.uint8)
         for row in counts:
             _add_drawn(rng.integers(0, n_prompts, n_prompts, dtype=np.int32), row)
-        _turn(counts, by_prompt[:, first : first + _DRAWS])
+        _transpose(counts, by_prompt[:, first : first + _DRAWS])
     by_prompt.flags.writeable = False
     return by_prompt
 

@@ -44,14 +44,14 @@ class SavedCurve:
     @property
     def score_error(self) -> FloatArray | None:
         """(K,) standard error of the mean score at the saved rate before each point; None if none were saved."""
-        return None if self.errors is None else self.errors[0, self._kept_before(self.exchange_rate_per_usd)]
+        return None if self.errors is None else self.errors[0, self._saved_before(self.exchange_rate_per_usd)]
 
     @property
     def cost_error_usd(self) -> FloatArray | None:
         """(K,) the same of the mean cost, in US dollars."""
-        return None if self.errors is None else self.errors[1, self._kept_before(self.exchange_rate_per_usd)]
+        return None if self.errors is None else self.errors[1, self._saved_before(self.exchange_rate_per_usd)]
 
-    def _kept_before(self, rates: npt.ArrayLike) -> npt.NDArray[np.intp]:
+    def _saved_before(self, rates: npt.ArrayLike) -> npt.NDArray[np.intp]:
         """Position of the saved rate at or before each rate."""
         return np.searchsorted(self.share_rates, np.asarray(rates), side="right") - 1
 
@@ -77,12 +77,12 @@ class SavedCurve:
 
     def errors_at(self, errors: FloatArray, exchange_rate_per_usd: float) -> list[float]:
         """Standard errors at a rate: of (2, G) at the saved rates, those of the saved rate before it."""
-        own: list[float] = errors[:, self._kept_before(exchange_rate_per_usd)].tolist()
+        own: list[float] = errors[:, self._saved_before(exchange_rate_per_usd)].tolist()
         return own
 
     def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
         """(G, M) share of the prompts that each model answers, at the saved rate before each of G rates."""
-        shares: FloatArray = self.share[self._kept_before(exchange_rates_per_usd)].astype(np.float64)
+        shares: FloatArray = self.share[self._saved_before(exchange_rates_per_usd)].astype(np.float64)
         return shares
 
 

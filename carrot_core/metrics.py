@@ -29,7 +29,7 @@ class Metric:
 
     Attributes
     ----------
-    label : what a reader sees.
+    label : name on pages and in reports.
     term : where ``docs/glossary.md`` defines it, the end of its address there.
     higher_is_better : direction.
     in_usd : whether it is in US dollars; any other figure is a fraction, shown times 100.

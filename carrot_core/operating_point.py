@@ -94,7 +94,7 @@ class Solution:
 def solve_budget(
     frontier: ReadableCurve, budget_usd: float, confidence: float = EVEN, error: FloatArray | None = None
 ) -> Solution:
-    """The most accurate point within a mean cost per query; where there is none, the one that promises the least cost.
+    """The most accurate point within a mean cost per query; if there is none, the one that promises the least cost.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def solve_per_solved(
 
 
 def _within(frontier: ReadableCurve, budget_usd: float, bounds: Bounds) -> Solution:
-    """The most accurate point whose bound is within a budget; where there is none, the one with the least."""
+    """The most accurate point whose bound is within a budget; if there is none, the one with the least."""
     rate = best_within_budget(frontier, budget_usd, bounds.bound)
     if rate is not None:
         return Solution(rate, promise=bounds.at(frontier.at(rate)))
@@ -154,7 +154,7 @@ def _within(frontier: ReadableCurve, budget_usd: float, bounds: Bounds) -> Solut
 def solve_target(
     frontier: ReadableCurve, target_score: float, confidence: float = EVEN, error: FloatArray | None = None
 ) -> Solution:
-    """The cheapest point with at least this score; where there is none, the one that promises the most.
+    """The cheapest point with at least this score; if there is none, the one that promises the most.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def solve_target(
 
 
 def match_model(frontier: Frontier, model: str, confidence: float = EVEN, error: FloatArray | None = None) -> Solution:
-    """The cheapest point as good as a model alone; where there is none, the one that promises to fall least short.
+    """The cheapest point as good as a model alone; if there is none, the one that promises to fall least short.
 
     Parameters
     ----------

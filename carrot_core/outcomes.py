@@ -157,8 +157,8 @@ class Estimates(_Tables):
 
     Attributes
     ----------
-    cost_is_paid : whether ``cost_usd`` is what choosing a model really costs, in place of the cost of its
-        single call: a cascade pays for every call before the one it answers with.
+    cost_is_paid : whether ``cost_usd`` is the full cost of choosing a model, not that of its single call: a
+        cascade also pays for every call before the one it answers with.
     output_tokens : (n, M) expected output tokens, if some are free and so cannot be computed from dollars; else None.
     """
 

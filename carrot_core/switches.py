@@ -240,15 +240,15 @@ class Sweep:
         sums, counts = np.empty(len(self.order) + 1), np.empty(len(self.order), np.int8)
         sums[0] = first.sum(dtype=np.float64)
 
-        def compare(place: slice) -> None:
+        def write_changes(place: slice) -> None:
             changes(table, *(array[place] for array in switches), change[place], count_change[place])
 
-        def put(place: slice) -> None:
+        def sort(place: slice) -> None:
             in_order(change, self.order[place], sums[1:][place])
             in_order(count_change, self.order[place], counts[place])
 
-        in_blocks(compare, size)
-        in_blocks(put, len(self.order))
+        in_blocks(write_changes, size)
+        in_blocks(sort, len(self.order))
         end = running_sum(int(np.count_nonzero(first)), sums, counts, self.last_of_rate)
         means: FloatArray = sums[:end] if 2 * end > len(sums) else sums[:end].copy()  # frees a mostly unused array
         means /= max(len(self.start), 1)

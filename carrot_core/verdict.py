@@ -134,14 +134,14 @@ def verdict_on(
         point.score_difference,
         point.saving,
         {
-            name: _of_free(cost) if cost_share == 0 else float(share_saved(cost, reference_usd))
+            name: _saving_if_free(cost) if cost_share == 0 else float(share_saved(cost, reference_usd))
             for name, cost in costs.items()
         },
         results.curve(router, "test", pool, tasks).n_prompts,
     )
 
 
-def _of_free(cost_usd: float) -> float:
+def _saving_if_free(cost_usd: float) -> float:
     """Saving of a mixture if the point is free, so that the cost of the reference is not known."""
     return {0.0: 1.0, float("inf"): -float("inf")}.get(cost_usd, float("nan"))
 

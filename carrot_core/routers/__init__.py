@@ -63,7 +63,7 @@ class CarrotMLPRouter(VectorRouter):
         super().__init__(CarrotMLP(seed=seed, **params), use_task)
 
 
-def _later(module: str, name: str) -> Callable[..., Router]:
+def _import_on_call(module: str, name: str) -> Callable[..., Router]:
     """A constructor that imports the router's module on its first call."""
 
     def make(**params: Any) -> Router:
@@ -84,17 +84,17 @@ ROUTERS: dict[str, Callable[..., Router]] = {
     "carrot-knn": CarrotKNNRouter,
     "carrot-linear": CarrotLinearRouter,
     "carrot-mlp": CarrotMLPRouter,
-    "carrot-blend": _later("carrot_core.routers.blend", "CarrotBlendRouter"),
-    "carrot-guarded": _later("carrot_core.routers.cascade", "CarrotGuarded"),
-    "carrot-encoder": _later("carrot_core.routers.encoder.router", "CarrotEncoder"),
-    "carrot-released": _later("carrot_core.routers.encoder.router", "CarrotReleased"),
-    "routellm-bert": _later("carrot_core.routers.encoder.router", "RouteLLMBert"),
-    "routellm-mf": _later("carrot_core.routers.pairs", "RouteLLMMF"),
-    "rorf": _later("carrot_core.routers.pairs", "RoRF"),
-    "routerbench-knn": _later("carrot_core.routers.baselines", "RouterBenchKNN"),
-    "routerbench-mlp": _later("carrot_core.routers.baselines", "RouterBenchMLP"),
-    "cascade": _later("carrot_core.routers.cascade", "Cascade"),
-    "cost-only": _later("carrot_core.routers.baselines", "CostOnly"),
+    "carrot-blend": _import_on_call("carrot_core.routers.blend", "CarrotBlendRouter"),
+    "carrot-guarded": _import_on_call("carrot_core.routers.cascade", "CarrotGuarded"),
+    "carrot-encoder": _import_on_call("carrot_core.routers.encoder.router", "CarrotEncoder"),
+    "carrot-released": _import_on_call("carrot_core.routers.encoder.router", "CarrotReleased"),
+    "routellm-bert": _import_on_call("carrot_core.routers.encoder.router", "RouteLLMBert"),
+    "routellm-mf": _import_on_call("carrot_core.routers.pairs", "RouteLLMMF"),
+    "rorf": _import_on_call("carrot_core.routers.pairs", "RoRF"),
+    "routerbench-knn": _import_on_call("carrot_core.routers.baselines", "RouterBenchKNN"),
+    "routerbench-mlp": _import_on_call("carrot_core.routers.baselines", "RouterBenchMLP"),
+    "cascade": _import_on_call("carrot_core.routers.cascade", "Cascade"),
+    "cost-only": _import_on_call("carrot_core.routers.baselines", "CostOnly"),
     "random": RandomRouter,
     **BASELINES,
 }

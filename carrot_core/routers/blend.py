@@ -106,7 +106,7 @@ class CarrotBlend(TableRegressor):
         y : (n,) or (n, M) scores, NaN = not observed.
         usage : (n, M) output tokens or US dollars, at least 0, NaN = not observed.
         tasks : (n,) task labels of the training prompts, from which the task of a new prompt is inferred.
-        costs : what the prompts cost; the penalty of 1 is chosen by it, see `CarrotLinear`.
+        costs : costs of the prompts, by which the penalty of 1 is chosen, see `CarrotLinear`.
 
         Raises
         ------
