@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Router(Protocol):
-    """What the sweep needs from a router; only the oracle's ``estimate`` reads outcomes."""
+    """Interface of a router for the sweep; only the oracle's ``estimate`` reads outcomes."""
 
     name: ClassVar[str]
     models_: tuple[str, ...]  # once fitted

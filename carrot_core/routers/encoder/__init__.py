@@ -1,4 +1,4 @@
-"""How an encoder is fine-tuned: the parameters, what they may be, and which encoder is meant by "auto"."""
+"""Parameters of fine-tuning an encoder, their bounds, and the encoder that "auto" stands for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
 
 AUTO = "auto"
-ONLINE = "roberta-base"  # the encoder of the paper
+ONLINE = "roberta-base"  # the paper's encoder
 
 _log = logging.getLogger("carrot_core")
 
@@ -28,8 +28,8 @@ class Recipe:
     ----------
     encoder : str
         A Hugging Face hub id, a local folder, "all-MiniLM-L6-v2" (bundled), or "auto": ``roberta-base``, the
-        paper's, where it is in the hub's cache on this machine or the hub answers, else the bundled one. Which
-        one that was is said on the log as a warning where it is the bundled one, and kept with the router.
+        paper's, if it is in the hub's cache on this machine or the hub answers, else the bundled one, with a warning in
+        the log. The name of the encoder is stored with the router.
     trainer : {"loop", "transformers"}
         A plain PyTorch loop, or the Trainer of transformers (needs ``pip install 'carrot-core[trainer]'``).
     epochs : int
@@ -37,28 +37,28 @@ class Recipe:
     batch_size : int
         Prompts of one step.
     learning_rate : float
-        Peak of AdamW's; it rises linearly from 0 over the first tenth of the steps and falls linearly to 0.
+        AdamW's peak rate; it rises linearly from 0 over the first tenth of the steps and falls linearly to 0.
     weight_decay : float
-        Of weight matrices, not of biases and norms.
+        Decay of weight matrices, not of biases and norms.
     max_length : int
-        Most tokens read of a prompt, at most 512; what comes after them is cut off.
+        Most tokens read of a prompt, at most 512; the rest is cut off.
     held_out : float
-        Share of the training prompts that early stopping and the correction of the usage are based on, drawn
-        by the seed; equal texts stay on one side.
+        Share of the training prompts for early stopping and the correction of the usage, drawn by the seed; equal texts
+        stay on one side.
     patience : int
         Epochs without a better loss on the held-out prompts before training ends.
     usage_weight : float
         Weight of the usage's loss beside that of the scores, which is 1.
     precision : {"auto", "float32", "bfloat16", "float16"}
-        Of the passes through the network; the weights stay float32. "auto" is half precision on a GPU (bfloat16
-        where it has it), else float32.
+        Precision of the passes through the network; the weights stay float32. "auto" is half precision on a GPU
+        (bfloat16 if it supports that), else float32.
     device : str
         "auto" is CUDA, else MPS, else the CPU; or a device of torch by its name.
     checkpoints : str or None
-        Folder for checkpoints: a fit that was ended goes on from the last one when it is called again with the
-        same data and parameters. A checkpoint is removed once the fit is through.
+        Folder for checkpoints: an interrupted fit resumes from the last one if called again with the same data and
+        parameters. A checkpoint is removed after the fit.
     seed : int
-        Of the held-out part, the order of the batches and dropout.
+        Seed of the held-out part, the order of the batches and dropout.
     """
 
     encoder: str = AUTO
@@ -95,7 +95,7 @@ class Recipe:
 
     @classmethod
     def of(cls, router: str, seed: int, params: dict[str, Any]) -> Self:
-        """The recipe with these parameters; an unknown one is a TypeError, a value out of bounds a `CarrotError`."""
+        """The recipe with these parameters; an unknown one raises TypeError, a value out of bounds a `CarrotError`."""
         recipe = cls(seed=seed, **params)
         values = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
         try:
@@ -106,7 +106,7 @@ class Recipe:
 
 
 def chosen_encoder(name: str) -> str:
-    """Resolve the encoder's name; for "auto" by the rule of `Recipe`, with a note on the log."""
+    """Resolve the encoder's name; "auto" by the rule of `Recipe`, with a note in the log."""
     if name != AUTO:
         return name
     if _at_hand(ONLINE):

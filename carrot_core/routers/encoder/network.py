@@ -26,7 +26,7 @@ Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 _BATCH_TEXTS = 64
 _CHARACTERS_PER_TOKEN = 64
-_NO_LENGTH = 100_000  # above it a tokenizer states no length
+_NO_LENGTH = 100_000  # larger values mean that a tokenizer states no length
 
 
 class Module(torch.nn.Module):
@@ -53,9 +53,9 @@ class Module(torch.nn.Module):
 
 
 class Network:
-    """A tokenizer and a module, and how they are kept in files.
+    """A tokenizer and a module, and their files.
 
-    In a saved router's folder the encoder and its tokenizer lie as transformers writes them, so that
+    In a saved router's folder the encoder and its tokenizer are in the format of transformers, so that
     ``AutoModel.from_pretrained`` opens them; the head is among the router's own numbers.
     """
 
@@ -73,7 +73,7 @@ class Network:
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Token numbers of each text, cut to the length the network reads."""
-        with self._lock:  # a fast tokenizer keeps its truncation settings in one place for all threads
+        with self._lock:  # a fast tokenizer shares its truncation settings between threads
             return tokenised(self.tokenizer, self.module.encoder.config, texts, self.max_length)
 
     def outputs(self, texts: Sequence[str]) -> FloatTable:
@@ -85,7 +85,7 @@ class Network:
         return int(self.tokenizer.pad_token_id or 0)
 
     def state(self) -> dict[str, Any]:
-        """The head as arrays, and the length."""
+        """The head as arrays, and the maximum length."""
         head = {name: tensor.cpu().numpy() for name, tensor in self.module.head.state_dict().items()}
         return {"head": head, "max_length": self.max_length}
 
@@ -160,8 +160,8 @@ def device_of(name: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-WARMUP = 0.1  # of all steps, in which the learning rate rises
-_BUCKET_BATCHES = 50  # shuffled together, then sorted by length: little padding, random all the same
+WARMUP = 0.1  # share of the steps in which the learning rate rises
+_BUCKET_BATCHES = 50  # shuffled together, then sorted by length: little padding, still random
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,11 +172,11 @@ class Task:
     ----------
     tokens : token numbers of n prompts.
     targets : (n, k) float32, NaN = not observed: scores in [0, 1], then usage on a log scale.
-    n_scores : how many of the k are scores.
-    encoder : the one that is fine-tuned.
-    train, held_out_rows : rows learned from, and rows that early stopping looks at.
+    n_scores : number of scores among the k.
+    encoder : name of the fine-tuned encoder.
+    train, held_out_rows : rows learned from, and rows for early stopping.
     padding : token number that fills a batch up.
-    recipe : how.
+    recipe : parameters of the fine-tuning.
     """
 
     tokens: list[Tokens]
@@ -194,7 +194,7 @@ class Task:
 
     @cached_property
     def dtype(self) -> torch.dtype:
-        """Of the passes through the network."""
+        """Number type of the passes through the network."""
         if self.recipe.precision != "auto":
             return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[
                 self.recipe.precision
@@ -204,7 +204,7 @@ class Task:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
     def precision(self) -> AbstractContextManager[Any]:
-        """Mixed precision, where it is asked for."""
+        """Mixed precision, if requested."""
         return nullcontext() if self.dtype is torch.float32 else torch.autocast(self.device.type, self.dtype)
 
     def batch(self, rows: npt.NDArray[np.intp]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -213,7 +213,7 @@ class Task:
         return ids, mask, torch.from_numpy(self.targets[rows]).to(self.device)
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of the scores plus weighted half squared error of the usage, means of observed cells."""
+        """Cross-entropy of the scores plus weighted half squared error of the usage, as means over observed cells."""
         mask = ~targets.isnan()
         values, k = targets.nan_to_num(), self.n_scores
         entropy = torch.nn.functional.binary_cross_entropy_with_logits(
@@ -245,7 +245,7 @@ class Task:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with the data and with every parameter that bears on the weights."""
+        """Hash of the data and of every parameter that affects the weights."""
         recipe = asdict(self.recipe) | {"checkpoints": None}
         digest = hashlib.sha256(repr((recipe, self.encoder, self.n_scores)).encode())
         for array in (self.targets, self.train, *self.tokens):
@@ -258,7 +258,7 @@ def _mean(cells: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def held_out(texts: Sequence[str], share: float, seed: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Rows to learn from and rows to look at while learning; equal texts stay on one side."""
+    """Rows to learn from and held-out rows; equal texts stay on one side."""
     if len(set(texts)) < 2:
         raise CarrotError("An encoder needs at least two different texts: one to learn from, one held out.")
     groups = np.unique(np.array(texts, dtype=object), return_inverse=True)[1]
@@ -267,14 +267,14 @@ def held_out(texts: Sequence[str], share: float, seed: int) -> tuple[npt.NDArray
 
 
 _STEPS = 200
-_PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the squared weights
+_PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # penalties on the squared weights
 
 
 def probe(module: Module, task: Task) -> None:
     """Fit the head alone.
 
-    Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054. The penalty on the head's weights is
-    the one with the least loss on the held-out rows.
+    Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054. The penalty on the head's weights is that
+    with the least loss on the held-out rows.
     """
     features = [_features(module, task, rows) for rows in (task.train, task.held_out_rows)]
     fits = [_head_fitted(module.head, task, features[0], penalty) for penalty in _PENALTIES]

@@ -1,13 +1,13 @@
-"""Routers from the text itself: CARROT with a fine-tuned encoder, and the authors' published checkpoints.
+"""Routers that read the text itself: CARROT with a fine-tuned encoder, and the authors' published checkpoints.
 
 The checkpoints are two RoBERTa classifiers, ``CARROT-LLM-Routing/Performance`` (multi-label) and
 ``CARROT-LLM-Routing/Cost`` (regression). Three things about them are known only from the code around them:
 
-- **Order of the outputs.** The checkpoints were trained with the models in alphabetical order (`LABELS`); the
-  wrapper published with them reads the last two outputs the other way round, mixtral before llama-3-405b.
+- **Order of the outputs.** The checkpoints were trained with the models in alphabetical order (`LABELS`); the wrapper
+  published with them swaps the last two outputs, mixtral before llama-3-405b.
 - **Unit.** The second network's outputs are thousands of output tokens.
-- **Attention mask.** The wrapper passes none, so that there a prompt's estimates change with the prompts it is
-  batched with. Here the mask is always passed.
+- **Attention mask.** The wrapper passes none, so that its estimates of a prompt depend on the other prompts of the
+  batch. Here the mask is always passed.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class CarrotEncoder:
     """CARROT's encoder variant (arXiv 2502.03261): roberta-base, or any other encoder, fine-tuned on outcomes.
 
     One encoder with two linear heads: scores by multi-label cross-entropy (labels may be any number from 0 to
-    1), usage (output tokens, or dollars where the benchmark has nothing else) by squared error on a log scale
-    whose bias on the way back is taken out on held-out prompts (`UsageScale`). Unobserved cells weigh nothing.
-    The heads are first fitted to the encoder as it is; then all is trained together, and the weights with
-    the best loss on the held-out part of the training prompts are kept. Last, the differences between models
-    are drawn towards those of their train means by one factor, fitted on the held-out prompts: the best of
-    many noisy estimates is otherwise too good (`shrink_`). Prices come afterwards.
+    1), usage (output tokens, or dollars if the benchmark has nothing else) by squared error on a log scale, with the
+    bias of its inverse corrected on held-out prompts (`UsageScale`). Unobserved cells do not count. The heads are first
+    fitted to the unchanged encoder; then everything is trained together, and the weights with the best loss on the
+    held-out part of the training prompts are used. Last, the differences between models are shrunk towards those of
+    their train means by one factor, fitted on the held-out prompts, since the best of many noisy estimates is too good
+    (`shrink_`). Prices are applied afterwards.
 
-    The authors train two encoders, one for scores and one for tokens, from random heads, on raw tokens, and
-    draw nothing together.
+    The authors train two encoders, one for scores and one for tokens, from random heads, on raw tokens, without
+    shrinking.
 
     Parameters
     ----------
@@ -60,10 +60,9 @@ class CarrotEncoder:
     history_ : list of dict
         "step" and "held_out_loss" at the start and after each epoch.
     shrink_ : float
-        What is left of the estimated differences between models beside those of the train means, 0 to 1.
+        Weight of the estimated differences between models against those of the train means, 0 to 1.
     usage_scale_ : UsageScale
-        Its ``bias_`` is the bias of the usage before the correction, as a share; absent where only the input
-        is charged.
+        Its ``bias_`` is the bias of the usage before the correction, as a share; absent if only the input is charged.
     """
 
     name: ClassVar[str] = "carrot-encoder"
@@ -132,9 +131,9 @@ def _slope(estimated: FloatTable, observed: FloatTable) -> float:
 class RouteLLMBert(PairRouter):
     """RouteLLM's BERT classifier (arXiv 2406.18665), learned from scores as CARROT's authors do.
 
-    RouteLLM's own is ``xlm-roberta-base`` with three classes (win, tie, loss) trained on human preferences;
-    here scores take the place of preferences, a tie counts for the small model, and one output remains.
-    Name RouteLLM's encoder with ``encoder="xlm-roberta-base"``.
+    RouteLLM uses ``xlm-roberta-base`` with three classes (win, tie, loss) trained on human preferences; here scores
+    take the place of preferences, a tie counts for the small model, and there is one output.
+    ``encoder="xlm-roberta-base"`` gives RouteLLM's encoder.
 
     Parameters
     ----------
@@ -185,15 +184,14 @@ _MAX_TOKENS = 512
 class CarrotReleased:
     """CARROT-RoBERTa as its authors published it (arXiv 2502.03261), its outputs bound to model names.
 
-    It is trained already: ``fit`` only checks that it knows the models, and takes their prices. A pool may be
-    any part of the 13 models. Where a benchmark has no input tokens they are counted with the checkpoints'
-    tokenizer (the authors: with that of Llama 3.1). The authors' μ is λ with a cost unit of $0.01
-    (`cost_unit_usd`).
+    It is already trained: ``fit`` only checks that it knows the models, and stores their prices. A pool may be any part
+    of the 13 models. If a benchmark has no input tokens, they are counted with the checkpoints' tokenizer (the authors
+    use that of Llama 3.1). The authors' μ is λ with a cost unit of $0.01 (`cost_unit_usd`).
 
     Parameters
     ----------
     seed : int
-        Nothing here is random; every router takes one.
+        Without effect, since nothing here is random; every router takes a seed.
     performance, cost : str
         Hub ids or local folders of the two networks.
     tokenizer : str
@@ -255,7 +253,7 @@ class CarrotReleased:
         return outputs[:, positions(self.models_, labels)]
 
     def _count_tokens(self, texts: Sequence[str]) -> FloatTable:
-        """(n,) tokens of each text, whole."""
+        """(n,) number of tokens of each uncut text."""
         tokenizer = _load_network(self.cost, self.tokenizer)[0]
         return np.array([len(ids) for ids in tokenizer(list(texts), verbose=False)["input_ids"]], dtype=np.float64)
 
@@ -268,7 +266,7 @@ def _load_network(place: str, tokenizer: str) -> tuple[Any, Any, tuple[str, ...]
 
 
 def labels_of(config: Any, place: str) -> tuple[str, ...]:
-    """Model names in the order of the outputs: those the checkpoint states, else the order it was trained in."""
+    """Model names in the order of the outputs: from the checkpoint, else in the order of its training."""
     stated = tuple(str(config.id2label[i]) for i in range(config.num_labels))
     if not all(re.fullmatch(r"LABEL_\d+", label) for label in stated):
         return stated

@@ -1,7 +1,7 @@
 """Fine-tuning of a network on scores and usage, in a plain PyTorch loop or with the Trainer of transformers.
 
-Every random step is a function of the seed and the step's number alone, so that a training that goes on
-from a checkpoint is the one that was never interrupted (bit for bit on a CPU).
+Every random step depends only on the seed and the step's number, so that training resumed from a checkpoint equals
+uninterrupted training (bit for bit on a CPU).
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _CLIP = 1.0
 def fine_tuned(
     texts: Sequence[str], targets: FloatTable, n_scores: int, recipe: Recipe
 ) -> tuple[Network, Task, list[dict[str, float]]]:
-    """A network that has learned the targets of some texts, what it learned from, and the loss after each epoch.
+    """A network fine-tuned on the targets of some texts, its learning task, and the losses after each epoch.
 
     Parameters
     ----------
     texts : n prompts.
     targets : (n, k) scores in [0, 1], then usage on a log scale; NaN = not observed.
-    n_scores : how many of the k are scores.
-    recipe : how.
+    n_scores : number of scores among the k.
+    recipe : parameters of the fine-tuning.
     """
     encoder, device = chosen_encoder(recipe.encoder), device_of(recipe.device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -122,7 +122,7 @@ class _Run:
         """One step of AdamW."""
         self.module.train()
         seed = np.random.SeedSequence([self.task.recipe.seed, self.step]).generate_state(1)[0]
-        torch.manual_seed(int(seed))  # of dropout
+        torch.manual_seed(int(seed))  # seeds dropout
         for group in self.optimizer.param_groups:
             group["lr"] = self.task.recipe.learning_rate * _rate(self.step, total)
         ids, mask, targets = self.task.batch(rows)
@@ -137,11 +137,11 @@ class _Run:
         self.step += 1
 
     def look(self) -> None:
-        """Loss on the held-out rows; keep a copy of the weights where they are the best so far."""
+        """Loss on the held-out rows; keeps a copy of the weights if they are the best so far."""
         loss = self.task.held_loss(self.module)
         self.history.append({"step": self.step, "held_out_loss": loss})
         if self.step == 0 or loss < self.lowest:
-            # A copy: a state_dict holds the live weights, which go on changing.
+            # A copy: a state_dict has the live weights, which keep changing.
             self.best, self.lowest, self.waited = copy.deepcopy(self.module.state_dict()), loss, 0
         else:
             self.waited += 1
@@ -167,7 +167,7 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Saved:
-    """What a checkpoint holds: weights, the best ones so far, AdamW's moments by parameter, and the rest."""
+    """Content of a checkpoint: weights, the best ones so far, AdamW's moments by parameter, and the rest."""
 
     weights: Tensors
     best: Tensors
@@ -176,7 +176,8 @@ class Saved:
 
 
 class Checkpoint:
-    """The checkpoint of one training, in a folder that other trainings may share; without one, nothing is kept."""
+    """The checkpoint of one training, in a folder that other trainings may share; without a folder, nothing is
+    stored."""
 
     def __init__(self, folder: str | None, fingerprint: str) -> None:
         self.path = None if folder is None else Path(folder).expanduser() / f"{fingerprint}.safetensors"
@@ -207,7 +208,7 @@ class Checkpoint:
             raise CarrotError(f"The checkpoint {self.path} cannot be written: {error}.") from error
 
     def read(self, device: torch.device) -> Saved | None:
-        """The last checkpoint, or None where there is none."""
+        """The last checkpoint, or None if there is none."""
         if self.path is None or not self.path.exists():
             return None
         tensors: dict[str, Tensors] = {"weights": {}, "best": {}, "moments": {}}
@@ -232,7 +233,7 @@ class Checkpoint:
 
 
 def transformers_trainer(module: Module, task: Task) -> list[dict[str, float]]:
-    """As `loop`, with the Trainer of transformers, which can use several GPUs; it keeps the best epoch."""
+    """Like `loop`, with the Trainer of transformers, which can use several GPUs; it returns the best epoch."""
     if find_spec("accelerate") is None:
         raise CarrotError("trainer='transformers' needs accelerate: run `pip install 'carrot-core[trainer]'`.")
     if task.recipe.epochs == 0:
@@ -248,7 +249,7 @@ def transformers_trainer(module: Module, task: Task) -> list[dict[str, float]]:
             data_collator=lambda rows: _collated(rows, task.padding),
             callbacks=[EarlyStoppingCallback(task.recipe.patience)],
         )
-        trainer.remove_callback(PrinterCallback)  # it prints to standard output
+        trainer.remove_callback(PrinterCallback)  # it would print to standard output
         with no_bar():
             trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")))
     return [
@@ -259,7 +260,7 @@ def transformers_trainer(module: Module, task: Task) -> list[dict[str, float]]:
 
 
 class _WithLoss(torch.nn.Module):
-    """The module as the Trainer wants it: called with a batch, it gives loss and outputs."""
+    """The module in the Trainer's form: called with a batch, it returns loss and outputs."""
 
     def __init__(self, module: Module, task: Task) -> None:
         super().__init__()
@@ -317,7 +318,7 @@ def _collated(rows: Sequence[Mapping[str, Any]], padding: int) -> dict[str, torc
 
 @contextmanager
 def _folder(task: Task) -> Iterator[Path]:
-    """Where the Trainer keeps its checkpoints: kept after a failure only where the recipe has a place for them."""
+    """Folder of the Trainer's checkpoints; they outlive a failure only if the recipe has a folder for them."""
     if task.recipe.checkpoints is None:
         with tempfile.TemporaryDirectory() as scratch:
             yield Path(scratch)
