@@ -339,7 +339,7 @@ def _notes(point: PointFile, calls: Calls, paid: FloatArray, profile: RouterProf
     if point.fallback is not None:
         notes.append("The promised figures leave the fallback out: prompts it takes are counted with CARROT's choice.")
     if point.test is not None and point.test.score_low is None:
-        notes.append("The point has no intervals: the spread of its test prompts is assumed to be that of the logs.")
+        notes.append("The point is without intervals: the spread of its test prompts is taken to be that of the logs.")
     if calls.texts and profile is not None and profile.distance is None:
         notes.append("The router reads no vectors, so it cannot tell how unlike prompts are.")
     if calls.n_texts > len(calls.texts):
