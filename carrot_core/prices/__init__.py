@@ -21,7 +21,7 @@ MORE_PRICES = (
 
 
 class Tier(NamedTuple):
-    """Prices of every token of a call with more than so many input tokens, in US dollars per million tokens."""
+    """Prices of all tokens of a call with more input tokens than a bound, in US dollars per million tokens."""
 
     above_input_tokens: float
     input_usd_per_mtok: float
@@ -29,7 +29,7 @@ class Tier(NamedTuple):
     cached_input_usd_per_mtok: float | None = None
 
     def scaled(self, input_factor: float, output_factor: float) -> Tier:
-        """As `Price.scaled`."""
+        """See `Price.scaled`."""
         cached = self.cached_input_usd_per_mtok
         return Tier(
             self.above_input_tokens,
@@ -45,12 +45,12 @@ class Price:
 
     Attributes
     ----------
-    as_of, source : its date and where it is from; "" where not known.
-    cached_input_usd_per_mtok : of input read from a cache; None where that costs as any other input.
-    reasoning_usd_per_mtok : of output that is reasoning; None where that costs as any other output.
+    as_of, source : its date and source; "" if not known.
+    cached_input_usd_per_mtok : price of input read from a cache; None if it costs as much as other input.
+    reasoning_usd_per_mtok : price of output that is reasoning; None if it costs as much as other output.
     tiers : prices of calls with a long input, ascending.
-    cached_input_share, reasoning_share : how much of the input is expected to come from a cache, and of the output to
-        be reasoning, 0 to 1; None where that is not known, and then none of it is.
+    cached_input_share, reasoning_share : expected share of the input that comes from a cache, and of the output that
+        is reasoning, 0 to 1; None if not known, which counts as 0.
     """
 
     input_usd_per_mtok: float
@@ -64,7 +64,7 @@ class Price:
     reasoning_share: float | None = None
 
     def scaled(self, input_factor: float, output_factor: float) -> Price:
-        """The same with every price of input and of output multiplied by a factor."""
+        """A copy with every price of input and of output multiplied by its factor."""
         cached, reasoning = self.cached_input_usd_per_mtok, self.reasoning_usd_per_mtok
         return replace(
             self,
@@ -77,8 +77,8 @@ class Price:
 
     @property
     def expected(self) -> Price:
-        """The same of a call of which only all its input and all its output are known: the kinds of tokens by their
-        shares, at one price of input and one of output."""
+        """The expected price of a call with only total input and output known: one price of input and one of output,
+        the means over the kinds of tokens by their shares."""
         cached, reasoning = self.cached_input_share or 0.0, self.reasoning_share or 0.0
         if not (cached or reasoning):
             return self
@@ -98,7 +98,7 @@ class Price:
         cached_input_tokens: npt.NDArray[np.float64] | None = None,
         reasoning_tokens: npt.NDArray[np.float64] | None = None,
     ) -> Price:
-        """The same with the shares of the kinds of tokens that it has a price for in some calls of the model.
+        """A copy with the shares of the kinds of tokens, of those it has a price for, in some calls of the model.
 
         All tokens are (n,), NaN where not recorded.
         """
@@ -116,7 +116,7 @@ class Price:
 
 
 def _share(part: npt.NDArray[np.float64] | None, whole: npt.NDArray[np.float64]) -> float | None:
-    """Share of all tokens that are of a kind, of which there are none where they are not recorded."""
+    """Share of a kind of tokens in all tokens; unrecorded counts are 0."""
     total = np.nansum(whole)
     if part is None or np.isnan(part).all() or not total:
         return None
@@ -127,7 +127,7 @@ FREE = Price(0.0, 0.0, source="said to be free")
 
 
 class Rates(NamedTuple):
-    """US dollars per million tokens of each kind: (M,), or (n, M) where a model has tiers."""
+    """US dollars per million tokens of each kind: (M,), or (n, M) if a model has tiers."""
 
     input: npt.NDArray[np.float64]
     output: npt.NDArray[np.float64]
@@ -136,7 +136,7 @@ class Rates(NamedTuple):
 
 
 def rates_of(prices: Sequence[Price], input_tokens: npt.ArrayLike) -> Rates:
-    """What the tokens of (n, M) calls cost, by the number of their input tokens."""
+    """Rates of the tokens of (n, M) calls, by the number of their input tokens."""
     flat = np.array([_rates(price, price) for price in prices]).reshape(-1, len(Rates._fields)).T
     if not any(price.tiers for price in prices):
         return Rates(*flat)
@@ -187,7 +187,7 @@ def token_cost_usd(
     Parameters
     ----------
     input_tokens, output_tokens : (n, M); NaN = not known, which makes the cost NaN unless the price is 0.
-    prices : one a model, in column order.
+    prices : one per model, in column order.
     cached_input_tokens, reasoning_tokens : (n, M), or one number: how many of the input tokens came from a cache and
         how many of the output tokens are reasoning, for models with a price for them; NaN = none.
     """
@@ -202,7 +202,7 @@ def token_cost_usd(
 
 
 def _at_own_price(part: npt.ArrayLike, whole: npt.NDArray[np.float64], differs: npt.NDArray[np.bool_]) -> Any:
-    """Those tokens, of at most all, whose price differs from that of the others."""
+    """The tokens, at most all, whose price differs from that of the others."""
     return np.where(differs, np.fmin(np.nan_to_num(part), whole), 0.0)
 
 
@@ -211,7 +211,7 @@ def _micro_usd(tokens: npt.NDArray[np.float64], rate: npt.NDArray[np.float64]) -
 
 
 def all_input_tokens(recorded: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(n, M) input tokens, also where a model was not run and so none are recorded (NaN).
+    """(n, M) input tokens, with estimates for models that were not run and so have none recorded (NaN).
 
     Tokenisers differ by a nearly constant factor, so an unrecorded count is the mean of the other models' on that
     prompt times the model's own factor; exact where all share one tokeniser.
@@ -235,9 +235,9 @@ def infer_price(
 ) -> Price | None:
     """Price that turns one model's tokens into exactly its recorded dollars, if one does.
 
-    Many result files record tokens and dollars but not the price between them. Where one pair of
-    prices reproduces every row to ``relative_tolerance`` it is what was charged; where none does
-    (the provider's own token count, minimum charges) the answer is None and dollars stay dollars.
+    Many result files record tokens and dollars but not the price between them. If one pair of
+    prices reproduces every row to ``relative_tolerance``, that pair was charged; if none does
+    (the provider's own token count, minimum charges), the result is None and dollars stay dollars.
     """
     columns = [input_tokens] if output_tokens is None else [input_tokens, output_tokens]
     tokens = np.column_stack(columns).astype(np.float64)

@@ -28,13 +28,13 @@ _COLUMN = re.compile(
     rf"(?:({'|'.join(_KINDS)})_usd_per_(mtok|token)|({'|'.join(_LITELLM)}))(?:_above_(\d+)([km]?)(?:_tokens)?)?"
 )
 _DECIMAL_COMMA = re.compile(r"\s*\d*,\d+\s*")
-_DATE = re.compile(r"|\d{4}(-\d{2}(-\d{2})?)?")  # as texts they sort by time, and none before any
+_DATE = re.compile(r"|\d{4}(-\d{2}(-\d{2})?)?")  # as texts they sort by time, an empty one first
 # No model costs so little per million tokens, and none so much per token.
 _LEAST_PER_MTOK = 1e-3
 
 
 class Column(NamedTuple):
-    """What a column of a price file has: a kind of tokens, how many the price is for, and from which input up."""
+    """Meaning of a column of a price file: kind of tokens, tokens per price, and input from which it holds."""
 
     kind: str
     per_token: bool
@@ -42,12 +42,12 @@ class Column(NamedTuple):
 
 
 class PriceList(dict[str, Price]):
-    """Prices by model name, with what is to be said of the file they are from.
+    """Prices by model name, with notes on their file.
 
     Attributes
     ----------
-    notes : what holds for the whole file, in plain sentences.
-    others : names of a model's prices that are of no use here, by model, where models have different ones.
+    notes : sentences on the whole file.
+    others : names of a model's prices that are not used here, by model, if models have different ones.
     """
 
     def __init__(self, prices: Mapping[str, Price]) -> None:
@@ -56,7 +56,7 @@ class PriceList(dict[str, Price]):
         self.others: dict[str, list[str]] = {}
 
     def with_free(self, models: Collection[str]) -> PriceList:
-        """The same with models that cost nothing."""
+        """A copy with models that cost nothing."""
         table = PriceList({**self, **dict.fromkeys(models, FREE)})
         table.notes, table.others = self.notes, self.others
         return table
@@ -67,14 +67,14 @@ def read_prices(path: Path) -> PriceList:
 
     A row has ``model``, ``input_usd_per_mtok`` and ``output_usd_per_mtok``, and may have ``as_of``, ``source``,
     ``cached_input_usd_per_mtok``, ``reasoning_usd_per_mtok``, and any price of tokens with ``_above_200k`` (or another
-    number) appended: that of calls with more input tokens. ``…_usd_per_token`` and LiteLLM's names, such as
+    number) appended: the price of calls with more input tokens. ``…_usd_per_token`` and LiteLLM's names, such as
     ``input_cost_per_token``, are dollars of one token. A model may have several rows of different dates; the latest
     counts.
 
     Raises
     ------
     DataError
-        Missing columns, a model twice with the same date, a date that is none, or a price that is no number
+        Missing columns, a model twice with the same date, an invalid date, or a price that is not a number
         of at least 0; row and column are named.
     """
     rows, is_map = _rows(path)
@@ -114,11 +114,11 @@ def read_prices(path: Path) -> PriceList:
 
 def own_prices_path() -> Path:
     """The user's table, with the columns of the shipped one; it may not exist."""
-    return paths.home() / "my_prices.csv"  # a name of its own: in a checkout the shipped table is in this folder too
+    return paths.home() / "my_prices.csv"  # not prices.csv: in a checkout the shipped table is in this folder too
 
 
 def shipped_prices() -> dict[str, Price]:
-    """Prices by model name from the shipped table, overridden by the user's own table whatever the dates.
+    """Prices by model name from the shipped table; the user's own table overrides it whatever the dates.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def shipped_prices() -> dict[str, Price]:
 
 
 def _column(name: str) -> Column | None:
-    """What a column has; None where it is no price of text tokens."""
+    """Meaning of a column; None if it is not a price of text tokens."""
     match = _COLUMN.fullmatch(name)
     if match is None:
         return None
@@ -145,7 +145,7 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], bool]:
     Raises
     ------
     DataError
-        Not a CSV or JSON file, or a large one.
+        The file is not CSV or JSON, or is too large.
     """
     try:
         if path.stat().st_size > limits.PRICE_BYTES:
@@ -164,7 +164,7 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], bool]:
 
 
 def _csv_rows(text: str) -> list[dict[str, Any]]:
-    """The rows below the header of a CSV, whose separator that shows; beside another than a comma, "0,1" is 0.1."""
+    """The rows of a CSV; its header shows the separator, and if that is not a comma, "0,1" is 0.1."""
     lines = text.splitlines(keepends=True)
     separator = max(",;\t", key=(lines or [""])[0].count)
     rows: list[dict[str, Any]] = list(csv.DictReader(lines, delimiter=separator))
@@ -176,7 +176,7 @@ def _csv_rows(text: str) -> list[dict[str, Any]]:
 
 
 def _rows(path: Path) -> tuple[list[dict[str, Any]], bool]:
-    """The rows of a price file, and whether it is a map, from which models without prices of tokens are left out."""
+    """The rows of a price file, and whether it is a map; a map's models without token prices are left out."""
     rows, is_map = read_records(path)
     if is_map:
         rows = [row for row in rows if _has_prices(row)]
@@ -198,7 +198,7 @@ def _json_rows(document: Any) -> list[dict[str, Any]]:
 
 
 def _has_prices(row: Mapping[Any, Any]) -> bool:
-    """Whether a row has what every price has; a map also lists models that are paid by the picture or the second."""
+    """Whether a row has the prices that all need; a map also lists models priced by the picture or the second."""
     columns = [column for name in row if name is not None and (column := _column(name))]
     return "model" in row and {"input", "output"} <= {column.kind for column in columns if not column.above}
 
@@ -208,8 +208,8 @@ def _problems(
 ) -> list[Problem]:
     problems = []
     if again:
-        remedy = "Keep one row a model and date."
-        problems.append(Problem("A model stands twice with the same date", remedy, number, "model", row["model"]))
+        remedy = "Keep one row per model and date."
+        problems.append(Problem("A model has two rows with the same date", remedy, number, "model", row["model"]))
     if not _DATE.fullmatch(as_of):
         problems.append(Problem("Not a date", "Write 2025, 2025-02 or 2025-02-06.", number, "as_of", as_of))
     for name, column in columns.items():
@@ -236,13 +236,13 @@ def _is_price(cell: Any) -> bool:
 
 
 def _are_per_token(figures: Mapping[Column, float]) -> bool:
-    """Whether the prices of a model under names of a million tokens can only be those of one."""
+    """Whether prices in columns of a million tokens must be prices of one token."""
     positive = [value for column, value in figures.items() if value > 0 and not column.per_token]
     return bool(positive) and max(positive) < _LEAST_PER_MTOK
 
 
 def _price(figures: Mapping[Column, float], per_token: bool, as_of: str, source: str) -> Price:
-    """A model's price from what its row has in each column."""
+    """A model's price from the figures of its row, by column."""
     usd: dict[float, dict[str, float]] = {0.0: {}}
     for column, value in figures.items():
         # 15 digits: 1.5e-7 dollars a token are 0.15 a million, not 0.15000000000000002.
@@ -261,7 +261,7 @@ def _price(figures: Mapping[Column, float], per_token: bool, as_of: str, source:
 
 
 class Match(NamedTuple):
-    """The name that a model goes by in a file, "" if none, and names that may be meant instead."""
+    """A model's name in a file, "" if it has none, and names that may be meant instead."""
 
     name: str
     meant: tuple[str, ...]
@@ -275,12 +275,12 @@ _BEDROCK = re.compile(r"^(?:[a-z][a-z0-9]*\.)+(?=[a-z])")  # us.anthropic.claude
 
 
 def match_name(model: str, entries: Mapping[str, Hashable]) -> Match:
-    """Which entry of a file of prices or facts is a model's.
+    """Find a model's entry in a file of prices or facts.
 
-    The one of the same name; else, capitals left out of account, the one that is the same without providers
-    ("openrouter/openai/gpt-4o" is "openai/gpt-4o", "gpt-4o", "azure/gpt-4o" in this order); else the one that is the
-    same without providers and date of release ("-2024-08-06", "-20240229", "-0613", "-latest"), unless both have
-    dates, and those differ. Where the entries that are the same in this sense differ, none is taken.
+    It is the one of the same name; else, ignoring case, the one that is equal without providers
+    ("openrouter/openai/gpt-4o" is "openai/gpt-4o", "gpt-4o", "azure/gpt-4o" in this order); else the one that is
+    equal without providers and date of release ("-2024-08-06", "-20240229", "-0613", "-latest"), unless both have
+    dates and these differ. If several entries are equal in this sense but have different content, none is taken.
     """
     if model in entries:
         return Match(model, ())

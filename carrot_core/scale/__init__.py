@@ -1,4 +1,4 @@
-"""More than one machine: Parquet in, Parquet out, block by block, in this process or on a cluster of Ray."""
+"""Work larger than one machine: Parquet in, Parquet out, block by block, in this process or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ def run(
     block_rows: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Do a work on every row of some Parquet files, those blocks that are not done yet.
+    """Do a work on every row of some Parquet files, skipping blocks that are done already.
 
     Parameters
     ----------
-    inputs : of `find_inputs`.
+    inputs : result of `find_inputs`.
     out : folder of the results (`carrot_core.scale.blocks.Results`), on the machine or at an address.
-    address : of a Ray cluster, "auto" for the one this machine is in, "local" for one on this machine that ends with
+    address : address of a Ray cluster, "auto" for that of this machine, "local" for one on this machine that ends with
         the work; None for this process.
-    workers : most processes of Ray at once; None for as many as it has GPUs, else cores.
-    block_rows : most rows of a block, which bound the memory of a process and what a kill costs.
-    progress : called with (rows done, rows there are) after every block.
+    workers : most Ray processes at once; None for as many as it has GPUs, else cores.
+    block_rows : most rows of a block; more rows take more memory, and a kill loses more work.
+    progress : called with (rows done, all rows) after every block.
 
     Returns
     -------
-    What was done: ``rows``, ``unused`` (rows without a usable prompt, or not observed in full), ``blocks``, those
-    ``done_before``, ``seconds`` of this run, and what the work says of its result.
+    A summary: ``rows``, ``unused`` (rows without a usable prompt, or not observed in full), ``blocks``, those
+    ``done_before``, ``seconds`` of this run, and what `Work.finish` adds.
 
     Raises
     ------
     CarrotError
-        A file lacks a column, the folder holds the results of another run, or Ray is not there.
+        A file lacks a column, the folder holds the results of another run, or Ray is not installed or not reachable.
     """
     started = time.monotonic()
-    if "://" not in out:  # a process of Ray has another working folder
+    if "://" not in out:  # a Ray process has another working folder
         out = str(Path(out).absolute())
     for each in inputs:
         work.columns(each.schema)
@@ -96,7 +96,7 @@ def run(
 
 
 def do_block(work: Work, block: Block, results: Results) -> Report:
-    """Read a block, do the work on it, keep the result."""
+    """Read a block, do the work on it and write the result."""
     started = time.monotonic()
     table, unused = work(read_block(block, work.columns))
     report = Report(block.rows, unused, time.monotonic() - started)
@@ -105,23 +105,23 @@ def do_block(work: Work, block: Block, results: Results) -> Report:
 
 
 def in_process(work: Work, blocks: Iterable[Block], results: Results) -> Iterator[tuple[int, Report]]:
-    """One block after the other."""
+    """Do one block after the other."""
     for block in blocks:
         yield block.number, do_block(work, block, results)
 
 
 class Worker:
-    """A process of Ray that takes one block after the other; what the work rests on is loaded once."""
+    """A Ray process that takes one block after the other; it loads the router or encoder once."""
 
     def __init__(self, work: Work, results: Results) -> None:
         self._work, self._results = work, results
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """A batch of one block. A block that a killed process had finished is not done again."""
+        """Do the one block of a batch, unless a killed process had finished it."""
         (block,) = batch["item"]
         try:
             report = self._results.report(block) or do_block(self._work, block, self._results)
-        except CarrotError as error:  # as text: not every error can be taken from process to process
+        except CarrotError as error:  # as text, since not every error can be pickled
             return {"number": [block.number], "report": [""], "error": [str(error)]}
         return {"number": [block.number], "report": [json.dumps(asdict(report))], "error": [""]}
 
@@ -129,10 +129,10 @@ class Worker:
 def on_ray(
     work: Work, blocks: Sequence[Block], results: Results, address: str, workers: int | None
 ) -> Iterator[tuple[int, Report]]:
-    """The blocks in the order in which processes of Ray finish them.
+    """Do the blocks on Ray, and give their reports in the order in which processes finish them.
 
-    A process takes a block when it is done with the one before; its own blocks are done again elsewhere when it or its
-    machine is lost.
+    A process takes a block when it is done with the one before; if it or its machine is lost, another process does its
+    blocks again.
     """
     try:
         import ray
@@ -140,7 +140,7 @@ def on_ray(
     except ImportError as error:
         raise CarrotError("`--address` needs Ray: run `pip install 'carrot-core[scale]'`.") from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    with redirect_stdout(sys.stderr):  # where Ray says which processes it lost
+    with redirect_stdout(sys.stderr):  # Ray prints there which processes it lost
         try:
             ray.init(address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, ValueError) as error:

@@ -27,14 +27,14 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError
 
 RUN, DONE = "_run.json", "_done"
 _BATCH_ROWS = 1024  # decoded at a time
-_PAGE_BYTES = 1 << 20  # read ahead in a column, so that a row group need not fit into memory
+_PAGE_BYTES = 1 << 20  # read ahead in a column, since a row group may not fit into memory
 _AT_ONCE = 16  # files whose end is read at the same time
 
 
 @dataclass(frozen=True, eq=False)
 class Input:
     """A Parquet file: the address it was named by, its path there, size in bytes, time of its last change in
-    nanoseconds (0 where that is not known), rows of each row group, columns."""
+    nanoseconds (0 if not known), rows of each row group, columns."""
 
     where: str
     path: str
@@ -44,7 +44,7 @@ class Input:
     schema: pa.Schema
 
     def document(self) -> dict[str, Any]:
-        """What tells whether it is still the same file."""
+        """The facts by which a later run recognises the same file."""
         return {"path": self.path, "size": self.size, "changed_ns": self.changed_ns, "rows": sum(self.group_rows)}
 
 
@@ -62,7 +62,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a block: its rows, those of them that could not be used, seconds of work."""
+    """Report on a block: number of rows, rows that could not be used, seconds of work."""
 
     rows: int
     unused: int
@@ -70,15 +70,15 @@ class Report:
 
 
 def find_inputs(places: Sequence[str]) -> list[Input]:
-    """The Parquet files of some files and folders, in the order of the places and of their paths.
+    """Find the Parquet files of some files and folders, in the order of the places and of their paths.
 
-    In folders those that end in ``.parquet`` count, at any depth; names that begin with ``_`` or ``.`` do not. A file
-    that several places name counts once.
+    In folders, files that end in ``.parquet`` count at any depth, except names that begin with ``_`` or ``.``. A file
+    in several places counts once.
 
     Raises
     ------
     NotFoundError, DataError, CarrotError
-        There is no such file, it is no Parquet file, a folder has none, or the place cannot be reached.
+        There is no such file, it is not Parquet, a folder has no Parquet file, or the place cannot be reached.
     """
     named: dict[tuple[str, str], tuple[str, fs.FileSystem, fs.FileInfo]] = {}
     for where in places:
@@ -100,7 +100,7 @@ def _files(where: str) -> list[tuple[fs.FileSystem, fs.FileInfo]]:
 
 
 def info_of(where: str) -> tuple[fs.FileSystem, fs.FileInfo]:
-    """File system of a place, and what it says of the file or folder there."""
+    """File system of a place, and its information on the file or folder there."""
     system, path = open_place(where)
     info = system.get_file_info(path)
     if info.type == fs.FileType.NotFound:
@@ -113,7 +113,7 @@ def files_below(
 ) -> list[tuple[fs.FileInfo, tuple[str, ...]]]:
     """Files of a folder by the endings of their names, in the order of their paths, with the parts of the path in it.
 
-    What begins with ``_`` or ``.``, and what lies in a folder that does, is the work of a program, not a table.
+    Names that begin with ``_`` or ``.``, and all files in such folders, are left out: programs write them.
     """
     depth = len(Path(folder).parts)
     below = sorted(system.get_file_info(fs.FileSelector(folder, recursive=True)), key=lambda each: each.path)
@@ -132,7 +132,7 @@ def _input(where: str, system: fs.FileSystem, info: fs.FileInfo) -> Input:
 
 
 def blocks_of(inputs: Sequence[Input], most_rows: int) -> list[Block]:
-    """Blocks of at most so many rows that make up all files; none spans two row groups."""
+    """Divide all files into blocks of at most ``most_rows`` rows; none spans two row groups."""
     number = count()
     return [
         Block(next(number), each.where, each.path, group, first, min(most_rows, rows - first))
@@ -143,7 +143,7 @@ def blocks_of(inputs: Sequence[Input], most_rows: int) -> list[Block]:
 
 
 def read_block(block: Block, columns_of: Callable[[pa.Schema], list[str]]) -> pa.Table:
-    """The columns of a block's rows that a schema is read for; of its row group only a few rows more are held."""
+    """Read a block's rows, with the columns that ``columns_of`` names; memory holds few other rows of its row group."""
     parts, before = [], 0
     with (
         refusing(block.where),
@@ -165,8 +165,8 @@ def read_block(block: Block, columns_of: Callable[[pa.Schema], list[str]]) -> pa
 class Results:
     """A folder with a Parquet file for each block, ``part-000000.parquet`` and so on in the order of the rows.
 
-    A file is written under another name, renamed when it is whole, and then marked in ``_done``: whoever is killed
-    leaves no half file, a block that is done twice is one file, and another run does only what is not marked.
+    A file is written under another name, renamed when it is whole, and then marked in ``_done``: so a killed process
+    leaves no half file, a block that is done twice is one file, and a later run does only blocks without a mark.
 
     Parameters
     ----------
@@ -178,18 +178,18 @@ class Results:
         self.where, self._parts = where, parts
 
     def begin(self, run: Mapping[str, Any]) -> dict[int, Report]:
-        """Reports of the blocks that are done, by number; ``run`` is what this folder holds the results of.
+        """Reports of the blocks that are done, by number; ``run`` describes the run whose results are here.
 
         Raises
         ------
         CarrotError
-            The folder holds something else, or cannot be reached.
+            The folder has other content, or cannot be reached.
         """
         document = json.loads(json.dumps(run))
         with refusing(self.where):
             system, folder = open_place(self.where)
             names = {info.base_name for info in system.get_file_info(fs.FileSelector(folder, allow_not_found=True))}
-            if RUN not in names:  # the first file there is, so a kill before it leaves nothing else
+            if RUN not in names:  # it is written first, so a kill before it leaves nothing else
                 if not all(map(_is_unfinished, names)):
                     raise CarrotError(f"{redact(self.where)!r} has other files in it: give --out a new folder.")
                 system.create_dir(folder, recursive=True)
@@ -204,20 +204,20 @@ class Results:
             for place in (self._parts, DONE):
                 system.create_dir(f"{folder}/{place}".rstrip("/"), recursive=True)
             marks = system.get_file_info(fs.FileSelector(f"{folder}/{DONE}"))
-        # a mark without a byte is what a machine that lost its power may leave: that block is done again
+        # a machine that loses its power may leave an empty mark: that block is done again
         numbers = [int(info.base_name) for info in marks if info.base_name.isdigit() and info.size]
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             return dict(zip(numbers, threads.map(self._report, numbers), strict=True))
 
     def report(self, block: Block) -> Report | None:
-        """The report of a block that is done, else None."""
+        """The report of a block; None if it is not done."""
         with refusing(self.where):
             system, folder = open_place(self.where)
             mark = system.get_file_info(f"{folder}/{DONE}/{block.number:06}")
         return self._report(block.number) if mark.size else None
 
     def write(self, block: Block, table: pa.Table, report: Report) -> None:
-        """Keep the table of a block and mark the block as done."""
+        """Write the table of a block and mark the block as done."""
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         with refusing(self.where):
@@ -234,7 +234,7 @@ class Results:
             return pq.read_table(pa.BufferReader(self._read(self.part(number))))
 
     def finish(self, name: str = "", table: pa.Table | None = None) -> None:
-        """Write a table of all blocks, where there is one, and remove what killed processes left unfinished."""
+        """Write the table of all blocks, if any, and delete unfinished files of killed processes."""
         with refusing(self.where):
             if table is not None:
                 sink = pa.BufferOutputStream()
@@ -255,7 +255,7 @@ class Results:
         return content
 
     def _write(self, name: str, content: bytes | pa.Buffer) -> None:
-        """Write a file whole: nobody sees a part of it, whoever else writes it at the same time."""
+        """Write a file atomically: no reader sees a part of it, even if several processes write it at once."""
         system, folder = open_place(self.where)
         place, _, base = f"{folder}/{name}".rpartition("/")
         unfinished = f"{place}/.{base}.{secrets.token_hex(4)}.part"
@@ -265,7 +265,7 @@ class Results:
 
 
 def _is_unfinished(name: str) -> bool:
-    """Whether a file is what a killed process was writing."""
+    """Whether a file is an unfinished one of a killed process."""
     return name.startswith(".") and name.endswith(".part")
 
 
@@ -278,28 +278,28 @@ def open_place(where: str) -> tuple[fs.FileSystem, str]:
 
 
 def _identity(system: fs.FileSystem, path: str) -> tuple[str, str]:
-    """The same for any two names of one file or folder."""
+    """Identity of a file or folder, equal for all its names."""
     return system.type_name, realpath(path) if isinstance(system, fs.LocalFileSystem) else path.rstrip("/")
 
 
 def lies_in(inner: str, outer: str) -> bool:
-    """Whether a place is another one or below it, by whatever names."""
+    """Whether ``inner`` is ``outer`` or below it, even by other names."""
     with refusing(inner):
         (kind, path), (other, above) = (_identity(*open_place(where)) for where in (inner, outer))
     return kind == other and f"{path}/".startswith(f"{above.rstrip('/')}/")
 
 
 def redact(where: str) -> str:
-    """A place without what may be secret in its address: a password before the host, a signature at the end.
+    """Remove secrets from the address of a place: a password before the host, a signature at the end.
 
-    A key may hold ``/`` and ``@``: with a colon after the name, all up to the last ``@`` is taken for it.
+    A password may contain ``/`` and ``@``: after a name and a colon, all up to the last ``@`` counts as password.
     """
     return re.sub(r"(?s)(?<=://)(?:[^/@:]*:.*@|[^/@]*@)|\?.*$", "", where) if "://" in where else where
 
 
 @contextmanager
 def refusing(where: str) -> Iterator[None]:
-    """Turn what Arrow says of a place or a file that cannot be used into an error for the user."""
+    """Turn errors of Arrow about an unusable place or file into a `CarrotError`."""
     try:
         yield
     except (pa.ArrowException, OSError, ImportError, ValueError, HTTPError) as error:  # the last is the hub's

@@ -1,6 +1,6 @@
-"""Files and tables that are elsewhere, brought here whole, to be read like any file of a stranger.
+"""Download remote files and tables whole, to read them like any file of a stranger.
 
-Only the command line imports it: its user names the places, and a page or a request cannot.
+Only the command line imports it: its user may name places, but pages and requests may not.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CHUNK, _ROWS = 1 << 20, 65_536
 
 @contextmanager
 def local_paths(places: Sequence[str]) -> Iterator[list[Path]]:
-    """Paths as they are, and for each address a file or folder here, which is gone at the end.
+    """Give local paths unchanged, and for each address a local file or folder, which is deleted at the end.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def local_paths(places: Sequence[str]) -> Iterator[list[Path]]:
     Raises
     ------
     NotFoundError, DataError, CarrotError
-        There is nothing, it cannot be reached, it is larger than `limits.READ_MOST_DISK_BYTES`, or a package or an
-        extension that reads it is not installed. No message holds a password or a key of an address.
+        A place does not exist or cannot be reached, is larger than `limits.READ_MOST_DISK_BYTES`, or needs a package
+        or an extension that is not installed. No message has a password or a key of an address.
     """
     with tempfile.TemporaryDirectory(prefix="carrot-") as folder:
         yield [
@@ -76,7 +76,7 @@ def _bring(place: str, folder: Path) -> Path:
 
 
 class _Bounded:
-    """A file that takes no more bytes than may be brought here."""
+    """A file that refuses more bytes than may be downloaded."""
 
     def __init__(self, file: IO[bytes], name: str, left: int) -> None:
         self._file, self._name, self.left = file, name, left
@@ -91,12 +91,12 @@ class _Bounded:
 
 
 def _safe(name: str) -> str:
-    """A name for a file here."""
+    """A safe name for a local file."""
     return _UNSAFE.sub("_", unquote(name))[-200:].lstrip(".") or "table"
 
 
 def _copied(place: str, folder: Path) -> Path:
-    """Files where Arrow opens them; of a folder those that are tables by their names."""
+    """Copy files that Arrow can open; of a folder, those whose names are those of tables."""
     with refusing(place):
         system, info = info_of(place)
         if info.type == fs.FileType.File:
@@ -117,7 +117,7 @@ def _copied(place: str, folder: Path) -> Path:
 
 
 def _copy(system: fs.FileSystem, path: str, target: Path, place: str, left: int) -> int:
-    """Copy a file of at most so many bytes; how many may follow."""
+    """Copy a file of at most ``left`` bytes; returns how many bytes are left."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with system.open_input_stream(path, compression=None) as source, target.open("wb") as file:
         return _pour(source, file, redact(place), left)
@@ -131,7 +131,7 @@ def _pour(source: Any, file: IO[bytes], name: str, left: int) -> int:
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Goes where a server sends it only over TLS, and never into a private network from outside."""
+    """Follow redirects to another server only over TLS, and never into a private network."""
 
     max_redirections = 5
 
@@ -139,20 +139,20 @@ class _Redirects(HTTPRedirectHandler):
         before, after = urlsplit(req.full_url), urlsplit(newurl)
         if before[:2] != after[:2] and (after.scheme != "https" or not _is_public(after)):
             raise CarrotError(
-                f"{redact(req.full_url)} sends to {redact(newurl)}: another server is followed to only where it has "
-                "https and a public address. Name that place yourself if you trust it."
+                f"{redact(req.full_url)} redirects to {redact(newurl)}: another server must have https and a public "
+                "address. Name that place yourself if you trust it."
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _is_public(address: SplitResult) -> bool:
-    """Whether all addresses of a host are public; what it is resolved to later, TLS asks for the host's certificate."""
+    """Whether all addresses of a host are public; if they change later, TLS still checks the host's certificate."""
     answers = getaddrinfo(address.hostname or "", address.port or 443)
     return all(_is_open(ip_address(str(each[4][0]).partition("%")[0])) for each in answers)
 
 
 def _is_open(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is one machine of the open network; what stands for one of IPv4 is taken for that one."""
+    """Whether an address is one machine of the open network; an IPv6 address that maps to IPv4 is judged as IPv4."""
     inner = address.sixtofour if isinstance(address, IPv6Address) else None
     if inner is not None:
         return _is_open(inner)
@@ -174,12 +174,12 @@ def _download(place: str, folder: Path) -> Path:
         target = folder / _safe(address.path.rpartition("/")[2])
         with build_opener(_Redirects()).open(place, timeout=limits.HUB_SECONDS) as answer, target.open("wb") as file:
             _pour(answer, file, redact(place), limits.READ_MOST_DISK_BYTES)
-            if answer.length:  # of the Content-Length, what did not come; reading in chunks does not miss it
+            if answer.length:  # missing bytes of the Content-Length, which reading in chunks does not notice
                 raise CarrotError(f"{redact(place)} was cut off {answer.length:,} bytes before its end: try again.")
-    except (ValueError, http.client.InvalidURL) as error:  # their texts hold parts of the address
+    except (ValueError, http.client.InvalidURL) as error:  # their texts have parts of the address
         raise CarrotError(
-            f"{redact(place)} is no web address, or leads to none: look at its host and its port, and write spaces and "
-            "letters beyond ASCII as %20, %C3%A9 and so on."
+            f"{redact(place)} is not a web address, or redirects to an invalid one: check its host and port, and write "
+            "spaces and letters beyond ASCII as %20, %C3%A9 and so on."
         ) from error
     except (URLError, OSError, http.client.HTTPException) as error:
         raise CarrotError(f"{redact(place)} cannot be read: {getattr(error, 'reason', None) or error}.") from error
@@ -190,12 +190,12 @@ def _parts(address: str) -> tuple[str, str]:
     """The place of a table, and its name there."""
     where, mark, table = address.rpartition("#")
     if not mark or not table:
-        raise CarrotError("Name the table behind the place, as in postgres:dbname=evals#public.results.")
+        raise CarrotError("Name the table after the place, as in postgres:dbname=evals#public.results.")
     return where, table
 
 
 def _written(rows: pa.RecordBatchReader, folder: Path, name: str) -> Path:
-    """The rows as a Parquet file."""
+    """Write the rows to a Parquet file."""
     target = folder / f"{_safe(name)}.parquet"
     with target.open("wb") as file:
         bounded = _Bounded(file, name, limits.READ_MOST_DISK_BYTES)
@@ -206,9 +206,9 @@ def _written(rows: pa.RecordBatchReader, folder: Path, name: str) -> Path:
 
 
 def _from_database(kind: str, address: str, folder: Path) -> Path:
-    """A table of a database that DuckDB attaches, for reading alone; an extension must be installed already.
+    """Copy a table of a database that DuckDB attaches read-only; the extension must be installed already.
 
-    A view of a stranger's database can open nothing else here.
+    A view in a stranger's database cannot open anything else on this machine.
     """
     where, table = _parts(address)
     name = ".".join(quote(part) for part in ("other", *table.split(".")))

@@ -1,4 +1,4 @@
-"""What is done with a block: a table in, a table out. Plain functions of rows, the same on one machine and on many."""
+"""The kinds of work on a block: a table in, a table out; plain functions of rows, alike on one machine and on many."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from carrot_core.store.vectors import ENCODER
 from carrot_core.text import names_listed, prompt_text
 
 SUMS, FRONTIER = "_sums", "frontier.parquet"
-# Rates of the bins of a curve, score per US dollar: a thousand to a factor of ten, so two neighbours differ by 0.23 %.
+# Edges of the bins of a curve, score per US dollar: 1,000 per factor of ten, so neighbours differ by 0.23 %.
 EDGES: FloatTable = np.append(10.0 ** (np.arange(-4_000, 10_001) / 1_000), np.inf)
 _ROWS, _FRONTIER_ROWS = 4_096, 262_144
 
 
 class Work(Protocol):
-    """What is done with every block; it travels to the processes that do it.
+    """Work that is done on every block; it is pickled to the processes that do it.
 
     Attributes
     ----------
-    name : of the command.
-    block_rows : rows of a block where nothing else is asked for.
+    name : name of the command.
+    block_rows : default number of rows of a block.
     parts : folder of the results for the files of the blocks; "" for the folder itself.
     """
 
@@ -42,32 +42,32 @@ class Work(Protocol):
     parts: str
 
     def columns(self, schema: pa.Schema) -> list[str]:
-        """Columns that are read of a file; a `CarrotError` where it lacks one or has one that is to be made."""
+        """Columns to read of a file; raises a `CarrotError` if it lacks one or already has a column of the result."""
         ...
 
     def settings(self) -> dict[str, Any]:
-        """What the results depend on beside the rows."""
+        """Settings that the results depend on, beside the rows."""
         ...
 
     def __call__(self, table: pa.Table) -> tuple[pa.Table, int]:
-        """The result of a block, and how many of its rows could not be used."""
+        """The result of a block, and the number of rows that could not be used."""
         ...
 
     def finish(self, results: Results, reports: Mapping[int, Report]) -> dict[str, Any]:
-        """Make one result of those of the blocks, where that is wanted; what is said of it."""
+        """Combine the results of all blocks, if the work has such a result; returns entries for the summary."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class _RowByRow:
-    """A result for each row, in the order of the rows, beside columns that are kept.
+    """Work with a result for each row, in the order of the rows, beside the kept columns.
 
     A row whose prompt is missing, longer than `limits.PROMPT_CHARACTERS` or a chat without a text of the user has
-    nulls and counts as not used.
+    nulls and counts as unused.
 
     Parameters
     ----------
-    column : of the prompts: texts, or chat messages as lists of structs or JSON.
+    column : column of the prompts: texts, or chat messages as lists of structs or JSON.
     keep : names of the columns to keep; None for all.
     """
 
@@ -89,18 +89,18 @@ class _RowByRow:
         for name in needed:
             if schema.names.count(name) != 1:
                 raise CarrotError(
-                    f"There must be one column {name!r}; the file has: {names_listed(schema.names)}. --column names "
-                    "that of the prompts, --keep those to keep."
+                    f"There must be one column {name!r}; the file has: {names_listed(schema.names)}. Name the "
+                    "column of the prompts with --column and those to keep with --keep."
                 )
         if twice := [name for name in to_keep if name in self.new_columns()]:
-            raise CarrotError(f"The column {twice[0]!r} is made here, so it cannot be kept: --keep names all others.")
+            raise CarrotError(f"The column {twice[0]!r} is in the result and cannot be kept: name others with --keep.")
         return needed
 
     def settings(self) -> dict[str, Any]:
         return {"column": self.column, "keep": None if self.keep is None else list(self.keep)}
 
     def beside(self, table: pa.Table, rows: Sequence[int], answers: pa.Table) -> tuple[pa.Table, int]:
-        """The columns to keep with the answers on some of the rows, null on the others."""
+        """The kept columns beside the answers on some of the rows, with nulls on the other rows."""
         place = np.full(len(table), -1)
         place[list(rows)] = np.arange(len(rows))
         spread = answers.take(pa.array(place, mask=place < 0))
@@ -115,7 +115,7 @@ class _RowByRow:
 
 
 def _usable(prompts: pa.ChunkedArray, column: str) -> dict[int, str]:
-    """What is read of each prompt that has a text to read, by row."""
+    """The text that is read of each usable prompt, by row."""
     texts = {}
     for row, prompt in enumerate(prompts.to_pylist()):
         try:
@@ -154,9 +154,9 @@ class Route(_RowByRow):
 
     Parameters
     ----------
-    router : any that answers typed prompts.
-    task_column : of task labels; None for "task" where there is one.
-    options : of `CarrotRouter.decide`.
+    router : source of a router that answers typed prompts.
+    task_column : column of task labels; None for "task" if the file has one.
+    options : options of `CarrotRouter.decide`.
     """
 
     router: CarrotRouter
@@ -198,7 +198,7 @@ class Route(_RowByRow):
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate(Route):
-    """Texts to what is expected of every model: ``<model>|est_score``, ``|est_output_tokens``, ``|est_cost_usd``."""
+    """Texts to estimates of every model: ``<model>|est_score``, ``|est_output_tokens``, ``|est_cost_usd``."""
 
     name = "estimate"
     per_model = True
@@ -212,10 +212,10 @@ class Estimate(Route):
 class Curve:
     """Estimates beside outcomes to the exact curve at the edges of bins of the exchange rate (`EDGES`).
 
-    A file has a row a prompt and, for each model, ``<model>`` (its score), ``<model>|cost_usd``,
-    ``<model>|est_score`` and ``<model>|est_cost_usd``, as `Estimate` leaves them beside a wide table of outcomes.
-    A prompt of which a model was not observed, or that has no estimates, is not used, as in
-    `carrot_core.frontier.sweep`, which each block goes through: of its switches the sums in each bin are kept.
+    A file has a row per prompt and, for each model, ``<model>`` (its score), ``<model>|cost_usd``,
+    ``<model>|est_score`` and ``<model>|est_cost_usd``, as `Estimate` writes them beside a wide table of outcomes.
+    A prompt without an outcome of some model, or without estimates, is not used. Each block is swept by
+    `carrot_core.frontier.sweep`, and the sums of its switches in each bin are kept.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ class Curve:
     parts = SUMS
 
     def _names(self) -> list[list[str]]:
-        """Columns of observed score and cost, and of estimated ones: a list for each table."""
+        """Names of the columns of observed score and cost and of estimated score and cost, a list for each."""
         return [
             [f"{model}{ending}" for model in self.models] for ending in ("", "|cost_usd", "|est_score", "|est_cost_usd")
         ]
@@ -259,7 +259,7 @@ class Curve:
         bins, place = np.unique(np.searchsorted(EDGES, switches.rate), return_inverse=True)
 
         def sums(values: FloatTable) -> list[float]:
-            """Of the start, of each model alone, and of the switches in each bin."""
+            """Sums at the start, for each model alone, and of the switches in each bin."""
             moved = values[switches.prompt, switches.target] - values[switches.prompt, switches.source]
             start = values[everyone, switches.start].sum()
             return [start, *values.sum(axis=0), *np.bincount(place, moved, len(bins))]
@@ -274,7 +274,7 @@ class Curve:
         """Write ``frontier.parquet``, with the columns of ``carrot frontier``: a row for each bin that has a switch."""
         start, alone, moved = np.zeros(2), np.zeros((len(self.models), 2)), np.zeros((len(EDGES), 2))
         switched = np.zeros(len(EDGES), dtype=bool)
-        for number in sorted(reports):  # in one order, so that the sums are the same in every run
+        for number in sorted(reports):  # in a fixed order, so that the sums are the same in every run
             table = results.read_part(number)
             kind, place = table["kind"].to_numpy(), table["number"].to_numpy()
             sums = np.column_stack([table["score"].to_numpy(), table["cost_usd"].to_numpy()])
@@ -298,13 +298,13 @@ class Curve:
 
 
 def pool_in(schema: pa.Schema) -> tuple[str, ...]:
-    """Models of which a file has estimates."""
+    """Models that have estimates in a file."""
     ending = "|est_score"
     return tuple(name.removesuffix(ending) for name in schema.names if name.endswith(ending))
 
 
 def _matrix(table: pa.Table, names: Sequence[str]) -> FloatTable:
-    """(n, M) numbers of some columns, NaN where there is none."""
+    """(n, M) numbers of some columns, NaN for missing ones."""
     try:
         return np.column_stack([table[name].cast(pa.float64()).to_numpy() for name in names])
     except pa.ArrowException as error:

@@ -1,4 +1,4 @@
-"""The store: benchmarks, vectors and evaluated routers in DuckDB files, a folder a benchmark."""
+"""The store: benchmarks, vectors and evaluated routers in DuckDB files, one folder per benchmark."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Store:
 
     Parameters
     ----------
-    path : the folder, or a database of version 0.2 (``….duckdb``), whose place the folder of the same name that
-        ends in ``.store`` takes: what such a file holds is taken over when the store is first used. By default
-        ``carrot.duckdb`` in `carrot_core.paths.home`, so ``carrot.store``. Nothing need exist.
+    path : the folder, or a database of version 0.2 (``….duckdb``): then the folder has the same name with ``.store``,
+        and takes over the content of the database when the store is first used. By default ``carrot.duckdb`` in
+        `carrot_core.paths.home`, so ``carrot.store``. Neither need exist.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        # Through links: what is new goes where the old is, not beside the link.
+        # Resolve links, so that the folder lies beside the database itself and not beside a link to it.
         chosen = Path(path if path is not None else paths.home() / "carrot.duckdb").resolve()
         self._path = (chosen.with_suffix(".store") if chosen.suffix == ".duckdb" else chosen).resolve()
         self.old_file = self._path.with_suffix(".duckdb")
@@ -81,7 +81,7 @@ class Store:
         return Folder.all(self.path)
 
     def take_over(self) -> StoreError | None:
-        """Take over a database of version 0.2, if there is one; returns the error if it fails, all else still works."""
+        """Take over a database of version 0.2, if there is one; returns the error if that fails, else None."""
         try:
             if self.old_file.exists():
                 take_over(self.old_file, self.path)
@@ -90,18 +90,18 @@ class Store:
         return None
 
     def shadows(self, name: str) -> bool:
-        """Whether a name means a benchmark here where it would otherwise mean results that ship, of other data.
+        """Whether a name means a benchmark of this store although results of other data ship under it.
 
-        Every command, page and server that takes a name goes by this.
+        Every command, page and server that takes a name follows this.
         """
-        if not os.path.isdir(self.folder(name).path):  # as of most that ship; what cannot be seen hides nothing
+        if not os.path.isdir(self.folder(name).path):  # the usual case; a folder that cannot be seen hides nothing
             return False
         shipped = paths.shipped_data().get(name)
         try:
             return shipped is not None and self.info(name).data_hash != shipped
         except NotFoundError:
             return False
-        except StoreError:  # damaged, which whoever reads it is told
+        except StoreError:  # damaged: reading it says so
             return True
 
     def save_benchmark(
@@ -109,8 +109,8 @@ class Store:
     ) -> BenchmarkInfo:
         """Store a benchmark under a name, split into train, validation and test.
 
-        The source's own split is kept; without one, prompts are split 70/15/15 with ``split_seed``. Of a benchmark
-        that is replaced, the vectors of texts that are still there stay.
+        The source's own split is kept; without one, prompts are split 70/15/15 with ``split_seed``. A benchmark that
+        replaces another keeps the vectors of the texts that both have.
 
         Raises
         ------
@@ -141,7 +141,7 @@ class Store:
         return self.info(name)
 
     def change_benchmark(self, name: str, change: Callable[[Frames], Frames], *, shadow: bool = False) -> BenchmarkInfo:
-        """Store a benchmark anew, changed; the vectors of its texts stay, and the runs, which are of other data, go."""
+        """Store a changed benchmark; the vectors of its texts stay, and its runs on the old data are removed."""
         with action("change", name, self.path, Role.ADMIN):
             with self.reading(name) as connection:
                 frames, seed = content.frames_of(connection)
@@ -158,10 +158,10 @@ class Store:
         return [info for info in self._descriptions().values() if isinstance(info, BenchmarkInfo)]
 
     def damaged(self) -> dict[str, str]:
-        """Why a benchmark cannot be described, or a fitted router on it be read, by its name; empty if all can.
+        """Why a benchmark cannot be described, or a router fitted on it cannot be read, by name; empty if all can.
 
-        Under its own name stands a database of version 0.2 that cannot be taken over, and the store's folder where
-        that cannot be looked at.
+        A database of version 0.2 that cannot be taken over has its own name, as has the store's folder if it cannot
+        be listed.
         """
         reasons = {}
         for name, described in self._descriptions().items():
@@ -204,7 +204,7 @@ class Store:
             yield self._read(name, lambda files: stack.enter_context(reading(files.main)))
 
     def info(self, name: str) -> BenchmarkInfo:
-        """Description of one benchmark."""
+        """Describe one benchmark."""
         return self._read(name, lambda files: describe(files.main))
 
     def load(self, name: str, *, encoder: str | None = None) -> Benchmark:
@@ -236,8 +236,8 @@ class Store:
     ) -> None:
         """Store (k, d) vectors of k texts as float32; a vector already there is replaced.
 
-        They go to ``benchmark``, at a cost that does not depend on what is stored; by default to every benchmark
-        that has one of the texts.
+        They go to ``benchmark``, at a cost that does not grow with the store; by default to every benchmark that has
+        one of the texts.
 
         Raises
         ------
@@ -257,7 +257,7 @@ class Store:
             raise NotFoundError(f"No benchmark in the store has one of these {len(hashes):,} texts.")
 
     def add_vectors_of_hashes(self, benchmark: str, encoder: str, hashes: Sequence[str], new: npt.ArrayLike) -> None:
-        """Store (k, d) vectors of k texts, which need not be here, by the `text_hash` of each."""
+        """Store (k, d) vectors of k texts by their `text_hash`; the texts themselves may be missing."""
         self._add(benchmark, encoder, hashes, vectors.check_vectors(hashes, new))
 
     def _add(self, name: str, encoder: str, hashes: Sequence[str], table: vectors.Vectors) -> None:
@@ -275,7 +275,7 @@ class Store:
             except NotFoundError:  # removed meanwhile
                 continue
             except StoreError as error:
-                _log.warning("Vectors of %r cannot be read, so none is taken from there: %s", folder.name, error)
+                _log.warning("Vectors of %r cannot be read, so none are taken from there: %s", folder.name, error)
                 continue
             if block is not None:
                 hashes, table = block
@@ -288,9 +288,9 @@ class Store:
             vectors.gather(files, files.folder)
 
     def import_vectors(self, name: str, file: Path, encoder: str) -> int:
-        """Take vectors from Parquet of ``prompt_id`` and ``embedding``, a file or a folder; they are made unit length.
+        """Import vectors from a Parquet file or folder with ``prompt_id`` and ``embedding``; they get unit length.
 
-        Ids the benchmark does not know, or knows without text, are left out.
+        Ids that the benchmark does not have, or has without text, are left out.
 
         Returns
         -------
@@ -300,7 +300,7 @@ class Store:
         ------
         DataError
             No readable Parquet file, vectors of unequal length, a value that is not finite, an id twice,
-            another length than the bundled encoder's, or no id the benchmark knows.
+            another length than the bundled encoder's, or no id of the benchmark.
         """
         with action("import vectors", name, self.path):
             with self.reading(name) as connection:
@@ -323,11 +323,11 @@ class Store:
         return self._read(benchmark, lambda files: runs.list_runs(files, describe(files.main).name))
 
     def load_run(self, run_id: str, *, router: bool = False) -> Run:
-        """A run with its tables of estimates and, on demand, its fitted router, which may be large."""
+        """Load a run with its tables of estimates and, on demand, its fitted router, which may be large."""
         for folder in self.folders():
             try:
                 files = folder.files()
-            except StoreError:  # whoever reads that benchmark is told why
+            except StoreError:  # reading that benchmark says why
                 continue
             if files is not None and runs.find(files, run_id) is not None:
                 return folder.read(lambda files: runs.load(files, run_id, router))
@@ -344,7 +344,7 @@ class Store:
 
     def _not_here(self, name: str) -> CarrotError:
         if (problem := self.take_over()) is not None:
-            return problem  # it may be in there
+            return problem  # the benchmark may be in the old database
         names = [folder.name for folder in self.folders()]
         there = f"there are: {', '.join(names)}" if names else "none is loaded yet; import one first"
         return NotFoundError(f"There is no benchmark {name!r}; {there}.")

@@ -1,4 +1,4 @@
-"""Look into a stored benchmark: a table of its prompts with search and filters, one prompt with its outcomes, and
+"""Browse a stored benchmark: a table of its prompts with search and filters, one prompt with its outcomes, and
 small tables of its splits, models, coverage, scores and tokens.
 """
 
@@ -51,12 +51,12 @@ order by row_number() over (partition by task order by prompt), task limit $1
 
 @dataclass(frozen=True)
 class Filter:
-    """Which prompts; the default is all of them.
+    """Filter of prompts; the default passes all of them.
 
     Attributes
     ----------
     text : part of the prompt's text; case does not matter.
-    task, split : exactly this one; None = any.
+    task, split : the task or split of the prompt; None = any.
     disagree : only prompts that some models got right (score of 0.5 or more) and some wrong.
     """
 
@@ -70,8 +70,8 @@ class Filter:
 class PromptView:
     """One prompt with the outcome of every model.
 
-    ``messages`` are all messages of a chat, as JSON, of which ``text`` is what is read; None for another prompt.
-    ``outcomes`` has one row a model of the benchmark, by name: ``model``, ``score``, ``input_tokens``,
+    ``messages`` are all messages of a chat, as JSON, and ``text`` is the part that is read; None if it is no chat.
+    ``outcomes`` has one row per model of the benchmark, by name: ``model``, ``score``, ``input_tokens``,
     ``output_tokens``, ``cost_usd``; NaN where not observed or not recorded.
     """
 
@@ -85,7 +85,7 @@ class PromptView:
 
 
 def prompt_table(store: Store, name: str) -> pd.DataFrame:
-    """One row a prompt, in the order of the ids. Compute it once and keep it while the user turns pages.
+    """One row per prompt, in the order of the ids. Compute it once and keep it while the user turns pages.
 
     Columns ``prompt_id``, ``text`` (its beginning), ``task``, ``split``, ``n_right``, ``n_models``
     (how many were observed), ``mean_score``.
@@ -137,7 +137,7 @@ def one_prompt(store: Store, name: str, prompt_id: str) -> PromptView:
             [prompt["prompt"]],
         ).df()
     fields = {field: prompt[field] for field in ("prompt_id", "text", "task", "family", "split")}
-    # A file from before chats were known has no such column.
+    # A file of an older schema has no column of messages.
     return PromptView(**fields, messages=prompt.get("messages"), outcomes=outcomes)
 
 
@@ -159,19 +159,19 @@ def task_labels(store: Store, name: str) -> list[str]:
 
 
 def split_sizes(store: Store, name: str) -> dict[str, int]:
-    """Number of prompts on each side of the split, train first; 0 where a side is absent."""
+    """Number of prompts in each part of the split, train first; 0 if a part is absent."""
     with store.reading(name) as connection:
         sizes = rows(connection, "select split::varchar, count(*) from prompts group by split")
     return {side: dict(sizes).get(side, 0) for side in SPLITS}
 
 
 def model_summary(store: Store, name: str) -> pd.DataFrame:
-    """One row a model, by descending mean score.
+    """One row per model, by descending mean score.
 
     Columns ``model``, ``score``, ``cost_usd`` and ``output_tokens`` (means over what was observed),
     ``n_observed``, ``coverage`` (share of the prompts), ``input_usd_per_mtok``, ``output_usd_per_mtok``,
     ``as_of``, ``source`` of the price, ``latency_s`` and ``latency_p95_s`` (mean and 95th percentile of the seconds of
-    a call) where any latency is recorded, and the `carrot_core.benchmarks.model_facts.FACTS` where any are known.
+    a call) if any latency is recorded, and the `carrot_core.benchmarks.model_facts.FACTS` that are known of any model.
     """
     with store.reading(name) as connection:
         latency = "latency_s" in recorded(connection)
@@ -195,9 +195,9 @@ def model_summary(store: Store, name: str) -> pd.DataFrame:
 
 
 def models_within(store: Store, name: str, latency_p95_s: float, pool: Sequence[str] = ()) -> tuple[str, ...]:
-    """Those models of a pool (by default of the benchmark) whose calls' 95th percentile of latency is at most a cap.
+    """The models of a pool (by default the benchmark's) whose 95th percentile of latency is at most a cap.
 
-    A model without a recorded latency is not known to be, and left out.
+    Models without a recorded latency are left out.
 
     Raises
     ------
@@ -217,7 +217,7 @@ def models_within(store: Store, name: str, latency_p95_s: float, pool: Sequence[
 
 
 def coverage(store: Store, name: str) -> pd.DataFrame:
-    """Share of its prompts that a model was observed on, for every model and task.
+    """Share of the prompts of a task that a model was observed on, for every model and task.
 
     Columns ``model``, ``task``, ``n_prompts``, ``n_observed``, ``share``.
     """
@@ -250,7 +250,7 @@ def score_levels(store: Store, name: str) -> pd.DataFrame:
 
 
 def token_spread(store: Store, name: str) -> pd.DataFrame:
-    """Output tokens a call, for every model where they are recorded.
+    """Output tokens per call, for every model with recorded tokens.
 
     Columns ``model``, ``n``, ``mean`` and the quantiles ``p05``, ``p25``, ``p50``, ``p75``, ``p95``.
     """

@@ -43,14 +43,14 @@ class Answer:
 def query(
     store: Store, sql: str, *, max_rows: int = limits.SQL_ROWS, time_limit_s: float = limits.SQL_SECONDS
 ) -> Answer:
-    """Answer one SELECT, WITH, DESCRIBE, SHOW or EXPLAIN on the benchmarks of a store.
+    """Answer one SELECT, WITH, DESCRIBE, SHOW or EXPLAIN query on the benchmarks of a store.
 
     Benchmarks are numbered in the order in which they were imported. Those that are damaged are left out, and
     the note of the answer names them.
 
-    The query runs in a process of its own: no other statement, no file, no network, no environment, about
-    2 GiB of memory, at most ``time_limit_s`` seconds and ``max_rows`` rows. Prompts whose source states no
-    licence appear as `NOT_EXPORTED` instead of their text, since an answer may be saved.
+    The query runs in a process of its own, without other statements, files, network or environment, with about
+    2 GiB of memory, for at most ``time_limit_s`` seconds and ``max_rows`` rows. Texts whose source states no licence
+    are replaced by `NOT_EXPORTED`, since an answer may be saved.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def _ask(request: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
         raise CarrotError(f"The query was stopped after {time_limit_s:g} s: ask for less at a time.") from error
     if ended.returncode > 0 and "MemoryError" not in ended.stderr:
         raise RuntimeError(f"the console's process failed:\n{ended.stderr}")
-    # DuckDB and Python sometimes end a process rather than say that it is out of memory.
+    # DuckDB and Python sometimes end a process instead of reporting that it is out of memory.
     result: dict[str, Any] = json.loads(ended.stdout) if ended.returncode == 0 else {"memory": True}
     if "memory" in result:
         raise CarrotError(
@@ -153,7 +153,7 @@ def _column(values: list[Any]) -> pd.Series[Any]:
 
 
 def schema(store: Store) -> pd.DataFrame:
-    """Tables that a query can use with their columns: ``table``, ``column``, ``type``."""
+    """Tables and columns that a query can use: ``table``, ``column``, ``type``."""
     return query(
         store,
         'select table_name as "table", column_name as "column", lower(data_type) as "type" '

@@ -1,6 +1,6 @@
-"""One query on the files of a store, in a process of its own that may do nothing else.
+"""Run one query on the files of a store, in a process of its own that may do nothing else.
 
-Run as a script with one JSON document on standard input, the answer goes to standard output. DuckDB
+A script that reads one JSON document from standard input and writes the answer to standard output. DuckDB
 counts only part of the memory a query takes, and a single function call cannot be interrupted
 (``range(1000000000)`` took 20 GB and 80 s under a limit of 512 MB and 3 s): only a process can be
 held to its limits and ended.
@@ -25,7 +25,7 @@ _EXPLAIN = re.compile(r"\s*explain(\s+analyze)?(\s*\([^)]*\))?\s", re.IGNORECASE
 
 
 def _limit_process(process_bytes: int) -> None:
-    if sys.platform == "win32":  # no such limits there: the time limit alone holds
+    if sys.platform == "win32":  # it has no such limits: only the time limit holds
         return
     import resource
 
@@ -41,7 +41,7 @@ def _open(
 ) -> tuple[duckdb.DuckDBPyConnection, list[str]]:
     """Read-only views of the files on a locked connection, and the names of benchmarks with unreadable files.
 
-    Not even its own files can be read as files.
+    SQL cannot read any file, not even these.
     """
     connection = duckdb.connect(
         config={
@@ -68,11 +68,11 @@ def _show(
 ) -> list[str]:
     """Create a view of each table over all files, without the texts that may not be passed on.
 
-    The files go by other names each time, which no query can know beforehand.
+    The files have new random names each time, which no query can know.
     """
     connection.execute("attach ':memory:' as carrot")
     views = _Views(connection, f"file_{secrets.token_hex(16)}")
-    for kind in ("vectors", "run"):  # without rows, so that the tables are there where no benchmark has any
+    for kind in ("vectors", "run"):  # empty, so that the tables exist even if no benchmark has any
         views.add_rows(kind, views.empty(kind))
     unreadable = []
     mains = []
@@ -105,21 +105,21 @@ class _Views:
         self._connection, self._name, self._files, self._runs = connection, name, 0, 0
 
     def attached(self, path: str) -> str:
-        """Open a file read-only; its name."""
+        """Attach a file read-only and return its name in SQL."""
         self._files += 1
         file, where = f"{self._name}_{self._files}", path.replace("'", "''")
         self._connection.execute(f"attach '{where}' as {file} (type duckdb, read_only)")
         return file
 
     def empty(self, kind: str) -> str:
-        """A database in memory with the tables of such a file; its name."""
+        """Create a database in memory with the tables of such a file and return its name in SQL."""
         name = f"{self._name}_{kind}"
         self._connection.execute(f"attach ':memory:' as {name}; use {name}")
         self._connection.execute((_SCHEMAS / f"{kind}.sql").read_text(encoding="utf-8"))
         return name
 
     def add_benchmark(self, file: str, number: int, withheld: Mapping[str, str]) -> None:
-        """The tables of an import."""
+        """Add the tables of an import."""
         stay = f"(select licence from {file}.benchmarks) = '{withheld['licence']}'"  # noqa: S608  ours
         # `concat` drops the column's statistics; `stats` would otherwise show the first characters of hidden texts.
         texts = ", ".join(
@@ -129,7 +129,7 @@ class _Views:
         )
         there = f"select table_name from duckdb_tables() where database_name = '{file}'"  # noqa: S608  ours
         tables = {name for (name,) in self._connection.execute(there).fetchall()}
-        for table in [name for name in _IMPORTED if name in tables]:  # files of the schema before have no samples
+        for table in [name for name in _IMPORTED if name in tables]:  # files of the older schema have no samples
             columns = f"* replace ({texts})" if table == "prompts" else "*"
             self._add(table, f"select {number}::integer as benchmark, {columns}", file)
         self._add("results", "select *", file)
@@ -137,13 +137,13 @@ class _Views:
             self._add("schema_version", "select *", file)
 
     def _texts_of(self, file: str) -> list[str]:
-        """Columns with what people wrote; a file from before chats were known has no ``messages``."""
+        """Columns with texts of prompts; a file of the older schema has no ``messages``."""
         columns = "select column_name from duckdb_columns() where database_name = ? and table_name = 'prompts'"
         there = {name for (name,) in self._connection.execute(columns, [file]).fetchall()}
         return [name for name in ("text", "messages") if name in there]
 
     def add_rows(self, kind: str, file: str, number: int = 0) -> None:
-        """The tables of a file of vectors or of a run."""
+        """Add the tables of a file of vectors or of a run."""
         if kind == "vectors":
             self._add("embeddings", f"select {number}::integer as benchmark, *", file)
             return
@@ -168,7 +168,7 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
 
 
 def _plain(value: Any, most: int) -> tuple[Any, bool]:
-    """A value as JSON can hold it, its text cut to a number of characters, and whether it was cut."""
+    """Convert a value to JSON types, with text cut to ``most`` characters; also returns whether it was cut."""
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):
         return value, False
     if isinstance(value, Decimal):
@@ -188,9 +188,9 @@ def answer(
 ) -> dict[str, Any]:
     """Columns and rows of a query, and which limit ``cut`` them: "", "rows", "text" or "size".
 
-    ``benchmarks`` have each a ``name``, the file ``main`` and the files ``vectors`` and ``run``; ``left_out`` in
-    the answer are the names of those with a file that cannot be opened. ``withheld`` has the ``licence`` of
-    benchmarks whose texts stay in the file, and what is ``shown`` instead.
+    Each of ``benchmarks`` has a ``name``, the file ``main`` and the files ``vectors`` and ``run``; ``left_out`` in
+    the answer names those with a file that cannot be opened. ``withheld`` has the ``licence`` of benchmarks whose
+    texts stay in the file, and the text ``shown`` instead.
     """
     connection, unreadable = _open(benchmarks, withheld, memory)
     if not _only_reads(connection, sql):

@@ -43,15 +43,15 @@ from carrot_core.text import (
 
 _BY_HASH = "by sha256 of seed and text"
 _PROMPTS_AT_A_TIME, _RUNS_AT_A_TIME = 1 << 8, 1 << 18
-_TEXT_BYTES = 4 << 20  # of the prompts that are split and hashed at once, but for those read with the last of them
+_TEXT_BYTES = 4 << 20  # of prompts that are split and hashed at once; the last block read may exceed it
 _STAGED = """
 create temp table staged (
     prompt integer, prompt_id varchar, text varchar, messages varchar, text_sha256 varchar, task varchar,
     family varchar, own varchar, draw blob, whole bigint, beginning bigint
 )
 """
-# One row a different text: where it stands among those to divide, in the order that its draw puts them into, and its
-# number in the order of the prompts.
+# One row per distinct text: its place among the texts to divide, in the order of their draws, and its number in the
+# order of the prompts.
 _TEXTS = """
 create temp table texts as
 select draw, bool_or({divided}) as divided, row_number() over (order by min(prompt)) - 1 as number,
@@ -78,7 +78,7 @@ select coalesce(sum(n) filter (n > 1), 0)::bigint, coalesce(sum(n), 0)::bigint f
 
 @dataclass(frozen=True)
 class Content:
-    """What a benchmark's tables are: how many prompts, their split, the hash of the tables, and what was noticed."""
+    """Summary of a benchmark's tables: number of prompts, rule of their split, hash of the tables, and warnings."""
 
     n_prompts: int
     split_rule: str
@@ -87,14 +87,14 @@ class Content:
 
 
 def content_of(frames: Frames, split_seed: int) -> Content:
-    """What frames are in the store, without storing them."""
+    """The content that frames would have in the store, without storing them."""
     with memory_for(frames.provenance.source), private_connection(memory=limits.STORE_MEMORY) as connection:
         create(connection, "benchmark")
         return fill(connection, frames, split_seed)
 
 
 def write(path: Path, name: str, frames: Frames, split_seed: int) -> Content:
-    """Make the file of a benchmark."""
+    """Write the file of a benchmark."""
     origin = frames.provenance
     with writing(path, "benchmark") as connection, memory_for(origin.source):
         content = fill(connection, frames, split_seed)
@@ -106,7 +106,7 @@ def write(path: Path, name: str, frames: Frames, split_seed: int) -> Content:
                 list(content.warnings),
             ],
         )  # fmt: skip
-        connection.execute("checkpoint")  # here, where its lack of memory is named
+        connection.execute("checkpoint")  # here, so that an error names a lack of memory
     return content
 
 
@@ -149,7 +149,7 @@ def _runs_of(frames: Frames, names: pd.Series[str]) -> Iterator[pa.Table]:
 
 
 def _fill_outcomes(connection: duckdb.DuckDBPyConnection, blocks: Iterable[pa.Table]) -> None:
-    """One row a cell, the mean of its samples, and the runs behind it; none where every cell has one."""
+    """Fill in one row per cell, the mean of its samples, and the samples unless every cell has only one."""
     connection.execute("create temp table runs as from samples limit 0")
     append(connection, "runs", blocks)
     several = "select 1 from runs group by prompt, model having count(*) > 1 and count(sample) > 0"
@@ -170,7 +170,7 @@ def _fill_outcomes(connection: duckdb.DuckDBPyConnection, blocks: Iterable[pa.Ta
 
 
 def _check_once(connection: duckdb.DuckDBPyConnection, table: str, columns: str) -> None:
-    """Raise the error of a primary key, whose index would be held in memory, of a table in the order of its columns."""
+    """Raise an error if a sorted table repeats ``columns``; the index of a primary key would be held in memory."""
     pairs = f"select ({columns}) as own, lag(({columns})) over () as before from {table}"  # noqa: S608  fixed text
     ((count,),) = rows(connection, f"select count(*) from ({pairs}) where own = before")  # noqa: S608  fixed text
     if count:
@@ -178,9 +178,9 @@ def _check_once(connection: duckdb.DuckDBPyConnection, table: str, columns: str)
 
 
 def _cells(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a cell, the mean of its runs."""
+    """One row per cell, the mean of its runs."""
     cells = runs.groupby(["prompt", "model"], sort=True)
-    # Each column alone: of columns that lie side by side, pandas rounds the means otherwise, by how many there are.
+    # Each column alone: if columns are averaged together, how pandas rounds depends on their number.
     outcomes = pd.DataFrame({name: cells[name].mean() for name in (*NUMBERS, *MORE_NUMBERS)})
     outcomes["time"] = cells["time"].first()
     outcomes["n_samples"] = cells.size()
@@ -193,7 +193,7 @@ def _cells(runs: pd.DataFrame) -> pd.DataFrame:
 def _fill_prompts(
     connection: duckdb.DuckDBPyConnection, blocks: Iterable[pa.Table], seed: int
 ) -> tuple[int, str, list[str]]:
-    """Fill in prompts that come in the order of their ids; how many there are, the rule of their split, warnings."""
+    """Fill in prompts in the order of their ids; returns their number, the rule of their split, and warnings."""
     connection.execute(_STAGED)
     n = 0
     for block in joined(blocks, _TEXT_BYTES):
@@ -202,7 +202,7 @@ def _fill_prompts(
     rule, warnings = _divide(connection, n)
     ((shared,),) = rows(connection, _SHARED)
     if shared and rule.startswith(OWN_SPLIT):
-        warnings.append(f"{shared:,} texts stand on more than one side of the file's own split.")
+        warnings.append(f"{shared:,} texts are in more than one part of the file's own split.")
     (((n_chats,),), (of_texts,)) = rows(connection, _CHATS), rows(connection, _ALIKE)
     if n_chats:
         warnings.append(
@@ -213,7 +213,7 @@ def _fill_prompts(
 
 
 def _staged(block: pa.Table, first: int, seed: int) -> pa.Table:
-    """What is read of some prompts, the first of which has a number, and what their texts are told apart by."""
+    """Rows of the staging table for prompts numbered from ``first``, with the hashes that tell their texts apart."""
     columns = block.to_pydict()
     ids = columns["prompt_id"]
     texts, messages = _texts_and_messages(ids, columns["text"])
@@ -240,7 +240,7 @@ def _staged(block: pa.Table, first: int, seed: int) -> pa.Table:
 
 
 def _texts_and_messages(ids: list[str], whole: list[str | None]) -> tuple[list[str | None], list[str | None]]:
-    """What is read of each prompt, and the whole of those that are chats.
+    """The text of each prompt that is read, and all messages of those that are chats.
 
     Raises
     ------
@@ -261,10 +261,10 @@ def _texts_and_messages(ids: list[str], whole: list[str | None]) -> tuple[list[s
 
 
 def _divide(connection: duckdb.DuckDBPyConnection, n: int) -> tuple[str, list[str]]:
-    """Fill the table of prompts with their sides of the split; the rule it follows and warnings.
+    """Fill the table of prompts with their parts of the split; returns the rule of the split and warnings.
 
-    A source's own split with train and test alone gets its validation out of train: of the distinct texts there as
-    large a share as in a split of ours.
+    If a source's own split has only train and test, validation is taken out of train, with the same ratio of distinct
+    texts as in a split drawn here.
     """
     sides = dict(rows(connection, "select own, count(*) from staged where own is not null group by own"))
     absent = [side for side in SPLITS if side not in sides]
@@ -290,7 +290,7 @@ def _percents(shares: Sequence[float]) -> str:
 
 
 def frames_of(connection: duckdb.DuckDBPyConnection) -> tuple[Frames, int]:
-    """The frames behind a file, which make the same content again, and the seed of its split.
+    """Read frames that make the same content again, and the seed of the split.
 
     A split that was drawn here is not in them: it is drawn again.
     """
@@ -320,7 +320,7 @@ def frames_of(connection: duckdb.DuckDBPyConnection) -> tuple[Frames, int]:
 
 
 def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
-    """The benchmark of a file, without vectors."""
+    """Load the benchmark of a file, without vectors."""
     prompts = rows(connection, "select prompt_id, text, text_sha256, task, split::varchar from prompts order by prompt")
     models = models_frame(connection).to_dict("records")
     shape = len(prompts), len(models)

@@ -1,8 +1,8 @@
 """One DuckDB file: written whole under another name and renamed into place, never changed afterwards.
 
-DuckDB lets no process write to a file that another process reads, nor the other way round. Files that are
-only added, replaced or removed as wholes need no such turns: readers never wait and never see half a change,
-and a crash at any instant leaves each file whole.
+DuckDB lets no process write to a file while another reads it, nor read it while another writes. Files that
+are only added, replaced or removed as wholes avoid that: readers never wait and never see half a change, and
+a crash at any instant leaves each file whole.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from carrot_core.errors import StoreError
 from carrot_core.modes import check_write
 
 SCHEMA_VERSION = 3
-READABLE = (2, SCHEMA_VERSION)  # versions of schemas that are read as they are: the older one lacks some columns
+READABLE = (2, SCHEMA_VERSION)  # versions of schemas that can be read; the older one lacks some columns
 _AT_A_TIME = 50  # files of one connection
 _ROWS_AT_A_TIME = 1 << 20  # copied on their way into a file
-_TO_READ = "80%"  # of the memory there is, as by default: what a quantile is of cannot go to the disk
+_TO_READ = "80%"  # of the memory, as by default: DuckDB cannot move the values of a quantile to the disk
 _SCHEMAS = Path(__file__).with_name("schema")
 
 
@@ -58,8 +58,8 @@ def reading(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection to a file as it is now, with other files as ``file0``, ``file1`` and so on.
 
-    What replaces or removes the files later does not disturb it. ``versions`` are those their schemas may have. An
-    error in a query names the first file.
+    It still works if the files are replaced or removed later. ``versions`` are the allowed versions of their schemas.
+    An error in a query names the first file.
     """
     # DuckDB keeps one instance per path in a process: connecting to the path while an older
     # connection lives would return the content from before a replacement. A private in-memory instance
@@ -74,7 +74,7 @@ def reading(
 
 
 def reading_each(paths: Sequence[Path]) -> Iterator[tuple[Path, duckdb.DuckDBPyConnection]]:
-    """One file after another with a connection that reads it; most of the cost of a connection is shared."""
+    """Read one file after another; they share most of the cost of a connection."""
     for start in range(0, len(paths), _AT_A_TIME):
         first, *others = paths[start : start + _AT_A_TIME]
         with reading(first, others=others) as connection:
@@ -91,21 +91,21 @@ def writing(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection on a new file; leaving without an error renames it to ``path``.
 
-    There is no transaction: one would hold all that is inserted into it in memory until its end.
+    There is no transaction, since one would hold all inserted rows in memory until its end.
 
-    The caller has the turn to write in the file's folder.
+    The caller must hold the lock for writing in the file's folder.
 
     Parameters
     ----------
-    path : where the file goes, in place of one that may be there.
+    path : place of the file; an existing one is replaced.
     schema : "benchmark", "vectors" or "run".
-    versions : those that the schemas of the ``others`` may have.
+    versions : allowed versions of the schemas of the ``others``.
     others : files to copy from, read-only under the names of their keywords.
 
     Raises
     ------
     StoreError
-        The disk is full or refuses, or the content breaks a constraint. What is at ``path`` stays.
+        The disk is full or refuses, or the content breaks a constraint. An existing file at ``path`` stays.
     """
     check_write(path)
     unfinished = path.with_name(f"{path.name}.writing")
@@ -133,10 +133,10 @@ def create(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
 
 
 def blocks_of(frame: pd.DataFrame, most_rows: int = _ROWS_AT_A_TIME) -> Iterator[pa.Table]:
-    """Some rows of a frame at a time; NaN and None are nulls."""
+    """Split a frame into blocks of rows; NaN and None become nulls."""
     for first in range(0, len(frame), most_rows):
         part = frame.iloc[first : first + most_rows]
-        # Types are stated: guessed from a sample, a column of texts that starts with many None is no text column.
+        # Types are explicit: guessed from a sample, a column of texts that starts with many None would not be text.
         yield pa.table(
             {
                 str(name): pa.array(
@@ -148,7 +148,7 @@ def blocks_of(frame: pd.DataFrame, most_rows: int = _ROWS_AT_A_TIME) -> Iterator
 
 
 def joined(blocks: Iterable[pa.Table], most_bytes: int) -> Iterator[pa.Table]:
-    """Blocks of prompts joined to larger ones, of about as many bytes each: a text may be short or of megabytes."""
+    """Join blocks of prompts to larger ones of about equal bytes, since a text may be short or of megabytes."""
     some, n_bytes = list[pa.Table](), 0
     for block in blocks:
         some.append(block)
@@ -169,7 +169,7 @@ def append(connection: duckdb.DuckDBPyConnection, table: str, blocks: Iterable[p
 
 
 def columns_of(connection: duckdb.DuckDBPyConnection, table: str, database: str | None = None) -> set[str]:
-    """Names of a table's columns in the file in use or another; empty where an older schema has no such table."""
+    """Names of a table's columns in the file in use or another; empty if an older schema has no such table."""
     query = (
         "select column_name from duckdb_columns() where database_name = coalesce(?, current_database()) "
         "and table_name = ?"
@@ -201,8 +201,8 @@ def locked(lock: Path, timeout_s: float) -> Iterator[None]:
     Raises
     ------
     StoreError
-        Another writer holds the lock for too long, the lock file cannot be created, or this is for the operator of a
-        public server alone.
+        Another writer holds the lock for too long, the lock file cannot be created, or only the operator of a public
+        server may write.
     """
     check_write(lock)
     turn = FileLock(lock, timeout=timeout_s)
@@ -222,7 +222,7 @@ def locked(lock: Path, timeout_s: float) -> Iterator[None]:
 
 @contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
-    """Turn errors of DuckDB and of the disk into a `StoreError` that names the file and says what to do."""
+    """Turn errors of DuckDB and of the disk into a `StoreError` that names the file and a remedy."""
     try:
         yield
     except (duckdb.Error, OSError) as error:

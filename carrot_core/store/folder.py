@@ -1,8 +1,8 @@
 """The folder of one benchmark: which of its files count, who may write, and how one import replaces another.
 
 carrot.store/
-    locks/                        one file a benchmark
-    NAME-HASH/                    one folder a benchmark
+    locks/                        one file per benchmark
+    NAME-HASH/                    one folder per benchmark
         3/                        its third import; readers take the highest number
             benchmark.duckdb      what was imported, never changed
             vectors-….duckdb      blocks of vectors, each added whole
@@ -28,7 +28,7 @@ from carrot_core.store.database import identity, locked, sync, translate_errors
 
 MAIN = "benchmark.duckdb"
 _LOCKS, _UNFINISHED, _REMOVED = "locks", ".writing", ".removed"
-_SPILL = "carrot-"  # folders of what does not fit into memory
+_SPILL = "carrot-"  # prefix of folders for data that do not fit into memory
 _LONGEST = 120  # characters of a benchmark's name in that of its folder
 
 Result = TypeVar("Result")
@@ -41,7 +41,7 @@ def check_name(name: str) -> None:
 
 
 def check_meaning(name: str, data_hash: str) -> None:
-    """Refuse a name under which results of other data ship: a name is to mean one thing.
+    """Refuse a name under which results of other data ship, since a name should mean one thing.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class Files(NamedTuple):
 
     @property
     def main(self) -> Path:
-        """The file of what was imported."""
+        """The file of the import."""
         return self.folder / MAIN
 
     def of(self, kind: str) -> list[Path]:
@@ -103,18 +103,18 @@ class Folder:
     def _is_there(self) -> bool:
         try:
             return self.current() is not None
-        except StoreError:  # whoever reads it is told why
+        except StoreError:  # reading it says why
             return True
 
     @property
     def name(self) -> str:
-        """The benchmark's name, cut if long, as the folder's name has it: for use when its file cannot be read."""
+        """The benchmark's name from the folder's name, cut if long: for use when its file cannot be read."""
         start, _, stated = self.path.name.rpartition("-")
         name = unquote(start)
         return name if key(name) == stated else f"{name}…"
 
     def current(self) -> Path | None:
-        """The folder of the newest import; None where there is no such benchmark."""
+        """The folder of the newest import; None if there is no such benchmark."""
         try:
             numbers = [int(name) for name in os.listdir(self.path) if name.isdecimal()]
         except (FileNotFoundError, NotADirectoryError):
@@ -124,7 +124,7 @@ class Folder:
         return self.path / str(max(numbers)) if numbers else None
 
     def files(self) -> Files | None:
-        """The files of this moment; None where there is no such benchmark."""
+        """The files at this moment; None if there is no such benchmark."""
         # A listing during a change may mix old and new files; two equal listings in a row do not.
         listing, again = self._list_files(), self._list_files()
         while listing != again:
@@ -141,7 +141,7 @@ class Folder:
             raise StoreError(f"{current} cannot be looked at: {error.strerror}.") from error
 
     def read(self, work: Callable[[Files], Result]) -> Result:
-        """The result of ``work`` on the files of one moment; it is called again if they change meanwhile.
+        """Do ``work`` on the files of one moment; it is called again if they change meanwhile.
 
         Raises
         ------
@@ -167,7 +167,7 @@ class Folder:
         return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     def state(self) -> str:
-        """The version; "unreadable" where it cannot be looked at, which whoever reads it is told."""
+        """The version, or "unreadable" if the folder cannot be listed; reading it then says why."""
         try:
             return self.version()
         except StoreError:
@@ -175,7 +175,7 @@ class Folder:
 
     @contextmanager
     def adding(self) -> Iterator[Files]:
-        """Hold the lock for writing; gives the present files, to which the caller may add."""
+        """Hold the lock for writing and give the present files, to which the caller may add."""
         with self._turn():
             files = self.files()
             if files is None:
@@ -184,9 +184,9 @@ class Folder:
 
     @contextmanager
     def replacing(self, put_away: Callable[[Path], None] | None = None) -> Iterator[tuple[Path, Files | None]]:
-        """Gives an empty folder for a new import and the present files; without an error the folder replaces them.
+        """Give an empty folder for a new import, and the present files, which it replaces unless there is an error.
 
-        Once it does, ``put_away`` is called with the folder of those; what it leaves there is deleted.
+        Then ``put_away`` is called with the folder of the old files; what it leaves there is deleted.
         """
         with self._turn(), translate_errors(self.path):
             self._sweep_others()
@@ -239,7 +239,7 @@ class Folder:
             yield
 
     def _sweep(self) -> None:
-        """Remove what killed writers left, what a newer import replaced and what was removed."""
+        """Delete leftovers of killed writers, replaced imports and removed benchmarks."""
         current = self.current()
         places = [(self.path.parent, lambda name: name.endswith(_REMOVED))]
         if current is not None:
@@ -251,7 +251,7 @@ class Folder:
                 delete(place / name)
 
     def _sweep_others(self) -> None:
-        """Remove what killed first imports of other benchmarks left, where nobody writes now."""
+        """Delete leftovers of killed first imports of other benchmarks that nobody writes to now."""
         for path in self.path.parent.iterdir():
             other = Folder(path, lock_timeout_s=0)
             if path not in (self.path, self.path.parent / _LOCKS) and path.is_dir() and other.current() is None:
@@ -264,7 +264,7 @@ def _before(name: str, current: Path | None) -> bool:
 
 
 def delete(path: Path) -> None:
-    """Remove a file or a folder; one that is open elsewhere and therefore stays is removed by a later writer."""
+    """Delete a file or a folder; if it is open elsewhere and cannot be deleted, a later writer does it."""
     check_write(path)
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)

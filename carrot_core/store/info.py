@@ -1,4 +1,4 @@
-"""What is known of a stored benchmark: its description, what it records, the hash of its content."""
+"""Description of a stored benchmark, the numbers it records, and the hash of its content."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from carrot_core.store.database import columns_of, identity, reading, rows
 OWN_SPLIT = "the source's own split"
 RECORDED = "recorded dollars"
 NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
-MORE_NUMBERS = ["cached_input_tokens", "reasoning_tokens", "latency_s"]  # which many benchmarks do not record
+MORE_NUMBERS = ["cached_input_tokens", "reasoning_tokens", "latency_s"]  # not recorded by many benchmarks
 _TEXTS_AT_A_TIME, _NUMBERS_AT_A_TIME = 1 << 8, 1 << 20
 _INFO = """
 select b.* replace (strftime(loaded_at, '%Y-%m-%dT%H:%M:%S+00:00') as loaded_at), p.*, m.*, o.*,
@@ -44,7 +44,7 @@ coalesce(sqrt(avg(score_variance)), 0) as score_spread
 
 @dataclass(frozen=True)
 class BenchmarkInfo:
-    """Everything about a stored benchmark but its content.
+    """Description of a stored benchmark without its content.
 
     Attributes
     ----------
@@ -58,14 +58,14 @@ class BenchmarkInfo:
     n_duplicate_prompts : prompts that repeat the text of another one (copies beyond the first).
     data_hash : sha256 of the content.
     models : names, in order.
-    warnings : what the reader noticed.
-    n_extra_runs : runs behind the outcomes beyond the first of a cell.
+    warnings : warnings of the reader.
+    n_extra_runs : runs beyond the first of each cell.
     n_samples : most runs of one cell.
-    n_repeated, n_differing : cells with several runs, and those of them whose runs have different scores.
+    n_repeated, n_differing : cells with several runs, and those among them whose runs have different scores.
     score_spread : standard deviation of a score between runs of one cell: root of the mean variance of those cells.
-    facts : what is known of each model besides its price, in the order of ``models``; empty if nothing is.
-    n_readable : prompts that a router can read: the text is known, or its hash, by which its vector is kept.
-    costs : what its costs are: "recorded dollars", or prices with their date as far as it is known.
+    facts : facts on each model besides its price, in the order of ``models``; empty if none are known.
+    n_readable : prompts that a router can read, since the text is known, or its hash, under which its vector is kept.
+    costs : kind of its costs: "recorded dollars", or prices with their date if known.
     """
 
     name: str
@@ -101,7 +101,7 @@ class BenchmarkInfo:
 
     @property
     def samples_text(self) -> str:
-        """How many runs a cell has and how far they differ; "" where every cell was run once."""
+        """How many runs a cell has and how far they differ; "" if every cell was run once."""
         if not self.n_repeated:
             return ""
         return (
@@ -112,7 +112,7 @@ class BenchmarkInfo:
 
     @property
     def has_prompts(self) -> bool:
-        """Whether its prompts are here, or only results of them."""
+        """Whether its prompts are here, and not only results on them."""
         return True
 
     @property
@@ -127,7 +127,7 @@ class BenchmarkInfo:
 
 
 def describe(path: Path) -> BenchmarkInfo:
-    """Description of the benchmark in a file; a look at the file's date where it was described before."""
+    """Describe the benchmark in a file; the description is cached until the file changes."""
     return _describe(path, identity(path))
 
 
@@ -149,7 +149,7 @@ def _describe(path: Path, _identity: str) -> BenchmarkInfo:
 
 
 def _costs(models: pd.DataFrame) -> str:
-    """What the costs of a benchmark with tokens are: dollars of its file, also where they show a price, or priced."""
+    """Kind of costs of a benchmark with tokens: dollars of its file, even if they show a price, or dated prices."""
     priced = models[models["input_usd_per_mtok"].notna() & (models["source"] != INFERRED)]
     if priced.empty:
         return RECORDED
@@ -159,13 +159,13 @@ def _costs(models: pd.DataFrame) -> str:
 
 
 def models_frame(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """The models of a file as `Frames.models` has them, in their order; a file of an older schema lacks columns."""
+    """The models of a file in order, as in `Frames.models`; a file of an older schema lacks columns."""
     frame = connection.execute("select * exclude (model, name), name as model from models order by model").df()
     return frame.astype({name: object for name in frame if not is_numeric_dtype(frame[name])})
 
 
 def recorded(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """The numbers that a benchmark records of its outcomes: the usual ones, and of the others those it has any of."""
+    """Columns of numbers of a benchmark's outcomes: the usual ones, and others that have any value."""
     there = columns_of(connection, "outcomes")
     more = [name for name in MORE_NUMBERS if name in there]
     if not more:
@@ -177,7 +177,7 @@ def recorded(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def sample_tables_of(
     connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Scores and dollars of all samples, (n, M, S), NaN behind a cell's last one; none where each has one."""
+    """Scores and dollars of all samples, (n, M, S), NaN after a cell's last one; empty if each cell has one."""
     if not columns_of(connection, "samples"):
         return {}
     cells = connection.execute(
@@ -194,7 +194,7 @@ def sample_tables_of(
 
 
 def tables_of(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]) -> dict[str, npt.NDArray[np.float64]]:
-    """(n, M) tables of a benchmark, NaN where there is no outcome or no number."""
+    """(n, M) tables of a benchmark, NaN for a missing outcome or number."""
     names = recorded(connection)
     numbers = ", ".join(f"coalesce({name}, 'nan') as {name}" for name in names)
     cells = connection.execute(f"select prompt, model, {numbers} from outcomes").fetchnumpy()  # noqa: S608  fixed names
@@ -208,7 +208,7 @@ def content_hash(connection: duckdb.DuckDBPyConnection) -> str:
     """sha256 of a benchmark's content, all tables of its file in canonical order, some rows at a time."""
     digest, models = hashlib.sha256(), models_frame(connection)
     of_prompts = ["prompt_id", "text", "task", "family", "split::varchar as split"]
-    # A benchmark without any chat, or hash of a text that is not here, keeps the hash it had before these were known.
+    # Chats and hashes of missing texts came later: a benchmark without any keeps the hash that it had before.
     chats = "messages" in columns_of(connection, "prompts") and _any(connection, "prompts", "messages is not null")
     hidden = _any(connection, "prompts", "text is null and text_sha256 is not null")
     for column in [*of_prompts, *["messages"] * chats, *["text_sha256"] * hidden]:
@@ -219,7 +219,7 @@ def content_hash(connection: duckdb.DuckDBPyConnection) -> str:
         digest.update(_bytes(models[column].to_numpy(dtype=np.float64)))
     for column in ("prompt", "model", *NUMBERS):
         _add_numbers(digest, connection, column, "outcomes")
-    # What came later is named and counts where there is any of it: other benchmarks keep their hash.
+    # Later columns count, with their names, only if they have a value: other benchmarks keep their hash.
     for column in [name for name in (*MORE_PRICES, *FACTS) if name in models and models[name].notna().any()]:
         values = [None if pd.isna(value) else value for value in models[column].tolist()]
         digest.update(json.dumps([column, values]).encode())
@@ -239,7 +239,7 @@ def _add_recorded(
     numbers: Sequence[str],
     texts: Sequence[str],
 ) -> None:
-    """Add those columns that have any value, with their names."""
+    """Add the columns that have a value, with their names."""
     there = columns_of(connection, table)
     for column in [name for name in (*numbers, *texts) if name in there]:
         if _any(connection, table, f"{column} is not null"):

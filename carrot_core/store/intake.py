@@ -1,7 +1,7 @@
-"""How a benchmark comes into the store: from the Hugging Face hub, and from files of strangers, which a process of its
-own looks at and reads (`carrot_core.child`).
+"""Import benchmarks into the store: from the Hugging Face hub, and from files of strangers, which a process of its own
+reads (`carrot_core.child`).
 
-Beside the data sets of the hub that are known by name, any of tables: ``hf:OWNER/NAME``.
+Some data sets of the hub are known by name; any other data set of tables is ``hf:OWNER/NAME``.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class HubSource:
     ----------
     repo : "owner/name" of the data set.
     patterns : patterns of the files to fetch, the preferred first.
-    read : from their paths, in the order of their names, and their provenance to frames.
-    about : one line for people: what it is and how much comes over the network.
-    licence : as the data set states it.
-    without_chinese : ``read`` that leaves out the Chinese tasks, where there are any.
+    read : function of their paths, in the order of their names, and their provenance that gives frames.
+    about : one line for people: its content and the size of the download.
+    licence : licence that the data set states.
+    without_chinese : ``read`` that leaves out the Chinese tasks, if there are any.
     """
 
     repo: str
@@ -100,7 +100,7 @@ _TABLES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 
 
 def data_set(repo: str, config: str | None, split: str | None, read: Callable[[Sequence[Path]], Frames]) -> HubSource:
-    """Any data set of the hub: its tables whose path names the configuration, then the split; Parquet if there is."""
+    """Any data set of the hub: tables whose path has the configuration, then the split; preferably Parquet."""
     words = "".join(f"{glob.escape(word)}*" for word in (config, split) if word)
 
     def checked(files: Sequence[Path], provenance: Provenance) -> Frames:
@@ -116,7 +116,7 @@ def data_set(repo: str, config: str | None, split: str | None, read: Callable[[S
 
 
 def hub_source(name: str) -> HubSource:
-    """The source of a name; the error for an unknown name lists the known ones."""
+    """The source with a name; the error for an unknown name lists the known ones."""
     if name not in HUB_SOURCES:
         raise NotFoundError(f"Nothing called {name!r} can be pulled; there are {', '.join(HUB_SOURCES)}.")
     return HUB_SOURCES[name]
@@ -140,23 +140,23 @@ def pull(
 
     Parameters
     ----------
-    store : where to.
+    store : the store to write to.
     source : "sprout", "sprout-o3mini", … or "hf:OWNER/NAME", any data set of tables.
-    name : in the store; that of the source by default.
-    config, split, read : of "hf:…" only: words that the paths of its files have, and what reads the files;
-        `carrot_core.benchmarks.registry.read_any` by default.
+    name : name in the store; that of the source by default.
+    config, split, read : for "hf:…" only: words that the paths of its files have, and the function that reads the
+        files; `carrot_core.benchmarks.registry.read_any` by default.
     revision : branch, tag or commit of the data set; the newest by default.
     replace : replace a benchmark of the same name.
     drop_chinese : leave out RouterBench's Chinese tasks, as CARROT's authors do.
-    shadow : let the name mean this benchmark where results of other data ship under it.
+    shadow : let the name mean this benchmark although results of other data ship under it.
     progress : called with bytes done, bytes of the file and its name while files arrive.
 
     Raises
     ------
     NotFoundError, DataError, CarrotError
-        As `carrot_core.benchmarks.hub.fetch` and the source's reader say.
+        As for `carrot_core.benchmarks.hub.fetch` and the source's reader.
     StoreError
-        The name is taken and ``replace`` is False (said before anything is fetched), results of other data ship under
+        The name is taken and ``replace`` is False (raised before anything is fetched), results of other data ship under
         it and ``shadow`` is False, or the database cannot be written.
     """
     from carrot_core.benchmarks.hub import fetch
@@ -187,13 +187,13 @@ def pull(
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What the beginning of some files shows.
+    """The beginning of some files.
 
     Attributes
     ----------
-    of_tool : the format of a tool they have; None for tables.
-    how : in words, how the first is read; "" for a tool's.
-    first : the first rows of the first as text, each value's beginning; empty for a tool's.
+    of_tool : the evaluation tool's format of the files; None for tables.
+    how : how the first file is read, in words; "" for a tool's.
+    first : first rows of the first file as text, with long values cut; empty for a tool's.
     """
 
     of_tool: Format | None
@@ -206,13 +206,13 @@ def look_at(paths: Sequence[Path], rows: int, reading: Reading = FOUND, *, place
 
     Parameters
     ----------
-    rows : of the first file.
+    rows : number of rows of the first file.
     place : folder for what the process writes.
 
     Raises
     ------
     NotFoundError, DataError
-        As `carrot_core.benchmarks.formats.head.preview`, or the process took more than its budget.
+        As for `carrot_core.benchmarks.formats.head.preview`, or the process exceeded its budget.
     """
     request = {"paths": list(map(str, paths)), "rows": rows, "reading": asdict(reading)}
     with in_child(f"{__name__}:_look", request, Budget.of(paths), source=paths[0].name, place=place) as (_, answer):
@@ -246,19 +246,19 @@ def bring_in(
 
     Parameters
     ----------
-    name : of the benchmark.
+    name : name of the benchmark.
     format, columns, prices, reading, of_tool : as for `read_any`.
-    keep_zeros : store them also where models have costs or tokens of 0, which count as not recorded.
+    keep_zeros : store the files even if models have costs or tokens of 0, which then count as not recorded.
     place : folder for what the process writes.
 
     Returns
     -------
-    The description of the benchmark; or, where it is not stored, the models with such zeros.
+    The description of the benchmark; if it is not stored, the models with such zeros instead.
 
     Raises
     ------
     NotFoundError, DataError, StoreError
-        As `read_any` and `Store.save_benchmark`, or the process took more than its budget.
+        As for `read_any` and `Store.save_benchmark`, or the process exceeded its budget.
     """
     request = {
         "name": name,

@@ -1,4 +1,4 @@
-"""Keep a store whole: read all of it, set aside what is damaged, copy a benchmark, take over that of version 0.2."""
+"""Maintain a store: verify it, set damaged files aside, copy a benchmark, take over a database of version 0.2."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def copy_benchmark(source: Store, name: str, target: Store, new_name: str | None
     NotFoundError
         ``source`` has no such benchmark.
     CarrotError
-        ``new_name`` is no name.
+        ``new_name`` is not a valid name.
     StoreError
-        ``target`` has one of that name, results of other data ship under it, or it cannot be written.
+        ``target`` has a benchmark of that name, results of other data ship under it, or it cannot be written.
     """
     called = name if new_name is None else new_name
     check_name(called)
@@ -77,20 +77,20 @@ def _copy(files: Files, source: Store, name: str, new: Path, called: str) -> Non
 def take_over(old: Path, store: Path) -> None:
     """Move the benchmarks of a database of version 0.2 into a store; the database is then renamed ``….v1``.
 
-    One benchmark after another is taken, each whole or not at all, so a call that was ended is completed by the
-    next. One whose name the store has already, or that is damaged, stays in the database; the log says so.
+    Each benchmark is moved whole or not at all, so the next call completes one that was interrupted. A benchmark whose
+    name the store has already, or that is damaged, stays in the database; the log says so.
 
     Raises
     ------
     StoreError
-        The file is no such database, is damaged from its start, or the folder cannot be written.
+        The file is not such a database, is damaged at its start, or the folder cannot be written.
     """
     if not os.access(old.parent, os.W_OK):
         raise StoreError(
-            f"{old} is a database of version 0.2, which is to be taken over into {store}, and that folder cannot be "
-            "written: copy the file to one that can, and name that in CARROT_HOME."
+            f"{old} is a database of version 0.2. It cannot be taken over into {store}, since that folder cannot be "
+            "written: copy the file to a folder that can, and name that in CARROT_HOME."
         )
-    # Programs of version 0.2 that write to the file take the same turn.
+    # Programs of version 0.2 that write to the file take the same lock.
     with locked(Path(f"{old}.lock"), _LOCK_TIMEOUT_S), translate_errors(old):
         if not old.exists():  # another process took it over meanwhile
             return
@@ -117,7 +117,7 @@ def _free(path: Path) -> Path:
 
 
 def _take(old: Path, folder: Folder, name: str, number: int, loaded_at: datetime) -> str:
-    """Move one benchmark; returns why it stays in the old file, "" if it was moved."""
+    """Move one benchmark; returns the reason if it stays in the old file, else ""."""
     present = folder.current()
     if present is not None:
         with reading(present / MAIN) as connection:
@@ -127,7 +127,7 @@ def _take(old: Path, folder: Folder, name: str, number: int, loaded_at: datetime
         with folder.replacing() as (new, _):
             _take_parts(old, number, new)
     except StoreError as error:
-        if not (problem := _problem_of_old(old, number)):  # then it is the writing that failed
+        if not (problem := _problem_of_old(old, number)):  # the old file is readable, so writing failed
             raise error
         return f"{name!r} stays there, since it is damaged: {problem}"
     return ""
@@ -162,7 +162,7 @@ def _take_parts(old: Path, number: int, new: Path) -> None:
 
 
 def _problem_of_old(old: Path, number: int) -> str:
-    """What is wrong with one benchmark's part of an old file; "" if all of it can be read."""
+    """The problem with one benchmark's part of an old file; "" if all of it can be read."""
     wheres = {
         **dict.fromkeys((*_TABLES, "runs"), "benchmark = ?"),
         "embeddings": _OF_ONE,
@@ -182,7 +182,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with a benchmark's data and with its computed files (vectors, runs); "" if nothing is."""
+    """Problems of a benchmark's data and of its computed files (vectors, runs); "" if there are none."""
 
     benchmark: str
     data: str
@@ -232,7 +232,7 @@ def _name(files: Files) -> str:
 
 
 def _problem(path: Path, read: Callable[[duckdb.DuckDBPyConnection], str]) -> str:
-    """What is wrong with a file; "" if nothing is."""
+    """The problem with a file; "" if there is none."""
     if not path.exists():
         raise FileNotFoundError(path)  # other files took its place meanwhile
     try:
@@ -255,15 +255,15 @@ def _read_rows(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def rebuild(store: Store, progress: Progress | None = None) -> tuple[Path | None, list[Finding]]:
-    """Take every damaged file out of a store; if it is a benchmark's main file, the whole benchmark.
+    """Move every damaged file out of a store; if it is a benchmark's main file, the whole benchmark.
 
-    So is a database of version 0.2 that is damaged; one that is another program's stays.
+    A damaged database of version 0.2 is moved too, but not a database of another program.
 
     Runs and vectors in damaged files have to be computed again; a benchmark has to be imported again.
 
     Returns
     -------
-    The folder beside the store where the damaged files now are (None if none is damaged), and the findings.
+    The folder beside the store that has the damaged files now (None if there are none), and the findings.
 
     Raises
     ------

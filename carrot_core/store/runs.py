@@ -29,7 +29,7 @@ _row_cache: dict[tuple[Path, str], tuple[Any, ...]] = {}  # rows of runs by file
 
 
 def to_json(what: str, value: Any) -> str:
-    """Canonical JSON text; a value JSON cannot hold (NaN, an object) is an error that says where it came from."""
+    """Canonical JSON text; raises a `CarrotError` that names ``what`` for a value JSON cannot hold (NaN, an object)."""
     try:
         return json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError) as error:
@@ -58,17 +58,17 @@ class Run:
 
     Attributes
     ----------
-    benchmark, router, params, seed, fit_on, pool : what was asked for; they make the ``run_id``.
+    benchmark, router, params, seed, fit_on, pool : the request, which determines the ``run_id``.
         ``fit_on`` is None when fitted on the train split of the benchmark itself; an empty ``pool`` means
         all models of the benchmark.
     versions : version by package name.
-    data_hash : content of the benchmark that was evaluated.
+    data_hash : hash of the content of the benchmark.
     cost_unit_usd : u of the rule, US dollars.
     best_single : best single model on validation.
     created_at : UTC, ISO 8601.
-    metrics : plain JSON; None where a figure does not exist. What was found, and on what: the split too.
-    estimates : table by split name ("train", "validation", "test", "all"); None where not loaded.
-    router_json, router_safetensors : the fitted router, as a document and its arrays; None where it was not
+    metrics : figures and the split they are for, as plain JSON; None if a figure does not exist.
+    estimates : table by split name ("train", "validation", "test", "all"); None if not loaded.
+    router_json, router_safetensors : the fitted router, as a document and its arrays; None if it was not
         stored or not loaded.
     """
 
@@ -90,7 +90,7 @@ class Run:
 
     @property
     def n_folds(self) -> int:
-        """Folds of cross-fitting; 0 where it was judged by the stored split, as all runs were until version 0.3."""
+        """Folds of cross-fitting; 0 if the stored split was used, as in all runs until version 0.3."""
         return int(self.metrics.get("n_folds", 0))
 
     @cached_property
@@ -102,12 +102,12 @@ class Run:
 
 
 def file_name(run_id: str, fit_on: str | None) -> str:
-    """Name of a run's file; it says which benchmark the router was fitted on where that is another one."""
+    """Name of a run's file; it has the key of the benchmark the router was fitted on, if that is another one."""
     return f"run-{run_id}{'' if fit_on is None else f'-{key(fit_on)}'}.duckdb"
 
 
 def fitted_on(folders: Sequence[Folder], name: str) -> list[Path]:
-    """Files of runs on other benchmarks that were fitted on one: without it they would describe data that are gone."""
+    """Files of runs on other benchmarks whose routers were fitted on this one; they are invalid without it."""
     currents = [current for folder in folders if (current := folder.current()) is not None]
     return [path for current in currents for path in current.glob(f"run-*-{key(name)}.duckdb")]
 
@@ -115,7 +115,7 @@ def fitted_on(folders: Sequence[Folder], name: str) -> list[Path]:
 def save(main: Path, folder: Path, run: Run) -> None:
     """Write a run with its tables; one of the same identity is replaced.
 
-    ``main`` is the file of its benchmark, ``folder`` where the run's own goes.
+    ``main`` is the file of its benchmark, ``folder`` the place for the run's own file.
     """
     with reading(main) as connection:
         names = _names(connection)
@@ -135,25 +135,25 @@ def save(main: Path, folder: Path, run: Run) -> None:
 
 
 def list_runs(files: Files, benchmark: str) -> list[Run]:
-    """Runs on a benchmark, newest first, without their tables and fitted routers; `damaged` has those not readable."""
+    """Runs on a benchmark, newest first, without their tables and fitted routers; `damaged` has the others."""
     headers, _ = _headers(files.of("run-"))
     runs = [(_run(benchmark, row), path.stat().st_mtime_ns) for path, row in headers.items()]
     return [run for run, _ in sorted(runs, key=lambda pair: (pair[0].created_at, pair[1]), reverse=True)]
 
 
 def damaged(files: Files) -> list[StoreError]:
-    """Why a run's file cannot be read, one error a file; empty if all can."""
+    """One error for each run's file that cannot be read."""
     return _headers(files.of("run-"))[1]
 
 
 def _headers(paths: Sequence[Path]) -> tuple[dict[Path, tuple[Any, ...]], list[StoreError]]:
-    """The row of each readable file, and errors of the others; one that was read before is read again if it changed."""
+    """The row of each readable file, and the errors of the others; rows are cached until the file changes."""
     keys = {path: (path, identity(path)) for path in paths}
     headers = {path: row for path, key in keys.items() if (row := _row_cache.get(key)) is not None}
     new, errors = [path for path in paths if path not in headers], list[StoreError]()
     try:
         headers |= _rows_of(new)
-    except StoreError:  # each by itself, which is slower
+    except StoreError:  # read each by itself, which is slower
         for path in new:
             try:
                 headers |= _rows_of([path])
@@ -176,13 +176,13 @@ def _rows_of(paths: Sequence[Path]) -> dict[Path, tuple[Any, ...]]:
 
 
 def find(files: Files, run_id: str) -> Path | None:
-    """The file of a run; None where there is no such run."""
+    """The file of a run; None if there is no such run."""
     paths = [*files.of(f"run-{run_id}.duckdb"), *files.of(f"run-{run_id}-")]
     return paths[0] if paths else None
 
 
 def load(files: Files, run_id: str, router: bool = False) -> Run:
-    """One run with its tables and, on demand, its fitted router."""
+    """Load a run with its tables and, on demand, its fitted router."""
     path = find(files, run_id)
     if path is None:
         raise NotFoundError(f"There is no run {run_id[:12]!r} in the store; evaluate the router first.")

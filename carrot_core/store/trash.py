@@ -1,7 +1,7 @@
 """The trash: benchmarks that were removed or replaced, kept `carrot_core.limits.TRASH_DAYS` days beside the store.
 
 trash/
-    20261130T110203.123456-3f9a0c1e/     one folder a removal
+    20261130T110203.123456-3f9a0c1e/     one folder per removal
         about.json                       name of the benchmark
         benchmark/                       its folder
         runs/FOLDER/IMPORT/              routers on other benchmarks that were fitted on it
@@ -48,9 +48,9 @@ class Removal(NamedTuple):
 
 
 def put(store: Path, name: str, fitted: Sequence[Path]) -> None:
-    """Move a benchmark and the runs that rest on it into the trash; delete them where the store is a session's.
+    """Move a benchmark and the runs that depend on it into the trash; delete them if the store is a session's.
 
-    After an error all of it is where it was. The benchmark goes first: whoever is killed midway leaves it listed.
+    After an error all of it is in its old place. The benchmark goes first, so that a kill midway leaves it listed.
     """
     folder = Folder.of(store, name)
     if is_own(store):
@@ -105,28 +105,28 @@ def _put_runs(store: Path, fitted: Sequence[Path], place: Path, undo: ExitStack)
 
 
 def removals(store: Store) -> list[Removal]:
-    """What can come back, newest first; what cannot be read is left out, and the log says so."""
+    """Removals that can be restored, newest first; damaged ones are left out, and the log says so."""
     there = []
     for at, place in _places(store.path):
         if (place / _BENCHMARK).is_dir():
             try:
                 name = json.loads((place / _ABOUT).read_text(encoding="utf-8"))["name"]
             except (OSError, ValueError, TypeError, KeyError) as error:
-                _log.warning("What was removed to %s cannot come back: %s is damaged (%s).", place, _ABOUT, error)
+                _log.warning("The removal in %s cannot be restored: %s is damaged (%s).", place, _ABOUT, error)
             else:
                 there.append(Removal(str(name), at, place))
     return there
 
 
 def restore(store: Store, removal: Removal) -> None:
-    """Bring back a benchmark, and what rests on it where that is as it was.
+    """Bring back a benchmark, and the runs that depend on it if their own benchmarks are unchanged.
 
     Raises
     ------
     NotFoundError
-        It is in the trash no more.
+        It is no longer in the trash.
     StoreError
-        There is a benchmark of that name again, or what lies there has another name.
+        There is a benchmark of that name again, or the one in the trash has another name.
     """
     with action("restore", removal.name, store.path, Role.ADMIN):
         source = removal.place / _BENCHMARK
@@ -142,15 +142,15 @@ def restore(store: Store, removal: Removal) -> None:
 
 
 def _stated_name(files: Files, default: str) -> str:
-    """The name that a benchmark's own file states; the default where it cannot be read."""
+    """The name that a benchmark's own file states, or ``default`` if it cannot be read."""
     try:
         return describe(files.main).name
-    except StoreError:  # a damaged one comes back as it went
+    except StoreError:  # a damaged one is restored as it is
         return default
 
 
 def _bring_back_run(path: Path, folder: Folder) -> None:
-    """Put a router back on its benchmark, unless that is gone, is of other data now, or has a newer one."""
+    """Put a router back on its benchmark, unless that is gone, has other data now, or has a newer run."""
     try:
         with folder.adding() as files, translate_errors(path):
             target = files.folder / path.name
@@ -160,11 +160,11 @@ def _bring_back_run(path: Path, folder: Folder) -> None:
             if fits and not target.exists():
                 os.rename(path, target)
     except CarrotError as error:  # the benchmark is back already, and a router can be fitted again
-        _log.warning("A router does not come back: %s", error)
+        _log.warning("A router is not restored: %s", error)
 
 
 def sweep(store: Path) -> None:
-    """Delete what has been in the trash for too long."""
+    """Delete benchmarks that have been in the trash for too long."""
     oldest = datetime.now(UTC) - timedelta(days=limits.TRASH_DAYS)
     for at, place in _places(store):
         if at < oldest:
@@ -172,7 +172,7 @@ def sweep(store: Path) -> None:
 
 
 def _places(store: Path) -> list[tuple[datetime, Path]]:
-    """When each removal was and its folder, newest first; whatever else lies in the trash is left alone."""
+    """Time and folder of each removal, newest first; other files in the trash are left alone."""
     folder = _folder(store)
     try:
         places = list(folder.iterdir())
@@ -187,12 +187,12 @@ def _time(place: Path) -> datetime | None:
     stamp = _PLACE.fullmatch(place.name)
     try:
         return None if stamp is None else datetime.fromisoformat(stamp[1]).replace(tzinfo=UTC)
-    except ValueError:  # digits that are no time
+    except ValueError:  # digits that are not a time
         return None
 
 
 def _discard(place: Path) -> None:
-    """Delete a folder of the trash unless something lies in it that could not be moved back."""
+    """Delete a folder of the trash unless it has something that could not be moved back."""
     if not any(place.rglob("*.duckdb")):
         delete(place)
 

@@ -1,6 +1,6 @@
-"""Vectors of a benchmark's texts, by sha256 of the text and name of the encoder, in one file a block.
+"""Vectors of a benchmark's texts, by sha256 of the text and name of the encoder, in one file per block.
 
-A block is written once, at a cost that does not depend on what is stored. `gather` merges the files.
+A block is written once, at a cost that does not grow with the store. `gather` merges the files.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Vectors = npt.NDArray[np.float32]
 KNOWN_LENGTHS = {"all-MiniLM-L6-v2": 384}
 ENCODER = "carrot.encoder"  # key under which the schema of a Parquet file of vectors may name their encoder
 _BATCH_ROWS = 2048
-_BLOCK_ROWS = 32_768  # that are in memory at a time
+_BLOCK_ROWS = 32_768  # in memory at a time
 
 
 def check_vectors(texts: Sequence[str], vectors: npt.ArrayLike) -> Vectors:
-    """The vectors as (k, d) float32; a `CarrotError` unless they are finite with one row a text."""
+    """The vectors as (k, d) float32; raises a `CarrotError` unless they are finite, with one row per text."""
     table = np.ascontiguousarray(vectors, dtype=np.float32)
     if table.ndim != 2 or len(table) != len(texts) or (len(texts) and not table.shape[1]):
         raise CarrotError(f"Vectors of shape {table.shape} do not belong to {len(texts)} texts.")
@@ -60,7 +60,7 @@ def segment_path(folder: Path, encoder_key: str, width: int, place: int) -> Path
 
 
 def add(files: Files, encoder: str, hashes: Sequence[str], vectors: Vectors) -> None:
-    """Write a block in a file of its own; where a hash is given twice its first vector counts."""
+    """Write a block in a file of its own; if a hash occurs twice, its first vector counts."""
     if not hashes:
         return
     there, width = segments(files, encoder), vectors.shape[1]
@@ -81,7 +81,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, block: pa.Table) -> None:
 
 
 def gather(files: Files, folder: Path, hashes: Container[str] | None = None) -> None:
-    """Write the newest vector of each text into one file for each encoder in ``folder``; of ``hashes`` only, if given.
+    """Write the newest vector of each text into one file per encoder in ``folder``; only of ``hashes`` unless None.
 
     An encoder that already has a single file there keeps it.
     """
@@ -105,7 +105,7 @@ def gather(files: Files, folder: Path, hashes: Container[str] | None = None) -> 
 
 
 def keep(name: str, old: Files, new: Path, hashes: Container[str]) -> None:
-    """Take what is readable of a replaced benchmark's vectors into its new folder, of these hashes only."""
+    """Copy the readable vectors of a replaced benchmark into its new folder, only of these hashes."""
     try:
         gather(old, new, hashes)
     except StoreError as error:
@@ -157,7 +157,7 @@ def load(files: Files, encoder: str, hashes: Sequence[str | None]) -> Vectors | 
 
 
 def numbers(block: pa.Table) -> Vectors:
-    """(k, d) vectors of a block."""
+    """The (k, d) vectors of a block."""
     values: Vectors = block["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return values.reshape(len(block), -1)
 
@@ -182,10 +182,10 @@ def missing_texts(files: Files, encoder: str) -> list[str]:
 
 
 def read_file(file: Path, encoder: str, prompt_ids: Container[str]) -> tuple[list[str], Vectors]:
-    """Ids and unit vectors of a Parquet file or a folder of them, for ``prompt_ids`` only.
+    """Read ids and unit vectors from a Parquet file or a folder of them, for ``prompt_ids`` only.
 
-    A `DataError` lists everything wrong; the schema may not name another encoder (`ENCODER`). Other rows are dropped
-    as they are read, so the size of the file does not matter for memory.
+    Raises a `DataError` that lists all problems; the schema may not name another encoder (`ENCODER`). Other rows are
+    dropped during reading, so memory does not depend on the size of the file.
     """
     files = sorted(file.glob("*.parquet")) if file.is_dir() else [file]
     if not files or not files[0].is_file():
@@ -225,7 +225,7 @@ def _batches(file: Path, encoder: str) -> Iterator[tuple[list[Any], pa.ListArray
             for batch in source.iter_batches(_BATCH_ROWS, columns=["prompt_id", "embedding"]):
                 yield batch["prompt_id"].cast(pa.string()).to_pylist(), batch["embedding"].cast(pa.list_(pa.float64()))
     except (pa.ArrowException, OSError, KeyError) as error:
-        raise DataError(file.name, f"is no Parquet file of prompt_id and embedding: {error}") from error
+        raise DataError(file.name, f"is not a Parquet file of prompt_id and embedding: {error}") from error
 
 
 def _length_problems(lengths: npt.NDArray[np.int32], encoder: str, right: int, before: int) -> list[Problem]:
