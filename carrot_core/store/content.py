@@ -202,7 +202,7 @@ def _fill_prompts(
     rule, warnings = _divide(connection, n)
     ((shared,),) = rows(connection, _SHARED)
     if shared and rule.startswith(OWN_SPLIT):
-        warnings.append(f"{shared:,} texts are in more than one part of the file's own split.")
+        warnings.append(f"{shared:,} texts are on more than one side of the file's own split.")
     (((n_chats,),), (of_texts,)) = rows(connection, _CHATS), rows(connection, _ALIKE)
     if n_chats:
         warnings.append(

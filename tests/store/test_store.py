@@ -546,7 +546,7 @@ def test_vectors_of_the_bundled_encoder_have_its_length(example: Store, tmp_path
 
 def test_vector_file_that_is_none(example: Store, tmp_path: Path) -> None:
     (tmp_path / "v.parquet").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="no Parquet file"):
+    with pytest.raises(DataError, match="not a Parquet file"):
         example.import_vectors("made", tmp_path / "v.parquet", "mini")
     with pytest.raises(NotFoundError, match="absent"):
         example.import_vectors("made", tmp_path / "absent.parquet", "mini")
