@@ -1,4 +1,4 @@
-"""The stores a session sees: the shared one, and a private one for its uploads; and what its uploads may take.
+"""The stores a session sees: the shared one, and a private one for its uploads; and limits of its uploads.
 
 The private store lies in a temporary folder of the session. The folder is removed when the session ends or the
 server stops; folders of a killed server are removed by the next one.
@@ -51,7 +51,7 @@ ONLY_YOU = " (only you)"
 SNAPSHOT = " (snapshot)"
 _UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
 _TTL = "server.disconnectedSessionTTL"  # seconds in which a page that lost its connection may come back
-_LOOK_S = 5.0  # between two looks for sessions that are over
+_LOOK_S = 5.0  # between two searches for sessions that are over
 _FIRST_SNAPSHOT = "mmlu-pro-cot"
 
 
@@ -83,7 +83,7 @@ class _SessionFolder:
 
 
 class _Presence:
-    """Closes a folder once its session cannot reconnect: Streamlit drops the state much later, or never."""
+    """Close a folder once its session cannot reconnect: Streamlit drops the state much later, or never."""
 
     def __init__(self, session_id: str, close: Callable[[], object]) -> None:
         self.session_id, self.close = session_id, close
@@ -112,7 +112,7 @@ def _remove(folder: Path, lock: FileLock) -> None:
 
 
 def sweep() -> None:
-    """Remove the folders of servers that no longer run: their lock is free."""
+    """Remove the folders of servers that no longer run, whose lock is free."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         lock = FileLock(folder / _LOCK, timeout=0)
         try:
@@ -133,7 +133,7 @@ def session_folder() -> Path:
 
 
 def upload_key(key: str) -> str:
-    """Key of a widget for files: another one after a restart, whose server has none of the files the browser lists."""
+    """Key of a widget for files; it changes after a restart, since the new server has none of the browser's files."""
     return f"{key}:{_SERVER}"
 
 
@@ -148,7 +148,7 @@ def upload_bytes() -> Counter[str]:
 class UploadBudget:
     """ASGI middleware that refuses an upload beyond what its session, or all of them together, may hold in memory.
 
-    An upload that says no length counts as the largest there may be; one that is still coming counts. A session with
+    An upload without a length counts as the largest allowed; one that is still arriving counts too. A session with
     uploads is ended once its page can no longer come back: Streamlit would count them until much later.
     """
 
@@ -180,7 +180,7 @@ class UploadBudget:
                 await self._app(scope, receive, send)
             finally:
                 self._coming[session] -= size
-                self._coming += Counter()  # drops what is 0
+                self._coming += Counter()  # drops counts of 0
             if self._ending is None or self._ending.done():
                 self._ending = asyncio.create_task(_end_sessions())
 
@@ -200,7 +200,7 @@ async def _end_sessions() -> None:
             if ending is not None:
                 ending.session.session_state.clear()
         if over:
-            gc.collect()  # what a session holds goes in circles
+            gc.collect()  # a session's objects refer to each other in circles
         await asyncio.sleep(_LOOK_S)
 
 
@@ -213,7 +213,7 @@ def count_job() -> None:
     Raises
     ------
     CarrotError
-        It has had as many read as it may for now.
+        It has reached its limit of files for now.
     """
     if wait := _pace.wait_s(str(session_folder())):
         most = limits.SESSION_JOBS_A_MINUTE
@@ -253,7 +253,7 @@ def results_version(info: BenchmarkInfo) -> Version:
     Raises
     ------
     DataError
-        The folder cannot be looked at.
+        The folder cannot be read.
     """
     if not isinstance(info, SnapshotInfo):
         return version_of(info)
@@ -270,7 +270,7 @@ def damaged_uploads() -> dict[str, str]:
 
 
 def in_order(benchmarks: Sequence[BenchmarkInfo]) -> list[BenchmarkInfo]:
-    """As lists show them: the user's own, those that ship whole, snapshots of real results, the simulated one."""
+    """The order of lists: the user's own, those that ship whole, snapshots of real results, the simulated one."""
 
     def place(info: BenchmarkInfo) -> tuple[int, int]:
         if not info.has_prompts:

@@ -50,7 +50,7 @@ class View:
     version : the store or snapshot folder of the results, with its version.
     name : name of the benchmark.
     has_prompts : True for a store, False for a snapshot's folder.
-    part : the only models and the only tasks there are in it; all where empty.
+    part : the models and the tasks in it; all if empty.
     """
 
     version: Version
@@ -110,7 +110,7 @@ class View:
         reference: str | None = None,
         verifier: tuple[float, float] | None = None,
     ) -> Scene:
-        """As of the results; with cascades where a verifier's sensitivity and specificity are given."""
+        """See `Results`; with cascades if a verifier's sensitivity and specificity are given."""
         return _scene(self, routers, active, pool, tasks, reference, verifier)
 
     def shares(
@@ -122,7 +122,7 @@ class View:
         reference: str | None = None,
         verifier: tuple[float, float] | None = None,
     ) -> Exhibit:
-        """Who answers along the active curve of a `scene`, drawn once for each theme."""
+        """Chart of the models' shares along the active curve of a `scene`, drawn once for each theme."""
         return _shares(self, routers, active, pool, tasks, reference, verifier)
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> ReadableCurve:
@@ -196,8 +196,8 @@ def view(info: BenchmarkInfo) -> View:
 
 
 def latency_p95_s(view: View) -> dict[str, float]:
-    """95th percentile of the seconds of each model's calls, of the models that have any; none of a snapshot, whose
-    pool is whole."""
+    """95th percentile of the seconds of each model's calls, for models with recorded latency; empty for a snapshot,
+    whose pool is always whole."""
     table = _model_summary(view.version, view.name) if view.has_prompts else pd.DataFrame()
     if "latency_p95_s" not in table:
         return {}
@@ -206,7 +206,7 @@ def latency_p95_s(view: View) -> dict[str, float]:
 
 
 def known_of_models(info: BenchmarkInfo) -> pd.DataFrame:
-    """A row a model with its facts and prices and, of a store, what else `model_summary` has of it."""
+    """One row per model with its facts and prices and, for a store, the other columns of `model_summary`."""
     version, facts = results_version(info), info.facts_by_model
     if info.has_prompts:
         return _model_summary(version, info.name)
@@ -220,8 +220,8 @@ def _model_summary(version: Version, name: str) -> pd.DataFrame:
 
 
 def opening_rate(view: View, router: str, cost_unit_usd: float) -> float:
-    """Exchange rate a page opens with, in score per dollar: of the point that promises to match the best single model,
-    else of the surest to, as in what serves; of λ 0.5 in a cost unit where a snapshot knows neither."""
+    """Exchange rate a page opens with, in score per dollar: that of the point that promises to match the best single
+    model, else of the point most likely to, as in a serving router; without either in a snapshot, that of λ 0.5."""
     solution = view.match(router, view.best_single())
     return rate_of_lam(0.5, cost_unit_usd) if solution is None else solution.exchange_rate_per_usd
 
@@ -300,7 +300,7 @@ def _comparison(view: View, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.
 def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
     """Offer to fit CARROT-KNN on a benchmark without fitted routers; the page reruns when it is done.
 
-    ``besides`` says what the page shows meanwhile.
+    ``besides`` is a sentence on the content of the page meanwhile.
     """
     if not info.n_readable:
         st.info(f"{without_texts(info)} Choose another benchmark, or import one that has texts. {besides}".strip())
@@ -319,7 +319,7 @@ def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
 
 
 def without_texts(info: BenchmarkInfo) -> str:
-    """Says that no router can be fitted on prompts without texts; Markdown."""
+    """A sentence that no router can be fitted on prompts without texts; Markdown."""
     return f"The prompts of {plain(info.name)} came without their texts, so no router can learn from them."
 
 
@@ -332,7 +332,7 @@ def fit(info: BenchmarkInfo) -> None:
 
 @contextmanager
 def embedding_and_fitting() -> Iterator[tuple[Progress, Progress]]:
-    """A progress bar for work that embeds, then fits; gives what shows the steps of each."""
+    """A progress bar for work that embeds, then fits; gives the functions that show the progress of each."""
     with work.progress("Reading the prompts …", "fit:cancel") as show:
 
         def embedding(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Heavy work of pages: fits, studies, batches, bootstraps and files, of which a few run at once, in fair turns.
+"""Heavy work of pages: fits, studies, batches, bootstraps and files. A few jobs run at once, in fair turns.
 
 Work runs in the script of its page, so that any action of the reader stops it where it next draws. Before it begins,
 and at its steps once it has had its time, it waits until it is its turn: the page says how many come before.
@@ -21,7 +21,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from carrot_core import limits
 
-_LOOK_S = 0.3  # between two looks at whose turn it is, at which a page that waits can be stopped
+_LOOK_S = 0.3  # between two checks for a turn, at which a waiting page can be stopped
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -30,16 +30,16 @@ Result = TypeVar("Result")
 @dataclass(eq=False)
 class _Job:
     session: str
-    round: int = 0  # in which it has its turn: a session has one in each
+    round: int = 0  # round of its turn; a session has one turn in each
     since: float = 0.0  # when its turn began
 
 
 class Turns:
-    """Lets a few jobs run at once, in rounds: each session has one turn in a round, who came first goes first.
+    """Let a few jobs run at once, in rounds: each session has one turn in a round, in the order of arrival.
 
     Parameters
     ----------
-    at_once : jobs that run.
+    at_once : number of jobs that run.
     slice_s : seconds after which a job lets others go first, at its next step.
     """
 
@@ -49,15 +49,15 @@ class Turns:
         self._running: list[_Job] = []
         self._waiting: list[_Job] = []
         self._round = 0  # of the job that began last
-        self._next: dict[str, int] = {}  # round of a session's next job, where that is a later one
+        self._next: dict[str, int] = {}  # round of a session's next job, if that is a later one
 
     @contextmanager
     def turn(self, session: str, waiting: Callable[[int], None]) -> Iterator[Callable[[], None]]:
-        """Wait for a turn and hold it; gives what the work calls at its steps.
+        """Wait for a turn and hold it; gives a function that the work calls at its steps.
 
         Parameters
         ----------
-        session : whose job it is.
+        session : session of the job.
         waiting : called several times a second while the job waits, with the number of jobs that end, or let others
             go first, before it may run; what it raises takes the job out. Called with 0 when the waiting is over.
         """
@@ -85,7 +85,7 @@ class Turns:
             waiting(0)
 
     def _begin(self, job: _Job) -> int:
-        """Let a job run if it is its turn within a moment; how many come before it else."""
+        """Let a job run if its turn comes within a moment; else return how many come before it."""
         with self._changed:
             self._changed.wait_for(lambda: not self._before(job), _LOOK_S)
             before = self._before(job)
@@ -98,14 +98,14 @@ class Turns:
             return before
 
     def _before(self, job: _Job) -> int:
-        place = sorted(self._waiting, key=lambda each: each.round).index(job)  # stable, so in the order they came
+        place = sorted(self._waiting, key=lambda each: each.round).index(job)  # stable, so in the order of arrival
         return max(0, place + 1 - (self._at_once - len(self._running)))
 
     def _step(self, job: _Job, waiting: Callable[[int], None]) -> None:
         if not self._waiting or time.monotonic() - job.since < self._slice_s:
             return
         with self._changed:
-            if job not in self._running:  # it is over, and a step of it still runs
+            if job not in self._running:  # the job is over, but a step of it still runs
                 return
             self._running.remove(job)
             self._changed.notify_all()
@@ -118,7 +118,7 @@ _has_turn: ContextVar[bool] = ContextVar("has a turn", default=False)
 
 @contextmanager
 def _turn(waiting: Callable[[int], None]) -> Iterator[Callable[[], None]]:
-    if _has_turn.get():  # the turn of the work that this is a part of, which would wait for its own end
+    if _has_turn.get():  # part of work that has a turn: waiting for another one would never end
         yield lambda: None
         return
     context = get_script_run_ctx(suppress_warning=True)
@@ -136,7 +136,7 @@ def _words(before: int) -> str:
 
 @contextmanager
 def progress(text: str, key: str = "") -> Iterator[Callable[[float, str], None]]:
-    """A progress bar for work that waits for its turn; gives what shows a share and a text.
+    """A progress bar for work that waits for its turn; gives a function that shows a share and a text.
 
     A key adds a Cancel button, for work that a button began. It has no code of its own: like any action of the
     reader, it stops the script at the next step.
@@ -175,7 +175,7 @@ def spinner(text: str) -> Iterator[None]:
 
 @contextmanager
 def _waiting_line() -> Iterator[Callable[[int], None]]:
-    """What shows that a job waits, in a line that is there only then."""
+    """Give a function that shows that a job waits, in a line that exists only meanwhile."""
     line: DeltaGenerator | None = None
 
     def waiting(before: int) -> None:
@@ -194,11 +194,11 @@ class _NoTurnError(Exception):
 
 
 def cached(**options: Any) -> Callable[[Callable[Params, Result]], Callable[Params, Result]]:
-    """`st.cache_resource` for what is heavy to compute: what is there comes at once, else the script waits its turn.
+    """`st.cache_resource` for heavy work: cached values come at once, else the script waits for its turn.
 
     Parameters
     ----------
-    options : of `st.cache_resource`.
+    options : options of `st.cache_resource`.
     """
 
     def decorate(function: Callable[Params, Result]) -> Callable[Params, Result]:

@@ -59,7 +59,7 @@ def _table(version: Version, name: str, what: str) -> pd.DataFrame:
 
 
 def _of(info: BenchmarkInfo, what: str, models: Sequence[str]) -> pd.DataFrame:
-    """The rows of a table that are of some of the models."""
+    """The rows of a table for some of the models."""
     table = _table(version_of(info), info.name, what)
     return table[table["model"].isin(models)].reset_index(drop=True)
 
@@ -152,7 +152,7 @@ def _schema(version: str, path: str) -> pd.DataFrame:
 
 @st.fragment
 def sql_console() -> None:
-    """A query (``?sql=``), its answer as a table and as CSV, and the list of tables; nothing for who may not ask."""
+    """A query (``?sql=``), its answer as a table and as CSV, and the list of tables; for editors only."""
     if not modes.may(Role.EDITOR):  # a fragment runs without its page
         return
     with errors_as_text():

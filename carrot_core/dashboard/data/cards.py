@@ -48,7 +48,7 @@ def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
 
 
 def snapshots_list() -> None:
-    """The snapshots: how large they are, what their costs are, and what can be done with them; nothing without any."""
+    """The snapshots: their sizes, kinds of cost and uses; nothing without any."""
     snapshots = [info for info in all_benchmarks() if isinstance(info, SnapshotInfo)]
     if not snapshots:
         return
@@ -82,7 +82,7 @@ def _fitted(version: Version, name: str) -> int:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _gaps(version: Version, name: str) -> str:
-    """Which models of those with costs were not observed on how many prompts, most first."""
+    """Models with costs that were not observed on all prompts, and on how many not, most first."""
     bench, costless = without_costless(Store(Path(version.path)).load(name))
     rows = gaps_by_model(bench).head(_GAPS_NAMED).itertuples()
     complete = int(bench.outcomes.complete.sum())
@@ -100,7 +100,7 @@ def _card(info: BenchmarkInfo) -> None:
         _badges(info, fitted)
     st.markdown(f"**{info.n_prompts:,}** prompts · **{info.n_models:,}** models · **{info.n_outcomes:,}** outcomes")
     st.markdown(_lines(({"About": info.note} if info.note else {}) | {"Licence": _licence(info)}))
-    # What ships has been looked at: its notes are what its figures do not show.
+    # Data that ship have been checked: their notes say only what figures do not show.
     notes, kind = len(info.warnings), "caveat" if info.ships else "note"
     counted = f" and {notes} {kind}{'' if notes == 1 else 's'}{'' if info.ships else ' from the import'}"
     with st.expander(f"Source, split, gaps, hash{counted if notes else ''}"):
@@ -125,7 +125,7 @@ def _badges(info: BenchmarkInfo, fitted: int) -> None:
 
 
 def _facts(info: BenchmarkInfo, sizes: dict[str, int], gaps_named: str) -> dict[str, str]:
-    """Where a benchmark is from, how it is split, what is missing, and what is there more than once."""
+    """Source of a benchmark, its split, missing cells and duplicates."""
     cells = info.n_prompts * info.n_models
     gaps = "none"
     if info.n_missing:
@@ -202,7 +202,7 @@ def show_notice() -> None:
 
 
 def trash_list() -> None:
-    """What was removed from the store and the shelf and can come back, newest first, to who may bring it back."""
+    """Removed benchmarks and points that can be restored, newest first, for people who may restore them."""
     if not modes.may(Role.ADMIN):
         return
     benchmarks, points = trash.removals(Store()), shared_points().deleted()
@@ -232,7 +232,7 @@ def _restore(name: str, work: Callable[[], None]) -> None:
 
 
 def _arms(info: BenchmarkInfo, key: str) -> None:
-    """Choose the arms of several calls that a benchmark has as models of their own; none makes it what it was."""
+    """Choose the arms of several calls that a benchmark has as models of their own; none restores the original."""
     st.markdown(
         "The best, or the majority, of several answers of a model, as models of their own: computed from the runs that "
         "are here. Routers fitted here are removed, as they know nothing of them; choose none to undo this."
@@ -244,7 +244,7 @@ def _arms(info: BenchmarkInfo, key: str) -> None:
     )
     if st.button("Make them", key=f"make-arms:{key}", type="primary", disabled=set(choice) == set(there)):
         with errors_as_text():
-            # Chosen here for this benchmark, the name of one that ships means it with its arms.
+            # If the benchmark ships, its name then means the one with these arms.
             new = store_of(info).change_benchmark(
                 info.name, lambda frames: add_arms(without_arms(frames), choice), shadow=True
             )
@@ -297,13 +297,13 @@ NOTICE = "upload:done"
 
 
 def free_name(path: Path) -> str:
-    """A name for the benchmark of a file that no other of the session has, and none that ships."""
+    """A name for the benchmark of a file, different from those of the session and those that ship."""
     stem = file_stem(path.name.split(".")[0]) or "results"
     return _free(stem, {*shipped_data(), *(info.name for info in private_benchmarks())})
 
 
 def own_benchmarks() -> None:
-    """The session's uploads, each to keep in the store or to remove."""
+    """The session's uploads, with buttons to keep each in the store or to remove it."""
     own = private_benchmarks()
     names = {info.name for info in Store().benchmarks()} if own else set()
     for info in own:

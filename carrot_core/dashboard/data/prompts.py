@@ -1,4 +1,4 @@
-"""The prompts of a benchmark: search, filter, page, and one prompt with what every model did on it."""
+"""The prompts of a benchmark: search, filter, page, and one prompt with the outcome of every model."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _prompt(version: Version, name: str, prompt_id: str) -> PromptView:
 def prompt_browser(info: BenchmarkInfo, models: Sequence[str]) -> None:
     """Find prompts (``?find=``, ``?task=``, ``?split=``, ``?disagree=``, ``?page=``), open one (``?prompt=``).
 
-    Of an open prompt the outcomes of some models are shown; the table of prompts is of all of them.
+    An open prompt shows the outcomes of the chosen models; the table of prompts counts all models.
     """
     with errors_as_text():
         version = version_of(info)
@@ -129,7 +129,7 @@ def _table(version: Version, info: BenchmarkInfo, filter_: Filter, matches: npt.
 
 
 def _readable(rows: pd.DataFrame) -> pd.DataFrame:
-    """The table of prompts; where none of them has a text here, their ids come first."""
+    """The table of prompts; ids come first if no prompt has a text."""
     beginning = rows["text"].map(lambda text: "(no text)" if pd.isna(text) else " ".join(text.split())[:_LINE])
     text, ids = {"Prompt": beginning.map(lambda text: visible(text, " "))}, {"Id": rows["prompt_id"].map(visible)}
     without = rows["text"].isna().all()
@@ -161,7 +161,7 @@ def _open(version: Version, info: BenchmarkInfo, prompt_id: str, models: Sequenc
         if prompt.text is None:
             st.info("There is no text for this prompt here.")
         else:
-            # Never as markup: the text comes from elsewhere.
+            # Never as markup, since strangers wrote the text.
             st.code(prompt.text, language=None, wrap_lines=True, height=440 if prompt.messages is None else 200)
             if prompt.messages is not None:
                 st.caption("The last text of the user, which is what is read of this chat. All of its messages:")

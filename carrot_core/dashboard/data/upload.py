@@ -119,17 +119,17 @@ def _bring_in(uploads: Sequence[UploadedFile]) -> None:
 
 
 def _own_split(file_id: str) -> bool:
-    """Whether the file's own split is to be kept, as the reader chooses."""
+    """Choose whether the file's own split is kept."""
     ways = {
         "Keep it (--split keep)": True,
-        "Leave it aside and split the prompts anew (--split derive)": False,
+        "Ignore it and split the prompts anew (--split derive)": False,
     }
-    help = "Of a split into train and test, validation prompts are taken out of train."
+    help = "If the split has only train and test, validation prompts are taken out of train."
     return ways[str(st.radio("The file's own split", list(ways), key=f"split:{file_id}", help=help))]
 
 
 def _of_tool(of_tool: Format, paths: Sequence[Path], file_id: str) -> None:
-    """Files of an evaluation tool have no columns to map; a log of calls is no benchmark."""
+    """Handle files of an evaluation tool, which have no columns to map, and refuse a log of calls."""
     if of_tool.kind == "traffic":
         st.info(
             f"{of_tool.title}: a log, in which one model answered each prompt. The page Operating points compares it "
@@ -139,7 +139,7 @@ def _of_tool(of_tool: Format, paths: Sequence[Path], file_id: str) -> None:
     st.caption(f"{of_tool.title}.")
     scorer = st.text_input(
         "Score", key=f"scorer:{file_id}", placeholder="(the first)",
-        help="Where the files have several scorers, metrics or filters: the one that counts. A note names them all.",
+        help="If the files have several scorers, metrics or filters, the one that counts. A note names them all.",
     )  # fmt: skip
     estimate = st.checkbox(
         "Estimate tokens that are not recorded", key=f"estimate:{file_id}",
@@ -156,7 +156,7 @@ def _load_panel(
     reading: Reading,
     **of_tool: Any,
 ) -> None:
-    """Ask for a name and what else is needed, and load the files."""
+    """Ask for a name and missing settings, and load the files."""
     error = st.session_state.get(_ERRORS, {}).get(file_id)
     prices = ask_prices(error.models, file_id) if isinstance(error, PricesNeededError) else {}
     zero_models = st.session_state.get(_ZEROS, {}).get(file_id)
@@ -173,7 +173,7 @@ def _load_panel(
         except DataError as new_error:
             st.session_state[_ERRORS] = {file_id: new_error}
             st.rerun()
-        # The prices are asked for until the file is loaded.
+        # The form for prices stays until the file is loaded.
         st.session_state[_ERRORS] = {file_id: error if isinstance(error, PricesNeededError) else None}
         if isinstance(stored, BenchmarkInfo):
             _tell(stored)
@@ -185,7 +185,7 @@ def _load_panel(
 
 
 def id_of(uploads: Sequence[UploadedFile]) -> str:
-    """What tells the files of an upload from others."""
+    """Key of the files of an upload, different from that of others."""
     return "+".join(upload.file_id for upload in uploads)
 
 
@@ -200,22 +200,22 @@ def all_on_disk(uploads: Sequence[UploadedFile], place: str) -> list[Path]:
     home = folder / hashlib.sha256(id_of(uploads).encode()).hexdigest()[:16]
     # The browser chose the names: keep their endings, and only characters that are safe in a file name.
     names = [re.sub(r"[^\w.\- ]", "_", upload.name)[-60:] for upload in uploads]
-    # Files of one run lie beside each other, as their tool wrote them; files of one name apart.
+    # Files of one run stay in one folder, as their tool wrote them; files of the same name get folders of their own.
     apart = len(set(names)) < len(names)
     paths = [home / str(number * apart) / name for number, name in enumerate(names)]
     if not all(path.is_file() for path in paths):
         shutil.rmtree(folder, ignore_errors=True)
         for path, upload in zip(paths, uploads, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(upload.getvalue())  # what the server holds; `getbuffer` would copy it first
+            path.write_bytes(upload.getvalue())  # bytes that the server holds; `getbuffer` would copy them
     return paths
 
 
 def first_look(file_id: str, paths: Sequence[Path], reading: Reading = FOUND) -> Look:
-    """What the beginning of an upload shows; looked at once for each upload and each way to read it."""
+    """Preview the beginning of an upload, once for each upload and each way to read it."""
     look = _look(file_id, paths, reading)
     if isinstance(look, DataError):
-        # Anew: the one that is kept would hold the frames it passes through, and the files with them.
+        # A new error: the cached one would keep the frames of its traceback, and the files with them.
         raise DataError(look.where, look.problems)
     return look
 
@@ -230,7 +230,7 @@ def _look(file_id: str, _paths: Sequence[Path], reading: Reading) -> Look | Data
 
 
 def _reading(file_id: str, *, is_open: bool) -> Reading:
-    """How the files are written, where the reader of the page corrects what is found."""
+    """Let the reader correct the detected format of the files."""
     with st.expander("How the files are read", expanded=is_open):
         boxes = iter(st.columns(3)), iter(st.columns(2))
         with next(boxes[0]):
@@ -248,7 +248,7 @@ def _reading(file_id: str, *, is_open: bool) -> Reading:
         with next(boxes[1]):
             model_from = _stated(
                 "Model", ["file"], file_id, {"file": "the file's name"}.get, first="in a column of the files",
-                help="Where the model's name stands. Any other text is the name of the one model there is.",
+                help="Where the model's name is. Any other text is the name of the only model.",
             )  # fmt: skip
     return Reading(separator, decimal, encoding, score, model_from)
 
@@ -262,7 +262,7 @@ def _stated(
     first: str = "found in the file",
     help: str | None = None,
 ) -> str | None:
-    """What the reader of the page states, or None; another answer than those listed can be typed."""
+    """The reader's choice, or None; an answer that is not listed can be typed."""
     answer = st.selectbox(
         label,
         [None, *options],
@@ -280,7 +280,7 @@ def _preview(first: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pairs(names: Sequence[str]) -> dict[str, str]:
-    """The columns that are of models by their names, where the table is not a long one."""
+    """Columns that belong to models by their names, if the table is not long."""
     is_long = {"model", "score"} <= guess_with_paths(names, ()).keys()
     return {} if is_long else pairs_of(names, PER_MODEL)
 
@@ -330,7 +330,7 @@ def _column_box(column: str, names: Sequence[str], guesses: Mapping[str, str], k
 
 
 def _tell(info: BenchmarkInfo) -> None:
-    """The next run says what was stored."""
+    """Store a notice about the new benchmark for the next run."""
     samples = f" Scores and costs are means: {info.samples_text}." if info.samples_text else ""
     warnings = samples + "".join(f" {warning}" for warning in info.warnings)
     st.session_state[NOTICE] = (

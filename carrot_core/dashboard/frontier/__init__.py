@@ -42,7 +42,7 @@ ON_SNAPSHOT = (
 
 
 def verifier_of_cascades(view: views.View, pool: Names, tasks: Names) -> tuple[float, float] | None:
-    """Choose whether cascades are drawn (``?cascades=``) and how good their verifier is; None where they are not, or
+    """Choose whether cascades are drawn (``?cascades=``) and how good their verifier is; None if they are not, or
     no prompt here has every outcome."""
     if not view.has_prompts or not view.narrowed(pool, tasks).test.outcomes.complete.any():
         links.check_parameter("cascades", links.among([]), "no cascades")
@@ -112,7 +112,7 @@ def snapshot_rate_note(lam: float, snapshot_lam: float) -> None:
 
 
 def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float, models: Sequence[str]) -> None:
-    """Which prompts get another model when λ grows by ``step``, and how score and cost change."""
+    """The prompts that get another model when λ grows by ``step``, and the change of score and cost."""
     upper = min(lam + step, 1.0)
     between = f"λ {lam_text(lam)} to {lam_text(upper)}"
     if flips.empty:
@@ -241,7 +241,7 @@ def _rounds(view: views.View, router: str, pool: Names, tasks: Names, goal: str)
 
 
 def _round_table(rounds: Sequence[SolvedGoal]) -> None:
-    """The point in every round of cross-fitting; nothing where there are none."""
+    """The point in every round of cross-fitting; nothing if there are none."""
     if not rounds:
         return
     st.write(plain(of_rounds(rounds)))

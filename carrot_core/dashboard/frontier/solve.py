@@ -1,4 +1,4 @@
-"""Solve λ for a goal beyond budget and target: a model to match, a budget a month, solved tasks, a cap per query."""
+"""Solve λ for a goal beyond budget and target: a model to match, a monthly budget, solved tasks, a cap per query."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def show_notice(
 
 
 def matchable(view: views.View, models: Sequence[str]) -> Sequence[str]:
-    """The models that can be matched; of a snapshot only the best single model."""
+    """The models that can be matched; for a snapshot only the best single model."""
     return view.matchable(tuple(models))
 
 
@@ -121,7 +121,7 @@ def _solve(view: views.View, router: str, pool: Names, tasks: Names, cost_unit_u
 
 
 def _take(solution: Solution | None, lines: list[str], of: tuple[object, ...], cost_unit_usd: float) -> None:
-    """Set λ and store the notice with the settings ``of`` which it is true."""
+    """Set λ and store the notice with the settings ``of`` its result."""
     if solution is None:
         st.toast(plain(lines[0]), icon=":material/info:")
         return
@@ -183,7 +183,7 @@ def _match(solution: Solution | None, curve: ReadableCurve, model: str) -> tuple
 
 
 def _sure(confidence: float) -> str:
-    """How often new prompts keep what a point is for, before a colon; nothing where that is not known."""
+    """How often new prompts keep a point's promise, as text before a colon; "" if not known."""
     return "" if confidence == EVEN else f", chosen so that new prompts keep that {round(10 * confidence)} times in 10"
 
 

@@ -1,6 +1,6 @@
-"""What ``carrot app`` hands to ``streamlit run``: the dashboard with the API's routes beside it.
+"""Script that ``carrot app`` passes to ``streamlit run``: the dashboard with the API's routes beside it.
 
-In a folder of its own, since Streamlit puts a script's folder on the import path.
+It has a folder of its own, since Streamlit puts a script's folder on the import path.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from carrot_core.store import Store, trash
 _OF_A_COPY = (b"accept-encoding", b"if-none-match", b"if-modified-since")
 
 sweep()
-with by_operator():  # nobody is served yet
+with by_operator():  # no visitor is served yet
     try:
         trash.sweep(Store().path)
         shared_points().sweep()
-    except (CarrotError, OSError) as error:  # as where the home can only be read
+    except (CarrotError, OSError) as error:  # for instance because the home is read-only
         log.warning("What was removed long ago stays: %s", error)
 
 
 def api_routes() -> list[BaseRoute]:
-    """The routes of the API for an ``st.App``; its default router is made ready in the background.
+    """The routes of the API for an ``st.App``; its default router is loaded in the background.
 
-    It answers to the names that Streamlit answers to (``server.allowedHosts``, where an empty list is any).
+    It accepts the host names that Streamlit accepts (``server.allowedHosts``; an empty list means any).
     """
     hosts, address = config.get_option("server.allowedHosts") or [ANY_HOST], config.get_option("server.address") or ""
     check_address(address)
@@ -53,7 +53,7 @@ def api_routes() -> list[BaseRoute]:
 
 
 def content_policy() -> str:
-    """The Content-Security-Policy of the dashboard: what Streamlit itself needs, and nothing from another host.
+    """The Content-Security-Policy of the dashboard: it allows what Streamlit needs, and nothing from another host.
 
     Scripts are files of this server, the one that stands in Streamlit's page (by its hash), and modules that Streamlit
     makes of our components (``blob:``). Its styles stand in the page; pictures and fonts may, too.
@@ -77,9 +77,9 @@ def content_policy() -> str:
 
 
 class StyledPages:
-    """Puts the app's style into the page that Streamlit sends, so that it is there before anything is drawn.
+    """Put the app's style into the page that Streamlit sends, so that it is there before anything is drawn.
 
-    Pages bring it, too, but only with what they draw, which then moves.
+    Pages send it too, but only with their elements, which would then move.
     """
 
     def __init__(self, app: ASGIApp, style: bytes) -> None:
@@ -100,7 +100,7 @@ class StyledPages:
                 is_page = Headers(raw=message["headers"]).get("content-type", "").startswith("text/html")
             else:
                 is_page = bool(page)
-            if not is_page:  # a download, say, which is not held in memory
+            if not is_page:  # for instance a download, which should not be held in memory
                 await send(message)
                 return
             page.append(message)
@@ -111,7 +111,7 @@ class StyledPages:
                 await send(start)
                 await send({"type": "http.response.body", "body": body})
 
-        # As text, and whole: a page that a browser has kept may have an older style.
+        # As plain text, and never from the browser's cache, where a page may have an older style.
         headers = [(name, value) for name, value in scope["headers"] if name not in _OF_A_COPY]
         await self._app({**scope, "headers": headers}, receive, styled)
 

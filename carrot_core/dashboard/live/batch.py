@@ -41,7 +41,7 @@ _LINES, _PASTE = "batch:lines", "batch:pasted"
 
 @dataclass(frozen=True)
 class _Result:
-    """A finished run and its settings, to tell whether they have changed since."""
+    """A finished run and its settings, to notice later changes."""
 
     summary: Summary
     decisions: Path
@@ -105,7 +105,7 @@ def _paste_box() -> Source | None:
         max_chars=limits.PASTED_CHARACTERS,
         placeholder="What is the capital of France?\nProve that the square root of 2 is irrational.",
     )
-    # Not splitlines, which also splits at Unicode's line separators.
+    # Not `splitlines`, which also splits at Unicode's line separators.
     return (lambda stack: prompts_from_lines(text.split("\n"), "the pasted lines")) if text.strip() else None
 
 

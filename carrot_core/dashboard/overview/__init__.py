@@ -26,7 +26,7 @@ def leaderboard(benchmarks: Sequence[BenchmarkInfo]) -> None:
     """Every router on every benchmark: two tables, in which each figure is a link to this page on both."""
     columns = {}
     for name, info in zip(labels(benchmarks), benchmarks, strict=True):
-        with errors_as_text():  # one whose results are damaged has no column
+        with errors_as_text():  # a benchmark with damaged results has no column
             view = views.view(info)
             columns[name] = _standings(view, view.version)
     routers = dict.fromkeys(router for column in columns.values() for router in column)
@@ -48,7 +48,7 @@ def leaderboard(benchmarks: Sequence[BenchmarkInfo]) -> None:
 @st.cache_data(max_entries=64, show_spinner="Reading every benchmark's results …")
 def _standings(_view: views.View, version: Version) -> dict[str, Standing]:
     """By router: the gain over the best single model, the saving at the point chosen to match it, and whether that
-    point is measurably less accurate; None where there is no such figure. ``version`` is that of the results."""
+    point is measurably less accurate; None if there is no such figure. ``version`` is that of the results."""
     rows = {}
     for router in views.drawable(_view):
         figures, match = _view.figures(router) or {}, _view.matching_point(router)
@@ -81,6 +81,6 @@ def _cell(router: str, standing: Standing | None, benchmark: str, *, saving: boo
         return "–"
     gained = percent(interval.value, interval.low, interval.high, signed=True)
     words = plain(whole_percent(interval) if saving else gained)
-    text = words.replace(" ", "\u00a0").replace("\u00a0\\[", " \\[")  # a line ends before an interval only
+    text = words.replace(" ", "\u00a0").replace("\u00a0\\[", " \\[")  # lines break only before an interval
     address = urlencode({"bench": benchmark, "router": label(router)})
     return f"[{text}](?{address})" + (" less accurate" if saving and worse else "")
