@@ -25,8 +25,8 @@ SESSIONS_BYTES = 2 << 30  # of those of all sessions
 SESSION_JOBS_A_MINUTE = 60  # files that a session has read; all at once, then one a second
 UNPACKED_BYTES = 2 << 30  # four times the largest upload; tables unpack to 3 to 10 times their size, bombs to 1,000
 UNPACKED_RATIO = 200  # of a packed file; text packs to a tenth or a fiftieth, a bomb to a thousandth
-UNPACKED_FREE_BYTES = 32 << 20  # that any packed file may unpack to, whatever its ratio
-COLUMNS = 2_000  # 500 models of a wide table with four columns each; more is a table that was turned on its side
+UNPACKED_FREE_BYTES = 32 << 20  # to which any packed file may unpack, whatever its ratio
+COLUMNS = 2_000  # 500 models of a wide table with four columns each; with more, rows and columns are probably swapped
 ROWS = 100_000_000  # a Parquet file of a few kilobytes may hold billions of equal rows
 CELLS = 100_000_000  # prompts x models: some arrays of 0.8 GB each
 ROW_BYTES = 32 << 20  # of a row of text; the longest prompts have some megabytes
@@ -49,7 +49,7 @@ ZIP_DIRECTORY_BYTES = 32 << 20  # of their list
 FOLDER_FILES = 10_000  # in a folder of runs
 
 # Logs of calls.
-LOG_CALLS = 2_000_000  # a sample of so many says as much as all
+LOG_CALLS = 2_000_000  # a sample of this size is as good as all
 LOG_MODELS = 1_000  # more names are another column
 LOG_TEXTS = 2_000  # distinct prompts embedded to tell how many are unlike the training data; a minute
 LOG_TEXT_CHARACTERS = 20_000  # of a prompt; encoders read less
@@ -98,11 +98,11 @@ REQUEST_EXPLAINED = 16  # each is embedded by itself
 REQUEST_MODELS = 1_000
 REQUEST_USD = 1e6  # of a price or a budget: more is a slip of units
 REQUESTS_A_MINUTE = 300  # of a client of a public server; all at once, then five a second
-WAITING = 512  # requests in the queue; who comes after them would wait for minutes
+WAITING = 512  # requests in the queue; later ones would wait for minutes
 
 # People of a team's server, and what they remove.
 LOGIN_HOURS = 24  # in which the claims of a login count; then it is asked for again
-TRASH_DAYS = 30  # what is removed can come back
+TRASH_DAYS = 30  # removed benchmarks and points can be restored
 AUDIT_BYTES = 4 << 20  # of the audit log; a line has some 200
 AUDIT_FILES = 5  # that and older ones: a hundred thousand changes
 AUDIT_CHARACTERS = 300  # of a name in a line
@@ -122,7 +122,7 @@ SQL_ANSWER_BYTES = 10_000_000
 SQL_AT_ONCE = 2  # queries of all sessions together; the next waits as long as one may take
 
 # Other machines.
-HUB_SECONDS = 10.0  # of the hub's silence; a machine without a network is told so at once
+HUB_SECONDS = 10.0  # of the hub's silence; without a network the error comes at once
 HUB_CARD_SECONDS = 5.0  # likewise, for a model's revision, which an artefact can do without
 
 # Options of the command line.
@@ -130,7 +130,7 @@ NUMBERS = 1_000  # in one range, such as 0-4
 
 
 def unpacked_bytes(packed_bytes: int) -> int:
-    """Bytes that a packed file of a size may unpack to: by its ratio, but for small ones; `UNPACKED_BYTES` at most."""
+    """Bytes that a packed file may unpack to: by the ratio, more for small files, at most `UNPACKED_BYTES`."""
     return min(UNPACKED_BYTES, max(UNPACKED_FREE_BYTES, UNPACKED_RATIO * packed_bytes))
 
 
@@ -143,7 +143,7 @@ DEFAULTS: dict[str, Value] = {
 
 
 class LimitError(CarrotError, SystemExit):
-    """A limit is set to what it cannot be. Limits are read on import: uncaught, it ends the process with its text."""
+    """A limit has an invalid value. Limits are read on import: if uncaught, it ends the process with its text."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -156,8 +156,8 @@ def set_limits(environment: Mapping[str, str]) -> dict[str, Value]:
     Raises
     ------
     LimitError
-        The file cannot be read as TOML; a name is no limit's; a value is of another type than the limit, or not
-        above 0. The message has the file or variable, the name and the value.
+        The file cannot be read as TOML; a name is not that of a limit; a value has another type than the limit, or is
+        not above 0. The message has the file or variable, the name and the value.
     """
     values = {}
     if file := environment.get(VARIABLE):

@@ -75,15 +75,15 @@ def put_replaced(store: Path, name: str, old: Path, fitted: Sequence[Path]) -> N
                 undo.callback(os.rename, place / _BENCHMARK / old.name, old)
                 _put_runs(store, fitted, place, undo)
             return
-        except StoreError as error:  # the new one is there already
-            _log.warning("The former %r cannot come back: %s", name, error)
+        except StoreError as error:  # the new benchmark is in place already
+            _log.warning("The former %r cannot be restored: %s", name, error)
     for path in (old, *fitted):
         delete(path)
 
 
 @contextmanager
 def _place(store: Path, name: str) -> Iterator[tuple[Path, ExitStack]]:
-    """Gives a new folder in the trash, and what is to be done to undo what was moved to it, after an error."""
+    """Give a new folder in the trash, and a stack of actions that move its content back after an error."""
     sweep(store)
     place = _folder(store) / f"{datetime.now(UTC):{_STAMP}}-{secrets.token_hex(4)}"
     with translate_errors(place), ExitStack() as undo:

@@ -58,8 +58,8 @@ create table prompts (
     check (text is null or text_sha256 is not null)
 );
 
--- One row a prompt and model, in their order: the writer sees to it, as the index of a primary key would be held in
--- memory.
+-- One row per prompt and model, in their order: the writer checks this, since the index of a primary key would be
+-- held in memory.
 create table outcomes (
     prompt        integer not null check (prompt >= 0),
     model         integer not null check (model >= 0),
