@@ -552,7 +552,7 @@ def test_vector_file_that_is_none(example: Store, tmp_path: Path) -> None:
         example.import_vectors("made", tmp_path / "absent.parquet", "mini")
     for columns in ({"prompt_id": ["id 00000"], "embedding": ["text"]}, {"prompt_id": ["id 00000"]}):
         pq.write_table(pa.table(columns), tmp_path / "w.parquet")
-        with pytest.raises(DataError, match="no Parquet file"):
+        with pytest.raises(DataError, match="not a Parquet file"):
             example.import_vectors("made", tmp_path / "w.parquet", "mini")
 
 
