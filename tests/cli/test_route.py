@@ -167,7 +167,7 @@ def test_the_fallback_of_a_point_can_be_switched_off(router: CarrotRouter, tmp_p
         ([PROMPT, "--bench", HEAD, "--out", "x.xlsx"], 1, "x.xlsx"),
         ([PROMPT, "--bench", HEAD, "--out", f"{__file__}/o.csv"], 1, "Cannot write"),
         ([PROMPT, "--bench", HEAD, "--out", "x.csv", "--explain"], 2, "--explain"),
-        ([PROMPT, "--bench", HEAD, "--router", "carrot-knn"], 3, "must be in the store"),
+        ([PROMPT, "--bench", HEAD, "--router", "carrot-knn"], 3, "is not in the store"),
     ],
 )
 def test_a_refusal_says_what_to_do(carrot_home: Path, arguments: list[str], code: int, says: str) -> None:

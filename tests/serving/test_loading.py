@@ -149,7 +149,7 @@ def test_a_router_that_is_not_there_is_refused_and_no_other_answers(folder: Path
     assert CarrotRouter.load(folder, router="carrot-linear", store=nothing).router == "carrot-linear"
     with pytest.raises(CarrotError, match="is carrot-linear, not carrot-knn"):
         CarrotRouter.load(folder, router="carrot-knn", store=store)
-    with pytest.raises(NotFoundError, match="To fit carrot-knn on 'mmlu-pro-cot' the benchmark must be in the store"):
+    with pytest.raises(NotFoundError, match="carrot-knn cannot be fitted on 'mmlu-pro-cot': the benchmark is not"):
         CarrotRouter.load("mmlu-pro-cot", router="carrot-knn", store=nothing)
 
 
