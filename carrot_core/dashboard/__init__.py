@@ -1,1 +1,1 @@
-"""What the pages share; the only part of the library that knows Streamlit."""
+"""The dashboard: pages and the modules they share; the only part of the library that uses Streamlit."""

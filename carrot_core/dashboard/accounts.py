@@ -1,4 +1,4 @@
-"""People of a team's server: the login by OpenID Connect (`st.login`), and who the guard of writers takes them for."""
+"""People of a team's server: the login by OpenID Connect (`st.login`), and the person for the guard of writers."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _passes: weakref.WeakValueDictionary[str, _Pass] = weakref.WeakValueDictionary()
 
 
 class _Pass:
-    """Held by the state of a session whose person has a role."""
+    """An object in the state of a session whose person has a role."""
 
 
 def check_login() -> None:
-    """Refuse to serve a team where nobody could log in.
+    """Refuse to serve a team if nobody could log in.
 
     Raises
     ------
     CarrotError
-        Streamlit's secrets cannot be read or have no provider of logins, or the library that asks it is not installed.
+        Streamlit's secrets cannot be read or have no provider of logins, or the library for logins is not installed.
     """
     try:
         stated = set(st.secrets.get("auth", {}))
@@ -48,7 +48,7 @@ def check_login() -> None:
 
 
 def person() -> Person | None:
-    """Who has logged in to the session of this script; None without a session or a login that still counts."""
+    """The person logged in to the session of this script; None without a session or a valid login."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return None
     claims = st.user.to_dict()
@@ -64,12 +64,12 @@ modes.ask_for_person(person)
 
 
 def _is_recent(claims: Mapping[str, Any]) -> bool:
-    issue_s = claims.get("iat")  # in every token, so one without it is none
+    issue_s = claims.get("iat")  # every valid token has it
     return isinstance(issue_s, int | float) and time.time() - issue_s < limits.LOGIN_HOURS * 3600
 
 
 def admitted() -> bool:
-    """Whether the session's person has a role; to anybody else the page says how to get in, and nothing more."""
+    """Whether the session's person has a role; to anybody else the page says only how to get in."""
     who, context = person(), get_script_run_ctx()
     if who is not None and who.role is not None:
         if context is not None:
@@ -85,7 +85,7 @@ def admitted() -> bool:
         st.write("This dashboard is a team's: log in to see it.")
         st.button("Log in", type="primary", icon=":material/login:", key="log-in", on_click=st.login)
     else:
-        st.info(plain(f"{who.name} has no role here. Whoever runs this server gives roles."), icon=":material/lock:")
+        st.info(plain(f"{who.name} has no role here. The operator of this server gives roles."), icon=":material/lock:")
         st.button("Log out", key="log-out", on_click=st.logout)
     return False
 

@@ -20,12 +20,12 @@ from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 
-RATE = "rate"  # of the session's point, in score per dollar
-ROUTER = "router:in use"  # the session's router, by name; it goes from page to page as the rate does
+RATE = "rate"  # exchange rate of the session's point, in score per dollar
+ROUTER = "router:in use"  # the session's router, by name; all pages share it, as they do the rate
 _IS_SET = "rate:chosen"  # True once the reader or a link set the point; before, it is the first page's default
 _DEFAULT_ROUTERS = 2  # fitted routers that are drawn by default
-_DRAWN_ANYWAY = ("zero", "best-single")  # as the hull of the single models, and as one of them
-# The filters of `pool` by what is known of a model, at values that every model passes.
+_DRAWN_ANYWAY = ("zero", "best-single")  # drawn already as the hull of the single models, and as one of them
+# The filters of `pool` by facts on models, at values that every model passes.
 NO_FILTERS: Mapping[str, object] = {"open_weights": False, "providers": [], "released_after": None, "latency_p95": None}
 _STALE = "stale"  # widgets that have not been drawn since the benchmark changed
 # Widgets whose options come from the benchmark.
@@ -59,8 +59,8 @@ def _change_benchmark() -> None:
 def reset_if_stale(key: str, default: object) -> None:
     """Set a widget to its default if the benchmark has changed since it was last drawn; call it just before drawing.
 
-    The browser identifies a widget by its key, which is also its name in the address and so stays the same. Deleting
-    the widget's state is not enough: the browser would go on showing the old text.
+    The browser identifies a widget by its key, which is also its name in the address and cannot change. Deleting
+    the widget's state is not enough: the browser would still show the old text.
     """
     if key in st.session_state.get(_STALE, ()):
         st.session_state[_STALE].remove(key)
@@ -104,19 +104,19 @@ def along(names: Sequence[str]) -> str:
 
 
 def in_use(names: Sequence[str]) -> str | None:
-    """The session's router among some names; None where it is not, or none was chosen."""
+    """The session's router if it is among ``names``; else None."""
     own = st.session_state.get(ROUTER, "")
     twins = {LABELLED_HEAD: SHIPPED_ROUTER, SHIPPED_ROUTER: LABELLED_HEAD}
     return next((name for name in (own, twins.get(own)) if name in names), None)
 
 
 def use_router(key: str) -> None:
-    """Make the router that a widget shows the session's."""
+    """Make the router in a widget the session's."""
     st.session_state[ROUTER] = st.session_state[key]
 
 
 def open_at_router(key: str, names: Sequence[str]) -> None:
-    """Open a widget at the session's router, unless it is open already or the address sets it; call before drawing."""
+    """Open a widget at the session's router, unless it has a value or the address sets one; call before drawing."""
     if key not in st.session_state and key not in st.query_params and (own := in_use(names)) is not None:
         st.session_state[key] = own
 
@@ -135,8 +135,8 @@ def router_in_use(names: Sequence[str]) -> str:
 
 # Models are listed by full name: models of two makers may share a short name, and links use the full one.
 def reference(models: Sequence[str], best_single: str, facts: Mapping[str, ModelFacts]) -> str:
-    """Choose the model that savings are measured against (``?reference=``); at first the best single model, whichever
-    that is of the pool and the tasks: the browser keeps the text of an option, so that one does not name it."""
+    """Choose the model that savings are measured against (``?reference=``); at first the best single model of the
+    pool and tasks. That option does not name the model, since the browser keeps an option's text if it changes."""
 
     words = links.model_words(facts)
 
@@ -185,9 +185,9 @@ def pool_and_tasks(
 def pool(
     models: Sequence[str], facts: Mapping[str, ModelFacts], latency_p95_s: Mapping[str, float] | None = None
 ) -> tuple[str, ...]:
-    """Choose models (``?pool=``), and among them by what is known of them; an empty choice means all.
+    """Choose models (``?pool=``), and filter them by facts; an empty choice means all.
 
-    ``latency_p95_s`` is the 95th percentile of the seconds of a model's calls, of those of which it is known.
+    ``latency_p95_s`` is the 95th percentile of the seconds of a model's calls, for models with recorded latency.
     """
     reset_if_stale("pool", [])
     links.open_at_models("pool", models, [])
@@ -204,7 +204,7 @@ def pool(
         return tuple(choice)
     rest = tuple(model for model, fits in zip(models, passes, strict=True) if fits and model in (choice or models))
     if rest:
-        st.caption(f"{len(rest)} of {len(choice or models)} models pass; models of which this is not known do not.")
+        st.caption(f"{len(rest)} of {len(choice or models)} models pass; models without this fact do not.")
     else:
         st.warning("No model passes these filters, so the filters are ignored.", icon=":material/filter_alt_off:")
     return rest or tuple(choice)
@@ -279,7 +279,7 @@ def rate(opened_at_per_usd: float, cost_unit_usd: float) -> float:
 
 
 def linked_lam(name: str) -> float | None:
-    """λ of the address where it sets the point: in a new session or after the browser's back button; else None."""
+    """λ of the address if it sets the point, in a new session or after the browser's back button; else None."""
     return links.lam_in_address(name) if RATE not in st.session_state or links.went_back() else None
 
 
@@ -297,8 +297,8 @@ def set_lam(lam: float, cost_unit_usd: float) -> None:
 def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
     """λ, budget and target accuracy: three handles on one point of the validation curve.
 
-    When one moves, the other two follow. Budget and target are what the point promises; of a curve saved without
-    errors they are its means.
+    When one moves, the other two follow. Budget and target are the point's promises, or its means on a curve saved
+    without errors.
     """
     at, confidence = chosen_on.at(st.session_state[RATE]), default_confidence(chosen_on)
     basis = cost_basis(chosen_on.cost_usd)

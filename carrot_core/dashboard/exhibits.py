@@ -48,7 +48,7 @@ def priced(frame: pd.DataFrame, *columns: str, signed: bool = False, together: b
     return frame.style.format(forms, na_rep="–")
 
 
-# What is known of a model, and the head of its column.
+# Facts on a model, and the heads of their columns.
 _PRICES = {"input_usd_per_mtok": "$/1M in", "output_usd_per_mtok": "$/1M out"}
 _OF_PRICES = {"as_of": "Price as of", "source": "Price from"}
 _KNOWN = {
@@ -58,12 +58,12 @@ _KNOWN = {
 
 
 def models_note(info: BenchmarkInfo) -> None:
-    """What the costs are, in a few words that open to each model's provider, release and price with date and source."""
+    """The kind of costs, in a few words that open to each model's provider, release and price with date and source."""
     words = f"Costs: {plain(info.costs)}" if info.costs else "Models"
     with (
         st.popover(words, type="tertiary", icon=":material/sell:"),
         st.container(key="known"),
-        errors_as_text(),  # damaged prices of a snapshot hinder no page
+        errors_as_text(),  # damaged prices of a snapshot must not break a page
     ):
         _models_table(info, results_version(info))
 
@@ -72,7 +72,7 @@ def models_note(info: BenchmarkInfo) -> None:
     max_entries=64, show_spinner=False, hash_funcs=dict.fromkeys((BenchmarkInfo, SnapshotInfo, PrivateInfo), hash)
 )
 def _models_table(info: BenchmarkInfo, version: Version) -> None:
-    """Streamlit draws it again from what it sent the first time; ``version`` is that of what the table is read from."""
+    """Draw the table of models; cached by the ``version`` of the data it is read from."""
     table = views.known_of_models(info)
     columns = {name: title for name, title in _KNOWN.items() if name in table and _says(table[name])}
     prices = [name for name in _PRICES if name in columns]
@@ -100,11 +100,11 @@ def _says(column: pd.Series) -> bool:
 
 
 def folding_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown; on a phone each row is a block of its own, in which what a cell is of stands before it.
+    """A table in Markdown; on a phone each row is a block, with the head of its column before each cell.
 
     Parameters
     ----------
-    head : words of the columns in Markdown, as are the cells; that of the first one names a row.
+    head : heads of the columns in Markdown, like the cells; the first column names the row.
     """
     lines = [head, ["---"] * len(head)]
     for first, *cells in rows:
@@ -120,7 +120,7 @@ def _cost_words(info: BenchmarkInfo, prices: Sequence[str]) -> str:
         return f"Costs are the dollars recorded for each call. {of_prices} cost is computed from them."
     if prices:
         tokens = "input tokens" if prices == ["input_usd_per_mtok"] else "tokens"
-        return f"Where no dollars are recorded, a call costs its {tokens} times the prices below."
+        return f"If no dollars are recorded, a call costs its {tokens} times the prices below."
     return "The dollars of every call are known here; the prices per token behind them are not."
 
 

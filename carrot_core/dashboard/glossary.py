@@ -162,7 +162,7 @@ def show_linked_term() -> None:
 
 
 def search_box() -> str:
-    """The words looked for in terms and notes (``?words=``); "" shows all."""
+    """The search words for terms and notes (``?words=``); "" shows all."""
     search = st.text_input(
         "Search", key="words", bind="query-params", type="search", icon=":material/search:",
         placeholder="Words of a term or of the notes", max_chars=100,
@@ -204,7 +204,7 @@ def _has(text: str, search: str) -> bool:
 
 
 def show_notes(search: str) -> None:
-    """``docs/method.md``, below a list of its sections; of a search, those that contain all its words."""
+    """Show ``docs/method.md`` below a list of its sections; only sections with all the searched words, if any."""
     text = paths.document("method.md").read_text(encoding="utf-8").partition("\n\n")[2]
     start = r"^(?=##+ )" if search else r"^(?=## )"
     sections = [part.strip() for part in re.split(start, text, flags=re.MULTILINE)]

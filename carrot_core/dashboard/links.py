@@ -1,8 +1,8 @@
 """One notice at the top of a page about the parameters of its link that could not be used.
 
 Streamlit silently drops values of the address that a widget cannot show. So the first run of a session stores the
-parameters of the address, each widget checks its own, and the notice lists those that could not be used and what is
-shown instead. Later runs do not show it again.
+parameters of the address, each widget checks its own, and the notice lists those that could not be used and the
+values shown instead. Later runs do not show it again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Forget the link once the page has run: what a fragment shows later is the reader's choice."""
+    """Forget the link after the page has run: later values in fragments are the reader's choice."""
     st.session_state[_PARAMETERS], st.session_state[_NOTICE] = {}, None
 
 
@@ -70,7 +70,7 @@ def check_parameter(name: str, accepts: Predicate, current: str, *, many: bool =
         values_text += f" and {len(errors) - _MOST_VALUES} more" if len(errors) > _MOST_VALUES else ""
         _tell(f"**{name}**: {values_text} cannot be used. Shown: {plain(current)}.")
     elif len(values) > 1 and not many:
-        _tell(f"**{name}** occurs {len(values)} times. Shown is the last: {plain(current)}.")
+        _tell(f"**{name}** occurs {len(values)} times. Shown: the last, {plain(current)}.")
 
 
 def refuse(name: str, why: str, current: str) -> None:
@@ -82,19 +82,19 @@ def refuse(name: str, why: str, current: str) -> None:
 def check_several(
     name: str, options: Sequence[str], choice: Sequence[str], otherwise: str, describe: Callable[[str], str] = visible
 ) -> None:
-    """Check a parameter that may be there several times, each value among the options as they are shown."""
+    """Check a parameter that may occur several times; each value must be an option as the widget shows it."""
     check_parameter(name, among(list(map(describe, options))), ", ".join(map(describe, choice)) or otherwise, many=True)
 
 
 def among(options: Collection[str]) -> Predicate:
-    """Accepts the options of a widget, as the widget shows them."""
+    """Accept the options of a widget, as the widget shows them."""
     return set(options).__contains__
 
 
 def model_words(facts: Mapping[str, ModelFacts]) -> Callable[[str], str]:
-    """How a widget shows a model: with its provider where the name does not tell it, so that typing either finds it.
+    """Text of a model in a widget: with its provider unless the name has it, so that typing either finds the model.
 
-    Different models are shown differently: only the last ``·`` of what is shown may stand before a provider.
+    Different models have different texts: only the last ``·`` of a text may stand before a provider.
     """
 
     def words(model: str) -> str:
@@ -107,7 +107,7 @@ def model_words(facts: Mapping[str, ModelFacts]) -> Callable[[str], str]:
 
 
 def by_provider(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> list[str]:
-    """Models in an order in which those of a provider, and in them the arms of a model, stand together."""
+    """Order models by provider, and those of a provider so that the arms of a model are together."""
 
     def beside(model: str) -> tuple[str, ...]:
         known = facts.get(model, NOTHING)
@@ -120,9 +120,9 @@ def by_provider(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> list[
 def open_at_models(key: str, models: Sequence[str], default: Choice) -> None:
     """Set a widget to the models that the address names (`keep_models`), in a new session or after the back button.
 
-    Call just before drawing. Streamlit's own binding would have the address name the provider too, as the widget does.
-    With ``persist_state="session"`` the choice goes along to other pages, as that of a bound widget does. A choice that
-    is the default stays the default when that moves.
+    Call just before drawing. Streamlit's own binding would put the widget's text, with the provider, in the address.
+    With ``persist_state="session"`` other pages share the choice, as with a bound widget. A choice that is the default
+    stays the default when that changes.
     """
     state, context = st.session_state, get_script_run_ctx()
     page = context.page_script_hash if context else None
@@ -140,13 +140,13 @@ def open_at_models(key: str, models: Sequence[str], default: Choice) -> None:
 
 
 def keep_models(key: str, models: Sequence[str], choice: Choice, default: Choice, otherwise: str) -> None:
-    """Check the models that the address names, and have it name the choice; nothing where that is the default.
+    """Check the models in the address, then write the choice to it, or nothing if that is the default.
 
     Parameters
     ----------
-    key : of the widget, and the name of the parameter.
-    models : what can be chosen.
-    otherwise : what the notice says is shown where no model is chosen.
+    key : key of the widget and name of the parameter.
+    models : the options.
+    otherwise : text in the notice if no model is chosen.
     """
     several = isinstance(default, list)
     names = [visible(model) for model in (choice if isinstance(choice, list) else [choice]) if model]
@@ -158,7 +158,7 @@ def keep_models(key: str, models: Sequence[str], choice: Choice, default: Choice
 
 
 def between(low: float, high: float, *, whole: bool = False) -> Predicate:
-    """Accepts a number from ``low`` to ``high``."""
+    """Accept a number from ``low`` to ``high``."""
 
     def fits(text: str) -> bool:
         try:
@@ -171,7 +171,7 @@ def between(low: float, high: float, *, whole: bool = False) -> Predicate:
 
 
 def flag(text: str) -> bool:
-    """Accepts yes or no."""
+    """Accept yes or no."""
     return text.lower() in ("true", "false")
 
 
@@ -193,17 +193,17 @@ def _tell(line: str) -> None:
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-=.!|~$:&])")
 
-# What Streamlit turns into a link even where it is escaped, and the character without width that keeps it from that.
+# Text that Streamlit turns into a link even if it is escaped, and the character without width that prevents it.
 _LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=\w@)(?=[\w-]+\.)", re.IGNORECASE)
 _JOINER = "\u2060"
-_UNIT = re.compile(r"(?<=\d) (?=%|(?:m?s|[kMG]B|points?)\b)")  # after a number, on whose line it stays
+_UNIT = re.compile(r"(?<=\d) (?=%|(?:m?s|[kMG]B|points?)\b)")  # a space that must not break a line
 
 
 def plain(text: str) -> str:
     """Markdown that shows exactly this text, with no link in it.
 
-    Names and messages come from files. Unescaped, an image in one would make the browser ask another host for it.
-    Invisible characters are shown by their codes. Places of a server that others use go by other names. A number and
+    Names and messages come from files. Unescaped, an image in one would make the browser load it from another host.
+    Invisible characters are shown by their codes. Paths of a server that others use are left out. A number and
     its unit stay on one line.
     """
     words = visible(paths.without_places(text) if modes.is_shared() else text, SENTENCE)
@@ -211,6 +211,6 @@ def plain(text: str) -> str:
 
 
 def lam_in_address(name: str) -> float | None:
-    """A parameter of the address as λ; None where it is none."""
+    """A parameter of the address as λ; None if it is not a valid λ."""
     text = st.query_params.get(name, "")
     return float(text) if between(0, 1)(text) else None

@@ -1,4 +1,4 @@
-"""The frame around every page: page table, navigation, deep links, and what an error looks like."""
+"""The frame around every page: table of pages, navigation, deep links, and display of errors."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ _GOTO = "goto"
 def run() -> None:
     """Run the app; a server whose mode or address is refused shows why, on every page.
 
-    The name it is called by counts like its address: a proxy may pass on to localhost what comes from anywhere.
+    The host name of a request is checked like the address: a proxy may forward requests from anywhere to localhost.
     """
     with errors_as_text():
         with _for_the_log():
@@ -99,7 +99,7 @@ def run() -> None:
 
 @contextmanager
 def _for_the_log() -> Iterator[None]:
-    """What is wrong with a server that others reach stands in its log: on the page strangers would read it."""
+    """Write errors of the set-up to the log if others reach the server, since on the page strangers would read them."""
     try:
         yield
     except CarrotError as error:
@@ -136,7 +136,7 @@ def _run() -> None:
     st.set_page_config(f"{page.title} · CARROT")
     st.logo(str(assets / "logo.svg"), size="large")
     st.html(assets / "page.css")
-    with st.container(key="frame", height=1, border=False):  # before its style comes, a line of a pixel
+    with st.container(key="frame", height=1, border=False):  # a line of one pixel until its style is loaded
         _frame()(key="frame:parts", data={"terms": in_words()}, on_ground_change=lambda: None)
     links.begin()
     try:
@@ -184,7 +184,7 @@ def _query() -> dict[str, list[str]]:
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
-# What a reader of the Overview does next: page, words, icon, parameters of the address.
+# Next steps for a reader of the Overview: page, words, icon, parameters of the address.
 _DOORS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("live", "Try a prompt", ":material/edit_note:", {"try": "1"}),
     ("points", "Use this point", ":material/bookmark_add:", {}),

@@ -1,4 +1,4 @@
-"""What the components share: the slider's look, and the chart library, copied from the installed Plotly."""
+"""Parts that the components share: the slider's style, and the chart library, copied from the installed Plotly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMPONENT = Path(__file__).resolve().parent
 
 
 def slider_css() -> str:
-    """Style of the slider, which stands before a component's own."""
+    """Style of the slider, which comes before a component's own."""
     return (COMPONENT / "slider.css").read_text(encoding="utf-8")
 
 
@@ -39,7 +39,7 @@ def install_plotly_js(folder: Path = COMPONENT) -> Path:
             part.chmod(0o644)  # readable for every user of an installed package, whatever the umask
     except OSError as error:
         raise CarrotError(
-            f"The chart library cannot be put into {folder} ({error.strerror}). "
+            f"The chart library cannot be copied to {folder} ({error.strerror}). "
             "Run the dashboard once as a user who may write there."
         ) from error
     return target

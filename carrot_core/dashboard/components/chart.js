@@ -32,7 +32,7 @@ export function recolored(value, colors) {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, recolored(item, colors)]));
 }
 
-// A choice that only the browser knows of, in the address; "" leaves it out.
+// Writes a choice that only the browser knows to the address; "" removes it.
 function setParameter(name, value) {
   const address = new URL(location.href);
   if (value) address.searchParams.set(name, value);
@@ -41,11 +41,11 @@ function setParameter(name, value) {
 }
 
 const COARSE = matchMedia("(pointer: coarse)");
-const NARROW = 560; // pixels; below it the chart keeps its room for the lines
+const NARROW = 560; // pixels; below it the space belongs to the lines alone
 
 const isReachable = (button) => !button.disabled && button.checkVisibility({ visibilityProperty: true });
 
-// One stop of the Tab key for a toolbar; arrow keys, Home and End go from button to button.
+// Makes a toolbar one stop of the Tab key; arrow keys, Home and End go from button to button.
 export class Toolbar {
   constructor(box) {
     this.box = box;
@@ -65,7 +65,7 @@ export class Toolbar {
     return [...this.box.querySelectorAll("button")];
   }
 
-  // After its buttons have changed: the stop is the one in use, else the first that can be reached.
+  // Call after its buttons have changed: the stop is the button in use, else the first that is enabled.
   update() {
     const reachable = this.#buttons.filter(isReachable);
     this.#stop(reachable.find((button) => button === this.box.getRootNode().activeElement) ?? reachable[0]);
@@ -85,7 +85,7 @@ export class Chart {
     this.axes = [...root.querySelectorAll("[data-axis]")];
     this.kinds = [...root.querySelectorAll("[data-kind]")];
     this.byCost = root.querySelector(".by-cost");
-    // What the axis has: the cost of a call, "solved", of a solved task, or "seconds", latency.
+    // The quantity of the axis: cost per call, cost per solved task ("solved") or latency ("seconds").
     const address = new URLSearchParams(location.search);
     this.kind = this.kinds.find(({ dataset }) => dataset.kind === address.get("kind"))?.dataset.kind ?? "cost";
     this.toolbar = new Toolbar(root.querySelector(".axis"));
@@ -142,7 +142,7 @@ export class Chart {
       toImageButtonOptions: { filename: "carrot-frontier", scale: 2 },
     });
     this.message.hidden = true;
-    // The figure's label says in words what the drawing shows, and what only a pointer can do is no stop for a keyboard.
+    // The figure's label describes the drawing in words, and parts that need a pointer are no stops for a keyboard.
     for (const drawing of this.plot.querySelectorAll(".main-svg")) drawing.setAttribute("aria-hidden", "true");
     for (const button of this.plot.querySelectorAll(".modebar-btn[data-attr]")) button.tabIndex = -1;
     if (fresh) {
@@ -206,13 +206,13 @@ export class Chart {
     if (JSON.stringify(ticks) !== this.ticks) {
       this.ticks = JSON.stringify(ticks);
       this.plotly.relayout(this.plot, Object.fromEntries(Object.entries(ticks).map(([key, value]) => [`xaxis.${key}`, value])));
-      return; // drawn again, viewed again
+      return; // drawing calls this again
     }
     this.onView();
     this.placeNames();
   }
 
-  // Names beside the models' points, where the ring leaves room.
+  // Writes names beside the models' points if the ring leaves room.
   placeNames() {
     if (!this.scale()) return; // not drawn yet
     const at = ({ cost, score }, model) => this.#x(cost, score, this.data.seconds?.models[model]);
@@ -234,7 +234,7 @@ export class Chart {
     if (this.isDrawn) this.#draw();
   }
 
-  // Places of the traces' points on an axis; null where some have none.
+  // Places of the traces' points on an axis; null if some have none.
   #places(kind) {
     const { figure, perSolved: solved, seconds } = this.data;
     return { cost: figure, solved, seconds: seconds?.x ?? null }[kind];
@@ -244,7 +244,7 @@ export class Chart {
     return this.kind === "seconds" ? this.data.seconds.canLog : this.data.canLog;
   }
 
-  // Where a point stands on the axis, in its dollars or seconds.
+  // Place of a point on the axis, in dollars or seconds.
   #x(cost, score, latency) {
     if (this.kind === "seconds") return latency;
     return this.data.basis.calls * (this.kind === "solved" ? perSolved(cost, score) : cost);
@@ -255,7 +255,7 @@ export class Chart {
       const { kind } = button.dataset;
       button.setAttribute("aria-pressed", String(this.kind === kind));
       button.disabled = this.#places(kind) === null;
-      button.hidden = button.disabled && kind === "seconds"; // where no latency is recorded, none is spoken of
+      button.hidden = button.disabled && kind === "seconds"; // hidden if no latency is recorded
       button.title = button.disabled ? "Some point solves nothing, so a solved task has no cost there" : "";
     }
     this.byCost.hidden = this.kind !== "seconds";
@@ -291,5 +291,5 @@ export class Chart {
   }
 }
 
-// A band comes and goes with its curve.
+// A band is shown and hidden with its curve.
 export const entryOf = (trace) => `${trace.meta.role === "band" ? "curve" : trace.meta.role}:${trace.meta.name}`;

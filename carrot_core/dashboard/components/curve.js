@@ -1,8 +1,8 @@
-// The active router's exact curve: every breakpoint, and who answers at each.
+// The active router's exact curve: every breakpoint, and the shares of the models at each.
 
 export const column = (table, name) => table.getChild(name).toArray();
 
-// Position of the last of ascending values that is not above one; 0 where all are.
+// Position of the last of ascending values that is not above a bound; 0 if all are above it.
 export function lastAtMost(values, most) {
   let low = 0;
   let high = values.length;
@@ -16,7 +16,7 @@ export function lastAtMost(values, most) {
 
 export const rateOf = (lam, unit) => (lam >= 1 ? Infinity : lam / ((1 - lam) * unit));
 
-// The number with the fewest decimals, about the middle of a range, that stands for it; its start where none does.
+// The number with the fewest decimals near the middle of a range, to stand for the range; its start if there is none.
 export function shortest(low, high, stands) {
   for (let digits = 2; digits < 17; digits += 1) {
     const number = Number(((low + high) / 2).toFixed(digits));
@@ -30,7 +30,7 @@ export class Curve {
     this.rate = column(points, "rate"); // score units per dollar, ascending from 0
     this.score = column(points, "score");
     this.cost = column(points, "cost"); // dollars per query
-    // Mean and 95th percentile of the chosen calls' seconds, where latency is recorded.
+    // Mean and 95th percentile of the chosen calls' seconds, if latency is recorded.
     [this.latency, this.p95] = ["latency", "p95"].map((name) => points.getChild(name)?.toArray() ?? null);
     this.done = switches ? column(points, "switches") : null; // switches made up to this breakpoint
     this.source = switches ? column(switches, "source") : null;
@@ -51,7 +51,7 @@ export class Curve {
     return lastAtMost(this.rate, this.rateOf(lam));
   }
 
-  // Pixels of its points where no chart is drawn: from end to end of the width.
+  // Pixels of its points without a chart: from end to end of the width.
   scale(width, height, log) {
     const on = (usd) => (log ? Math.log(usd) : usd);
     const [low, high] = [Math.min, Math.max].map((end) => on(this.cost.reduce((one, other) => end(one, other))));

@@ -1,10 +1,10 @@
-// The decision on one prompt at every λ. λ moves here; Python gets it only when it is released.
+// The decision on one prompt at every λ. λ moves in the browser; Python gets it when it is released.
 import { Rows, element, swatchOf } from "./rows.js";
 import { lastAtMost, shortest } from "./curve.js";
 import { Slider } from "./slider.js";
 import { lamText, money, pays } from "./words.js";
 
-// Black or white, whichever is read more easily on a colour.
+// Black or white, whichever is easier to read on a colour.
 function inkOn(color) {
   const channels = [1, 3, 5].map((place) => parseInt(color.slice(place, place + 2), 16) / 255);
   const [red, green, blue] = channels.map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
@@ -51,7 +51,7 @@ class Decision {
     this.#write(".came-about", data.about.join("\n"));
     this.#likeness(data.likeness);
     this.#read(data.read);
-    // A message without the last release has an old λ.
+    // A message that does not name the last release has an old λ.
     if (!this.moving && (this.releaseName === null || this.releaseName === data.heard)) this.restingLam = data.lam;
     this.show(this.moving ? this.lam : this.restingLam);
     if (!this.moving) this.#speak();
@@ -76,14 +76,14 @@ class Decision {
     [...box.querySelectorAll("p > *")].forEach((node, place) => (node.textContent = read?.[place] ?? ""));
   }
 
-  // Part of the axis from its cheap end at which λ stands.
+  // Place of λ on the axis, as a part of it from the cheap end.
   #placeOf(lam) {
     const { lam: lams, place } = this.data.axis;
     const at = Math.min(lastAtMost(lams, lam), lams.length - 2);
     return place[at] + ((place[at + 1] - place[at]) * (lam - lams[at])) / (lams[at + 1] - lams[at]);
   }
 
-  // λ of a stop: of the router's breakpoints, and of the λ at which this prompt gets another model or second.
+  // λ of a stop: the router's breakpoints, and each λ at which this prompt gets another model or runner-up.
   #lamOf(stop) {
     const [low, high] = [this.stops[stop], this.stops[stop + 1] ?? 1];
     return stop === 0 || low === high ? low : shortest(low, high, (lam) => lastAtMost(this.stops, lam) === stop);

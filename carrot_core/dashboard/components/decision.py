@@ -1,7 +1,7 @@
 """The box for a prompt, and the decision on it for every λ.
 
 λ moves in the browser, and Python gets it when it is released. The box is a component of our own: Streamlit's text
-area sends its text only when it loses the focus.
+area sends its text only when it loses focus.
 """
 
 from __future__ import annotations
@@ -87,12 +87,12 @@ def live_decision(
 
     Parameters
     ----------
-    explanation : of one prompt.
+    explanation : explanation of the decision on one prompt.
     lam : λ in [0, 1] to show.
     key : key of the component in the session.
     text : the prompt.
     unlike_from : percentile of the distance from which the prompt is unlike the training prompts.
-    curve : the router's on test, whose cost at each λ is the axis; None where none fits: then λ is.
+    curve : the router's curve on test, whose cost at each λ is the axis; None if none fits, and then λ is the axis.
     about : lines below the table that explain the decision; plain text.
     palette : models of the benchmark from the cheapest to the most expensive, which gives each its colour.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
@@ -128,7 +128,7 @@ _AROUND, _MOST_READ = 160, 3000  # characters shown around a part, and of it
 
 
 def _part_read(explanation: Explanation, text: str) -> list[str] | None:
-    """What stands before the part that was read, that part, and what follows; None where all was read."""
+    """The text before the part that was read, that part, and the text after it; None if all was read."""
     if len(explanation.parts) == 1:
         return None
     words = readable(text, len(text))
@@ -148,9 +148,9 @@ _GUESSES = " These estimates are little more than guesses; a fallback model can 
 
 
 def likeness(percentile: float | None, unlike_from: float) -> dict[str, Any] | None:
-    """How like the training prompts a prompt is: a ``degree`` from 1 (unlike) to 4, and in words.
+    """Likeness of a prompt to the training prompts: a ``degree`` from 1 (unlike) to 4, and words for it.
 
-    None where the router has no distance to them.
+    None if the router has no distance to them.
     """
     if percentile is None:
         return None
@@ -164,7 +164,7 @@ def likeness(percentile: float | None, unlike_from: float) -> dict[str, Any] | N
 
 
 def build_payload(explanation: Explanation, palette: Sequence[str] = ()) -> dict[str, Any]:
-    """All the browser needs for every λ; models that the palette lacks are coloured after it.
+    """All data the browser needs for every λ; models that the palette lacks get the colours after it.
 
     ``models`` has one entry for each model, in the order of the estimates. ``segments`` says which model CARROT
     chooses in which range of λ. ``stretches`` says which model answers and which comes second, with a sentence.
@@ -196,11 +196,11 @@ def build_payload(explanation: Explanation, palette: Sequence[str] = ()) -> dict
 
 
 def axis_of(curve: SavedCurve | None, cost_unit_usd: float) -> dict[str, Any]:
-    """Where each λ stands: ascending ``lam`` from 0 to 1 and ``place``, from 1 (most accurate) down to 0 (cheapest).
+    """The place of each λ: ascending ``lam`` from 0 to 1 and ``place``, from 1 (most accurate) down to 0 (cheapest).
 
-    A place is the logarithm of the curve's cost at that λ, or the cost itself where some of it is free. Where the cost
-    rises with λ, as routers err, the place stays: on a ribbon a λ must not stand on two. Where the cost never falls, or
-    there is no curve, λ is the place.
+    A place is the logarithm of the curve's cost at that λ, or the cost itself if any of it is 0. Routers err, so cost
+    may rise with λ: then the place stays the same, since a λ needs one place on the ribbon. If the cost never falls, or
+    there is no curve, the place is that of λ itself.
     """
     at = slice(0) if curve is None else thin(curve, 1e-3)
     cost = np.zeros(1) if curve is None else np.minimum.accumulate(curve.cost_usd[at])
@@ -265,7 +265,7 @@ def _seconds(decision: Decisions, winner: str, lam_from: float, lam_to: float) -
 
 
 def ribbon_text(explanation: Explanation) -> str:
-    """The ribbon in words."""
+    """Describe the ribbon in words."""
     parts = explanation.ribbon
     text = "; ".join(
         f"{visible(part.model)} from λ {lam_text(part.lam_from)} to {lam_text(part.lam_to)}" for part in parts

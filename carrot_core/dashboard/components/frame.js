@@ -1,7 +1,7 @@
-// What every page has around it: a button that copies the address of what is seen, the meaning of a term beside its
-// link, menus that the Tab key finds behind their button, and a new run where the theme changes.
+// The frame of every page: a button that copies the address of the view, the meaning of a term beside its link, menus
+// that the Tab key reaches from their button, and a new run when the theme changes.
 
-const SHOWN = ["bench", "router", "along"]; // boxes whose choice the address leaves out while it is the default
+const SHOWN = ["bench", "router", "along"]; // boxes whose choice the address omits if it is the default
 const TERM = "a[href*='method?term=']";
 const STOPS = "a[href], button:not(:disabled), input:not(:disabled), textarea, select, summary, [tabindex='0']";
 const MENU = "[data-testid=stPopoverBody]";
@@ -30,7 +30,7 @@ class Frame {
     for (const [type, listener] of Object.entries(this.listeners)) document.removeEventListener(type, listener, true);
   }
 
-  // The address with every choice that is seen, though it be the default here and another one elsewhere.
+  // The address with every visible choice, even a default one, since another machine may have other defaults.
   get #address() {
     const address = new URL(location.href);
     for (const name of SHOWN) {
@@ -47,7 +47,7 @@ class Frame {
       this.spoken.textContent = "Address copied";
       setTimeout(() => (this.spoken.textContent = ""), 3000);
     } catch {
-      // A browser refuses on a page that came without encryption from another machine: copied by hand then.
+      // A browser refuses on a page from another machine without TLS: the reader then copies by hand.
       this.#open(this.share, "This address opens what is seen:", address, "");
       getSelection().selectAllChildren(this.card.querySelector("p"));
     }
@@ -81,7 +81,7 @@ class Frame {
     card.focus();
   }
 
-  // Streamlit draws a menu at the end of the page: Tab goes from its button into it, and from its end on behind the button.
+  // Streamlit draws a menu at the end of the page: Tab goes from its button into it, and on to the element after the button.
   #tab(event) {
     if (event.key !== "Tab") return;
     const [menu, opener] = [document.querySelector(MENU), document.querySelector(OPENER)];
@@ -95,7 +95,7 @@ class Frame {
       event.preventDefault();
       opener.focus();
     } else if (at >= 0 && at === stops.length - 1 && !event.shiftKey) {
-      opener.focus(); // and on, to what follows it
+      opener.focus(); // so that Tab goes on to the next element
     }
   }
 }
@@ -109,7 +109,7 @@ export default function ({ data, parentElement, setStateValue }) {
     frames.set(parentElement, frame);
   }
   frame.terms = data.terms;
-  // Charts that Python draws have the colours of the theme of the last run: another theme needs another run.
+  // Charts that Python draws have the colours of the last run's theme: a new theme needs a new run.
   const ground = getComputedStyle(frame.card).backgroundColor;
   if (frame.ground && frame.ground !== ground) setStateValue("ground", ground);
   frame.ground = ground;

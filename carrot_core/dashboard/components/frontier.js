@@ -1,4 +1,4 @@
-// The live frontier. Everything that moves with λ moves here; Python gets λ only when it is released.
+// The live frontier. All that moves with λ moves in the browser; Python gets λ only when it is released.
 import { Chart, Toolbar, recolored } from "./chart.js";
 import { Curve } from "./curve.js";
 import { Handle } from "./handle.js";
@@ -84,7 +84,7 @@ class Live {
     if (this.lam !== null) this.show(this.lam);
   }
 
-  // λ as Python has it. A message without the last release is out of date.
+  // λ from Python. A message that does not name the last release is out of date.
   receive() {
     const message = globalThis.carrotLam?.get(this.data.chart);
     if (!message || this.busy) return;
@@ -96,7 +96,7 @@ class Live {
     this.show(message.lam);
   }
 
-  // Points kept, as buttons on the curve: each goes to its λ.
+  // Kept points as buttons on the curve: each sets its λ.
   #pin(pins) {
     if (JSON.stringify(pins) === JSON.stringify(this.pins)) return;
     this.pins = pins;
@@ -154,7 +154,7 @@ class Live {
     this.tell("released", { lam: this.lam, name: this.releaseName });
   }
 
-  // What need not change at every frame: the chart's and the bar's descriptions.
+  // Parts that need not change at every frame: the descriptions of the chart and the bar.
   #describe() {
     this.resting = false;
     this.chart.placeNames();
@@ -179,7 +179,7 @@ class Live {
     this.lam = lam;
     const index = this.curve.index(lam);
     const { score, cost, latency, p95 } = this.curve;
-    // Where λ rests, score and cost as Python measured them there, with intervals: the verdict's own figures.
+    // While λ does not move: score and cost with intervals as Python measured them, the figures of the verdict.
     const measured = lam === this.restingLam ? this.measured : null;
     const ring = { score: score[index], cost: cost[index] };
     const point = { ...ring, latency: latency?.[index], p95: p95?.[index], ...measured };

@@ -37,7 +37,7 @@ from carrot_core.verdict import Verdict
 MAX_POINTS = 60_000  # breakpoints sent to the browser; above it the curve is thinned, and the page says so
 _STRIDE = 256  # breakpoints between two counts of who answers
 _THINNED_STRIDE = 16
-_ROOM, _BRIEF_ROOM = 640, 520  # pixels it takes at least, kept free until it is drawn: nothing below moves
+_ROOM, _BRIEF_ROOM = 640, 520  # least height in pixels, reserved before it is drawn so that nothing below moves
 
 _payloads: WeakKeyDictionary[Scene, dict[str, dict[str, Any]]] = WeakKeyDictionary()
 
@@ -60,10 +60,10 @@ def live_frontier(
     scene : what to draw. Pass the same object at every rerun: its payload is built once for each object.
     lam : λ in [0, 1] to show. A new λ never redraws the chart.
     key : key of the component in the session.
-    validation_label : what the scene's ``chosen_on`` curve is called, in a word or two. With it, the budget and the
-        target accuracy that a point promises by that curve are handles too; with "" only λ is.
-    verdict : on the point at λ, whose figures stand there in place of the curve's: each prompt's are at a λ that was
-        chosen without it, and they have intervals.
+    validation_label : name of the scene's ``chosen_on`` curve, in a word or two. With it, the budget and the target
+        accuracy that a point promises by that curve are handles too; with "" only λ is.
+    verdict : verdict on the point at λ; its figures replace the curve's there, with each prompt at a λ that was chosen
+        without it, and with intervals.
     brief : three figures across the top and no others, and a lower chart.
     pins : points kept on the active curve, as name and λ in the scene's cost unit.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
@@ -89,7 +89,7 @@ def live_frontier(
 
 
 def _point(verdict: Verdict) -> dict[str, Any]:
-    """The figures of a verdict, with the ends of their intervals where those are known."""
+    """The figures of a verdict, with the ends of their intervals if known."""
     figures: dict[str, Any] = {"score": verdict.score.value, "cost": verdict.cost_usd.value}
     for name, interval in (("scoreEnds", verdict.score), ("costEnds", verdict.cost_usd)):
         if isfinite(interval.low):
@@ -103,7 +103,7 @@ def check_lam(message: dict[str, Any]) -> float:
     Raises
     ------
     CarrotError
-        It is no number from 0 to 1.
+        It is not a number from 0 to 1.
     """
     lam = message["lam"]
     if not isinstance(lam, int | float) or not 0 <= lam <= 1:
@@ -136,7 +136,7 @@ def _payload(scene: Scene, validation_label: str) -> dict[str, Any]:
 
 
 def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
-    """All the browser needs for every λ; ``hash`` changes exactly when the rest does.
+    """All data the browser needs for every λ; ``hash`` changes exactly when the rest does.
 
     ``points`` has one row for each breakpoint of the active curve (rate, score, cost in dollars per query, mean and
     95th percentile of latency in seconds where known, number of switches up to it). ``switches`` has one row for each
@@ -192,14 +192,14 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
 
 
 def _per_solved(traces: tuple[Any, ...]) -> list[list[float]] | None:
-    """Places of the traces' points on an axis of cost per solved task; None where some point solves nothing."""
+    """Places of the traces' points on an axis of cost per solved task; None if some point solves nothing."""
     places = [cost_per_solved(trace.x, np.asarray(trace.y) / 100) for trace in traces]
     return [each.tolist() for each in places] if np.isfinite(np.concatenate(places)).all() else None
 
 
 def _seconds(scene: Scene, traces: tuple[Any, ...]) -> dict[str, Any] | None:
-    """Places of the traces' points, and of the models, on an axis of mean latency; None where that is not known along
-    the active curve or of some model. What has no place of its own there (the band, a cascade) is left out."""
+    """Places of the traces' points, and of the models, on an axis of mean latency; None if that is not known along
+    the active curve or for some model. Traces without a latency (the band, a cascade) are left out."""
     along, alone, hull = scene.active_curve.frontier.latency_s, scene.model_latency_s, scene.hull_latency_s
     if along is None or alone is None or hull is None or np.isnan(along).any():
         return None

@@ -1,14 +1,14 @@
-// Four ways to write the same point: λ, what it pays for accuracy, budget and target accuracy. The last two are what the
-// point promises of new prompts, or, where a curve does not know that, what it does on validation.
+// Four ways to write the same point: λ, what it pays for accuracy, budget and target accuracy. The last two are the
+// point's promises for new prompts or, if the curve has none, its means on validation.
 import { column, lastAtMost, rateOf } from "./curve.js";
 import { costText, percent } from "./words.js";
 
-// One number that can be edited: how a value is written in it, and which point a value typed solves for.
+// One number that can be edited: its format, and the point that a typed value solves for.
 class GoalBox {
   constructor(box, { toInput, solve, onMove, onRelease, onMiss }) {
     this.number = box.querySelector("input");
     Object.assign(this, { toInput, solve, onMove, onMiss });
-    this.active = false; // while somebody types; it is not overwritten until it is released
+    this.active = false; // true while somebody types; then nothing overwrites the field
     this.number.addEventListener("input", () => (this.active = true));
     for (const end of ["blur", "change"]) this.number.addEventListener(end, () => this.#submit(onRelease));
   }
@@ -75,7 +75,7 @@ export class Goals {
     }));
   }
 
-  // λ itself, or the end of its range that is nearest.
+  // λ itself, or the nearest end of its range.
   #ending(value, lam) {
     const inside = Math.min(1, Math.max(0, lam));
     return { lam: inside, miss: value >= 0 && lam <= 1 ? "" : "No point is there: λ goes from 0 to 1." };
@@ -100,7 +100,7 @@ export class Goals {
       : { lam: lams[last], miss: `No point is that accurate: the most is ${most}.` };
   }
 
-  // The score and the cost, in dollars per query, that a λ promises of new prompts; null where that is not known.
+  // The score and the cost, in dollars per query, that a λ promises for new prompts; null if not known.
   promise(lam) {
     if (!this.promised) return null;
     const at = lastAtMost(this.rate, rateOf(lam, this.unit));
@@ -110,7 +110,7 @@ export class Goals {
   // Show the four numbers of a λ; ``apart`` says why the figures beside the chart are not those under the ring.
   show(lam, apart) {
     this.apart.textContent = apart || "";
-    if (!(Math.abs(lam - this.missedAt) < 1e-9)) this.note.textContent = ""; // it comes back with its last digit rounded
+    if (!(Math.abs(lam - this.missedAt) < 1e-9)) this.note.textContent = ""; // λ comes back with its last digit rounded
     const rate = rateOf(lam, this.unit);
     this.lam.show(lam);
     this.lam.number.title = `λ = ${lam}`; // all its digits

@@ -15,7 +15,7 @@ export class Handle {
       group.setPointerCapture(event.pointerId);
       group.classList.add("held");
       const { left, top } = this.overlay.getBoundingClientRect();
-      // The ring stays where it was taken: the pointer's distance from its centre is kept.
+      // The ring keeps its distance from the pointer, so that it does not jump to it.
       this.dragging = { dx: this.at.x + left - event.clientX, dy: this.at.y + top - event.clientY, left, top };
     });
     group.addEventListener("pointermove", (event) => {
@@ -56,7 +56,7 @@ export class Handle {
     return best;
   }
 
-  // The ring at a breakpoint, and a whisker to the score and the cost that it promises, where those are known.
+  // The ring at a breakpoint, and a whisker to the score and the cost that it promises, if known.
   show(index, promise) {
     if (!this.pixels) return;
     this.at = this.place(index);

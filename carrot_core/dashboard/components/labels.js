@@ -1,6 +1,6 @@
-// Which models have their name written beside their point, and on which side: none that overlap. Here the room changes
-// with every zoom; files, which no browser draws, have their names from carrot_core/figures/theme.py, and
-// tests/label_cases.json holds both to the same sides.
+// Which models have their name beside their point, and on which side, without overlaps. In the browser the room changes
+// with every zoom; in files Python places the names (carrot_core/figures/theme.py), and tests/label_cases.json makes
+// sure that both choose the same sides.
 
 const SIDES = [
   ["top center", -0.5, -1],
@@ -15,7 +15,7 @@ const SIDES = [
 const GAP = 8; // pixels from the point's centre to its name
 const HEIGHT = 14;
 const CELL = 4;
-const TOO_MUCH = 0.25; // of a name crossed by lines: better left to the hover text
+const TOO_MUCH = 0.25; // of a name crossed by lines: then only the hover text has it
 
 const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 
@@ -42,7 +42,7 @@ const cellsOfLines = (plot, xaxis, yaxis) =>
       .map(({ x, y }) => Array.from(x, (value, i) => [xaxis.d2p(value), yaxis.d2p(y[i])])),
   );
 
-// Cells that a line in pixels passes through: a name is better not written there.
+// Cells that a line in pixels passes through, in which names are avoided.
 export function cellsAlong(lines) {
   const cells = new Set();
   for (const line of lines) {
@@ -70,7 +70,7 @@ function crossed({ left, right, top, bottom }, cells) {
   return (columns * CELL) / (right - left);
 }
 
-// Side of each point in pixels on which its name of that width has room, null where it has none. Those first in `order`
+// Side of each point in pixels on which its name of that width has room, null if there is none. Those first in `order`
 // choose first; `named` are written even across lines. No name is written over a box that is `taken`.
 export function labelSides(points, widths, { order, named, lines, taken = [], width, height }) {
   const inside = (b) => b.left > -GAP && b.right < width + 20 && b.top > -GAP && b.bottom < height;
@@ -96,7 +96,7 @@ const boxesOfRing = ({ x, y }, height) => [
   { left: 0, right: x, top: y - 3, bottom: y + 3 },
 ];
 
-// `at` is where a model stands on the chart's x axis, `ring` a point of the figure in pixels or null.
+// `at` gives the place of a model on the chart's x axis, `ring` a point of the figure in pixels or null.
 export function placeLabels(plotly, plot, data, font, at, ring) {
   const place = plot.data.findIndex((trace) => trace.meta.role === "models");
   const { xaxis, yaxis } = plot._fullLayout;
@@ -111,7 +111,7 @@ export function placeLabels(plotly, plot, data, font, at, ring) {
   });
   const text = data.texts.map((name, model) => (sides[model] ? name : ""));
   const textposition = sides.map((side) => side ?? "top center");
-  const trace = plot.data[place]; // drawn anew, as for another theme, it has the names of the scene again
+  const trace = plot.data[place]; // after a new drawing, as for another theme, it has the names of the scene again
   if (JSON.stringify([trace.text, trace.textposition]) === JSON.stringify([text, textposition])) return;
   plotly.restyle(plot, { text: [text], textposition: [textposition] }, [place]);
 }

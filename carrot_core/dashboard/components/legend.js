@@ -1,4 +1,4 @@
-// A legend of buttons: reachable by keyboard, big enough for a finger, one a line or mark.
+// A legend of buttons, one per line or mark, reachable by keyboard and big enough for a finger.
 import { entryOf } from "./chart.js";
 
 const SVG = "http://www.w3.org/2000/svg";

@@ -1,8 +1,8 @@
-// The numbers beside the chart, and who answers.
+// The numbers beside the chart, and the shares of the models.
 import { against, money, percent, perSolved, seconds, unbroken } from "./words.js";
 
 const OWN_ROWS = 14; // models with a row of their own: those that answer most at some λ; the rest share one
-const SMALL = 0.01; // rows below this share are counted in a line, not listed, where there are several
+const SMALL = 0.01; // several rows below this share are counted in one line, not listed
 const LISTED = 9; // rows at most, beside that line
 
 const element = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
@@ -70,7 +70,7 @@ export class Panel {
     for (const row of this.rows) row.segment.classList.toggle("lit", row.segment === segment);
   }
 
-  // ``point`` may have the ends of the intervals of its score and cost; ``ring`` is where the ring stands.
+  // ``point`` may have the ends of the intervals of its score and cost; ``ring`` is the point at the ring.
   render(point, shares, ring) {
     const { calls } = this.data.basis;
     this.#write("score", point.score, percent(point.score));
@@ -108,7 +108,7 @@ export class Panel {
     const large = ranked.filter((row) => share(row) >= SMALL).length;
     const listed = ranked.length <= large + 1 && ranked.length <= LISTED ? ranked.length : Math.min(large, LISTED);
     const rest = ranked.slice(listed);
-    const blank = Math.min(ranked.length, LISTED + 1) - listed - 1; // lines kept free
+    const blank = Math.min(ranked.length, LISTED + 1) - listed - 1; // empty lines
     ranked.forEach(({ item }, place) => {
       item.hidden = place >= listed + Math.max(0, blank);
       item.classList.toggle("blank", place >= listed);
@@ -123,13 +123,13 @@ export class Panel {
     if (order.some((item, place) => this.list.children[place] !== item)) this.list.replaceChildren(...order);
   }
 
-  // The bar in words, for the moment λ comes to rest.
+  // The bar in words, written when λ stops moving.
   describe() {
     const used = this.rows.filter((row) => Number(row.share.value) > 0);
     this.bar.setAttribute("aria-label", used.map((row) => `${row.label} ${row.share.textContent}`).join(", "));
   }
 
-  // The interval of a figure, and what the curve says under the ring where that is written otherwise.
+  // The interval of a figure, and the curve's value under the ring if its text differs.
   #range(name, ends, figure, under) {
     const box = this.reads[name].parentElement.nextElementSibling;
     box.classList.toggle("unknown", !ends);

@@ -2,7 +2,7 @@
 
 const PAUSE = 300; // milliseconds without a key
 
-// Characters as Python counts them: a pair of surrogates is one.
+// Number of characters as Python counts them: a surrogate pair is one.
 function lengthOf(text) {
   let length = 0;
   for (const _ of text) length += 1;
@@ -30,7 +30,7 @@ class Box {
     return this.area.isConnected;
   }
 
-  // Buttons that type an example, and the word before them.
+  // Buttons that type an example, and the text before them.
   offer(examples) {
     const content = JSON.stringify(examples);
     if (content === this.offered) return;

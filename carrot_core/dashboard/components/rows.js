@@ -1,9 +1,9 @@
-// The table of the models, a row each, the best utility first.
+// The table of the models, one row each, the best utility first.
 import { money, percent, unbroken } from "./words.js";
 
 export const element = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
 
-const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 }); // made once: making one takes long
+const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 }); // created once, since that is slow
 const count = (tokens) => (tokens === null ? "–" : whole.format(tokens));
 const share = (score) => Math.min(1, Math.max(0, score)); // an estimate may leave the scale
 
@@ -18,7 +18,7 @@ export function swatchOf(color, hatched) {
   return swatch;
 }
 
-// Text that is written only where it is another one: a row that stays is not drawn again.
+// Writes text only if it differs, so that unchanged rows are not drawn again.
 function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -36,7 +36,7 @@ class Cell {
   }
 }
 
-// The interval on a scale from 0 to 100 %, the estimate a tick on it.
+// The interval on a scale from 0 to 100 %, with a tick at the estimate.
 class Bar {
   constructor(color) {
     this.node = element("span", "bar");
@@ -52,7 +52,7 @@ class Bar {
   }
 }
 
-// What a model scored on the nearest training prompts, a box each, filled as far as it was right.
+// A model's scores on the nearest training prompts, one box each, filled in proportion to the score.
 function record(node, scores) {
   const texts = scores.map((score) => (score === null ? "not known" : percent(score, 0)));
   const boxes = scores.map((score, place) => {

@@ -1,13 +1,13 @@
 // The slider under a chart is the chart's axis of cost: cheap on the left, accurate on the right, the knob below the ring.
 //
-// It rests on breakpoints, which stand in order of λ: the first is the most accurate. Keys go through them in that order.
-// Routers err, so cost need not fall as λ rises: a breakpoint stands where its cost is, and a click or a drag takes the
-// one nearest in x; of several as near as half a pixel, the one closest in order of λ to where the knob is.
+// It stops at breakpoints, in order of λ: the first is the most accurate. Keys step through them in that order.
+// Routers err, so cost may rise with λ: each breakpoint has the place of its cost, and a click or a drag takes the
+// nearest in x; among several within half a pixel, the one closest to the knob in order of λ.
 import { lamTicks } from "./ticks.js";
 
-const STEPS = 20; // of a page key, from end to end
+const STEPS = 20; // presses of a page key from end to end
 const NEAR = 0.5; // pixels
-const KNOB = 22; // pixels around the knob's middle in which it is taken without moving it
+const KNOB = 22; // pixels around the knob's middle in which a press does not move it
 const IDLE = 400; // milliseconds without a key after which λ counts as released
 
 export class Slider {
@@ -39,7 +39,7 @@ export class Slider {
     box.addEventListener("blur", () => this.#settle());
   }
 
-  // Pixels of every breakpoint in the box, of the axis's ends, and the breakpoint of a λ; after each new view.
+  // Sets the pixels of every breakpoint and of the axis's ends, and the function from λ to breakpoint, for a new view.
   project(xs, { left, right }, indexOf) {
     [this.xs, this.left, this.right] = [xs, left, right];
     this.box.style.setProperty("--left", `${left}px`);
@@ -112,7 +112,7 @@ export class Slider {
   show(index, count, text) {
     this.index = index;
     this.box.setAttribute("aria-valuemax", String(count - 1));
-    this.box.setAttribute("aria-valuenow", String(count - 1 - index)); // from the cheapest
+    this.box.setAttribute("aria-valuenow", String(count - 1 - index)); // counted from the cheapest
     this.box.setAttribute("aria-valuetext", text);
     if (!this.xs) return;
     this.box.style.setProperty("--at", `${Math.min(this.right, Math.max(this.left, this.xs[index]))}px`);

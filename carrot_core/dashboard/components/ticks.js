@@ -1,5 +1,5 @@
-// Ticks of a log cost axis: whole dollar amounts, as many as fit. Plotly's own are bare digits between powers of ten.
-const LETTER = 7; // pixels of a letter of a label
+// Ticks of a log cost axis: whole dollar amounts, as many as fit. Plotly's own are single digits between powers of ten.
+const LETTER = 7; // width of a letter in pixels
 const GAP = 12; // pixels between two labels
 // Steps within a power of ten, and how many times its own width each label needs: the first set is only for wide views.
 const STEPS = [
@@ -10,7 +10,7 @@ const STEPS = [
 
 export const labelWidth = (text) => LETTER * text.length + GAP;
 
-// Whether labels that stand centred at ascending pixels leave room between them.
+// Whether labels centred at ascending pixels have room between them.
 const apart = (pixels, texts, times) =>
   texts.every((text, at) => !at || pixels[at] - pixels[at - 1] >= (times * (labelWidth(text) + labelWidth(texts[at - 1]))) / 2);
 
@@ -22,7 +22,7 @@ function multiples(steps, low, high, every) {
   return values.filter((value) => Math.log10(value) >= low && Math.log10(value) <= high);
 }
 
-// The axis settings for a view, its values written by `text`, or Plotly's own where the view is linear or zoomed in far.
+// The axis settings for a view, its values written by `text`, or Plotly's own if the view is linear or zoomed in far.
 export function costTicks({ type, range, _length: width }, text) {
   if (type !== "log" || range[1] - range[0] < 0.6) return { tickmode: "auto" };
   const powers = [1, 2, 3, 4, 6, 12].map((every) => [[1], 1, every]);
@@ -35,10 +35,10 @@ export function costTicks({ type, range, _length: width }, text) {
   return { tickmode: "auto" };
 }
 
-// λ in order of importance.
+// Values of λ in order of importance.
 const LAMS = [0, 1, 0.1, 0.5, 0.01, 0.05, 0.2, 0.02, 0.001, 0.9, 0.3, 0.03, 0.005, 0.7, 0.002, 0.99, 0.07, 0.4, 0.015];
 
-// The λ that have room for their labels, centred at their places; `inside` says which pixels can be seen.
+// Ticks at the λ that have room for their labels, centred at their places; `inside` tells whether a pixel is visible.
 export function lamTicks(place, inside) {
   const ticks = [];
   for (const lam of LAMS) {

@@ -1,7 +1,7 @@
-// Numbers as people read them. Python writes the same texts (carrot_core/number_formats.py) for what no browser draws;
-// tests/number_cases.json holds both to the same answers.
+// Numbers as people read them. Python writes the same texts (carrot_core/number_formats.py) outside the browser;
+// tests/number_cases.json makes sure that both agree.
 
-const formats = new Map(); // by their decimals: making one takes long
+const formats = new Map(); // by their decimals; creating one is slow
 
 function fixed(value, decimals) {
   if (!formats.has(decimals)) {
@@ -27,10 +27,10 @@ export function money(usd) {
 // Seconds to three significant digits.
 export const seconds = (duration) => (duration === null || Number.isNaN(duration) ? "not known" : `${money(duration).slice(1)} s`);
 
-// Dollars at a tick of an axis, where trailing zeros only take room.
+// Dollars at a tick of an axis, without trailing zeros.
 export const moneyTick = (usd) => money(usd).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
 
-// `toFixed` rounds halves away from 0, as Python is made to; nothing has no sign.
+// `toFixed` rounds halves away from 0, as does `fixed` in Python; 0 has no sign.
 export function percent(share, digits = 1) {
   if (share === null || Number.isNaN(share)) return "not known";
   return `${fixed(Number((100 * share).toFixed(digits)) + 0, digits)} %`;
@@ -41,7 +41,7 @@ const points = (difference) => {
   return `${size.toFixed(size < 0.1 ? 2 : 1)} points`;
 };
 
-// λ with the digits it needs: more near 0 and 1, where little moves far.
+// λ with the digits it needs: more near 0 and 1, where small changes matter.
 export function lamText(lam) {
   const decimals = lam < 0.01 || lam > 0.99 ? 6 : 4;
   const text = String(Number(lam.toFixed(decimals)));
@@ -60,30 +60,30 @@ export function pays(rate) {
   return `${limit ? `up to ${amount} a query` : amount} for one more accuracy point`;
 }
 
-// A point beside a model: cost and accuracy, without a verdict, which needs intervals and is Python's.
+// A point beside a model: cost and accuracy, without a verdict, which needs intervals and comes from Python.
 export function against(point, model) {
   const gain = point.score - model.score;
   const detail = Math.abs(gain) < 5e-5 ? "at equal accuracy" : `${points(gain)} ${gain > 0 ? "above" : "below it"}`;
   if (!(model.cost > 0)) return { headline: "nothing to save", detail: `it is free; ${detail}`, none: true };
   const ratio = 1 - point.cost / model.cost;
-  const saved = Math.abs(ratio) < 5e-3 ? 0 : ratio; // what is written 0 % is no difference
+  const saved = Math.abs(ratio) < 5e-3 ? 0 : ratio; // a difference that rounds to 0 % is none
   const costs = saved > -1 ? `costs ${percent(-saved, 0)} more` : `costs ${Number((1 - saved).toPrecision(3))}× as much`;
   return { headline: saved === 0 ? "costs the same" : saved > 0 ? `costs ${percent(saved, 0)} less` : costs, detail, none: false };
 }
 
-// What a solved task costs: infinite where nothing is solved.
+// Cost of a solved task; infinite if nothing is solved.
 export const perSolved = (cost, score) => (score > 0 ? cost / score : Infinity);
 
-// Mean cost of a call on a basis that Python chose: so many calls, in words.
+// Mean cost on the basis that Python chose: a number of calls, in words.
 export const costText = (usd, { calls, words }) => `${money(calls * usd)} ${words}`;
 
-// A point in words, as it is spoken: with what it saves, and against which model.
+// A point in words for screen readers, with its saving and the model it is compared with.
 export function reading(lam, point, basis, model) {
   const { headline, detail } = against(point, model);
   return `λ ${lamText(lam)}: ${costText(point.cost, basis)}, accuracy ${percent(point.score)}; against ${model.short} ${headline}, ${detail}`;
 }
 
-// Why the figures of the point at rest are not those under the ring: nothing where they are written alike.
+// Why the figures of the point at rest differ from those under the ring; empty if their texts are equal.
 export function underRing(measured, ring, basis) {
   const [figures, under] = [measured, ring].map((at) => `${percent(at.score)} and ${costText(at.cost, basis)}`);
   if (figures === under) return "";
