@@ -42,19 +42,13 @@ with for_result, shell.errors_as_text():
     st.caption(shell.plain(caption(scene)))
     results.show_notes(what_if)
     by_point, by_share, by_price, by_verdict = st.tabs(
-        ["Where the point goes", "Who answers", "What would make a model worth using", "Cascades with a verifier"],
-        key="whatif:tabs", on_change="rerun",
-    )  # fmt: skip
-    # Only the open tab is drawn: the page is drawn again at every λ.
-    if by_point.open:
-        with by_point:
-            results.drift_table(points)
-    if by_share.open:
-        with by_share:
-            results.share_table(what_if, rate)
-    if by_price.open:
-        with by_price:
-            results.worth(what_if, rate, info.facts_by_model)
-    if by_verdict.open:
-        with by_verdict:
-            results.cascades(what_if)
+        ["Where the point goes", "Who answers", "What would make a model worth using", "Cascades with a verifier"]
+    )
+    with by_point:
+        results.drift_table(points)
+    with by_share:
+        results.share_table(what_if, rate)
+    with by_price:
+        results.worth(what_if, rate, info.facts_by_model)
+    with by_verdict:
+        results.cascades(what_if)

@@ -55,11 +55,8 @@ def _at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARROT_HOME", str(home))
 
 
-def page(tab: str = "", **query: str | list[str]) -> AppTest:
-    """The page, with a tab open that is not the first."""
+def page(**query: str | list[str]) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    if tab:
-        app.session_state["whatif:tabs"] = tab
     app.query_params.update(query)
     app = app.switch_page("pages/whatif.py").run()
     assert not app.exception
@@ -258,12 +255,11 @@ def test_a_scenario_in_words() -> None:
 
 
 def test_cascades_with_a_verifier_follow_its_two_sliders() -> None:
-    cascades = "Cascades with a verifier"
-    perfect, blind = (page(cascades, sensitivity="100", specificity=text) for text in ("100", "0"))
+    perfect, blind = (page(sensitivity="100", specificity=text) for text in ("100", "0"))
     tables = [next(f.value for f in app.dataframe if "After a no" in f.value) for app in (perfect, blind)]
     assert tables[0]["Accuracy"].max() > tables[1]["Accuracy"].max()
     assert (tables[0]["After a no"] != "–").any()
     assert set(tables[1]["After a no"]) == {"–"}  # it takes every answer, so nothing is gained over one model
     assert perfect.slider(key="sensitivity").value == 100
-    (notice,) = [warning.value for warning in page(cascades, sensitivity="much").warning]
+    (notice,) = [warning.value for warning in page(sensitivity="much").warning]
     assert "sensitivity" in notice
