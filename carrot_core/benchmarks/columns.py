@@ -15,8 +15,7 @@ import duckdb
 from carrot_core.errors import DataError, Problem
 from carrot_core.text import names_listed
 
-# The first name that a file has is used. A cost or latency is only guessed if its name
-# says dollars or seconds: units are never guessed.
+# The first name that a file has is used. Units are never guessed: a cost or latency says dollars or seconds.
 _SYNONYMS = {
     "prompt_id": (
         "promptid", "id", "questionid", "sampleid", "queryid", "exampleid", "itemid", "docid", "uid", "key",
@@ -50,9 +49,9 @@ _SYNONYMS = {
     "time": ("time", "timestamp", "datetime", "createdat", "starttime"),
 }  # fmt: skip
 _MODEL_PATHS = ("providerid", "providername", "providerlabel")  # of objects; a column of that name is no model
-# Keys of any object: alone they tell nothing.
-_ANY_OBJECT = ("id", "key", "uid", "text", "input", "prompt", "query", "time", "run")
+_ANY_OBJECT = ("id", "key", "uid", "text", "input", "prompt", "query", "time", "run")  # keys that alone tell nothing
 _NEAR, _NEAR_LENGTH = 0.85, 5  # how alike, and how long, a name is that is probably a misspelt one
+_NO_SCORE = re.compile("(is|was|has)?(in|un|no|by|dis|mis)|.*(fail|wrong|error|scorer)")  # its opposite, or whose
 COLUMN_LEVELS = 3  # of objects in objects that are looked into
 _APART = re.compile(r"[\s_\-.()\[\]]+")
 
@@ -63,7 +62,7 @@ def guess_columns(names: Collection[str], truths: Collection[str] = ()) -> dict[
     Parameters
     ----------
     names : of the file's columns.
-    truths : columns that hold true and false; the only one is the score where no name says what is.
+    truths : columns that hold true and false; the only one is the score where no name is, and its own is no opposite.
 
     Case, spaces, hyphens and underscores do not matter. A column is guessed for one name at most; a column
     that already has a recognised name keeps it.
@@ -77,8 +76,8 @@ def guess_columns(names: Collection[str], truths: Collection[str] = ()) -> dict[
         matches = [plain[synonym] for synonym in synonyms if synonym in plain]
         if recognised in names or matches:
             guessed[recognised] = recognised if recognised in names else matches[0]
-    if "score" not in guessed and len(truths) == 1:
-        guessed["score"] = next(iter(truths))
+    if "score" not in guessed and len(truths) == 1 and not _NO_SCORE.match(_plain(truth := next(iter(truths)))):
+        guessed["score"] = truth
     return guessed
 
 
@@ -87,22 +86,21 @@ def guess_with_paths(names: Collection[str], paths: Collection[str], truths: Col
 
     An object is none of the columns that are `NEEDED`: one of its paths may be.
     """
-    objects = [name for name in names if any(path.startswith(f"{name}.") for path in paths)]
     guessed = {
         name: own
         for name, own in guess_columns(names, truths).items()
-        if name not in NEEDED or own == name or own not in objects
+        if name not in NEEDED or own == name or not any(path.startswith(f"{own}.") for path in paths)
     }
-    spare = {_plain(name): name for name in names if name not in {*guessed.values(), *objects}}
-    guessed |= {name: spare[near] for name in NEEDED if name not in guessed and (near := _near(name, spare))}
     of_paths = {name: path for name in _SYNONYMS if name not in guessed and (path := _guess_path(name, paths))}
     return guessed | of_paths
 
 
-def _near(missing: str, plain: Collection[str]) -> str | None:
-    """The plain name that is nearly one of those of a recognised column; None where none is."""
-    long = [name for name in plain if len(name) >= _NEAR_LENGTH]
-    return next((match for each in _SYNONYMS[missing] for match in get_close_matches(each, long, 1, _NEAR)), None)
+def _near(missing: str, names: Collection[str]) -> str | None:
+    """The name that is nearly one of those of a recognised column, and is that of no other; None where none is."""
+    plain = {_plain(name): name for name in names if not guess_columns([name])}
+    long = [name for name in plain if len(name) >= _NEAR_LENGTH and not _NO_SCORE.match(name)]
+    matches = (match for each in _SYNONYMS[missing] for match in get_close_matches(each, long, 1, _NEAR))
+    return next((plain[match] for match in matches), None)
 
 
 def pairs_of(names: Collection[str], of_model: Collection[str]) -> dict[str, str]:
@@ -133,6 +131,8 @@ def _guess_path(missing: str, paths: Collection[str]) -> str | None:
 def hint(missing: str, names: Collection[str], paths: Collection[str] = ()) -> str:
     """A sentence that names the column, or the path into objects, that is probably meant; "" if there is no guess."""
     source = guess_with_paths(names, paths).get(missing)
+    if source is None and missing in NEEDED:
+        source = _near(missing, [name for name in names if not any(path.startswith(f"{name}.") for path in paths)])
     return f" If {source!r} is meant: --column {shlex.quote(f'{missing}={source}')}" if source else ""
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from carrot_core.benchmarks.columns import guess_columns
+from carrot_core.benchmarks.columns import guess_columns, guess_with_paths, hint
 from carrot_core.benchmarks.formats.head import column_names, preview
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.reading import Reading
@@ -54,6 +54,24 @@ OTHER = {
 )
 def test_guesses(names: list[str], guessed: dict[str, str]) -> None:
     assert guess_columns(names) == guessed
+
+
+NO_SCORES = ["incorrect", "is_incorrect", "unsolved", "unresolved", "inaccuracy", "bypassed", "Not correct", "scorer"]
+
+
+@pytest.mark.parametrize("name", [*NO_SCORES, "failed"])
+def test_what_is_the_opposite_of_a_score_or_whose_it_is_is_none(name: str) -> None:
+    assert "score" not in guess_with_paths(["id", "model", name], (), [name])
+    assert not hint("score", ["id", "model", name])
+
+
+def test_a_name_that_is_nearly_one_is_proposed_and_not_taken() -> None:
+    names = ["promt_id", "llm", "scores", "prompt", "question"]
+    assert guess_with_paths(names, ()) == {"model": "llm", "prompt": "prompt"}
+    assert "--column prompt_id=promt_id" in hint("prompt_id", names)
+    assert "--column score=scores" in hint("score", names)
+    assert not hint("prompt_id", names[1:])  # a question is a prompt
+    assert not hint("score", names, ["scores.a"])
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
