@@ -14,12 +14,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_wide_tables import read_long_table
+from carrot_core.dashboard.data import is_about_reading, with_fields
 from carrot_core.dashboard.data import upload as upload_page
-from carrot_core.dashboard.data import with_fields
 from carrot_core.dashboard.stores import _SessionFolder
 from carrot_core.dashboard.views import FIT
 from carrot_core.embedding import BUNDLED
-from carrot_core.errors import StoreError
+from carrot_core.errors import DataError, Problem, StoreError
 from carrot_core.evaluation.runs import run_router
 from carrot_core.outcomes import Benchmark
 from carrot_core.paths import shipped
@@ -155,6 +155,8 @@ def test_columns_of_models_by_other_names_are_a_wide_table() -> None:
     ("remedy", "says"),
     [
         ("State the rule: --score percent.", "State the rule: “Scores” percent."),
+        ("the metric is acc; --scorer takes another: f1.", "the metric is acc; “Score” takes another: f1."),
+        ("Name it: --scores x, --model-from file.", "Name it: --scores x, “Model” file."),
         ("If 'id' is meant: --column prompt_id=id", "If 'id' is meant: “prompt_id”: id"),
         ("As in --column score=a.0.", "As in “score”: a.0."),
         ("Or --column 'a b|cost_usd=Cost ($)' --column x=y", "Or “a b|cost_usd”: Cost ($) “x”: y"),
@@ -163,6 +165,8 @@ def test_columns_of_models_by_other_names_are_a_wide_table() -> None:
 )
 def test_remedies_name_the_fields_of_the_page(remedy: str, says: str) -> None:
     assert with_fields(remedy) == says
+    fields_of_reading = any(f"“{field}”" in says for field in ("Scores", "Model"))
+    assert is_about_reading(DataError("t", [Problem("x", remedy)])) == fields_of_reading
 
 
 def test_every_kind_of_problem_is_listed_and_can_be_downloaded() -> None:

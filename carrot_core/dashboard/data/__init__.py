@@ -45,7 +45,10 @@ _READING = {
     "--score": "Scores", "--separator": "Separator", "--decimal": "Decimal sign", "--encoding": "Encoding",
     "--model-from": "Model",
 }  # fmt: skip
-_FIELDS = {"--free": "Models that are free", "--estimate-tokens": "Estimate tokens that are not recorded"}
+_FIELDS = {
+    "--scorer": "Score", "--free": "Models that are free", "--estimate-tokens": "Estimate tokens that are not recorded",
+}  # fmt: skip
+_OPTION = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*(?![\w-])")
 _COLUMN = re.compile(r"--column (?:'([^'=]+)=([^']+)'|([^\s'=]+)=(\S*[^\s.,;:]))")
 EXAMPLE = """select model, count(*) as prompts, avg(score) as score, 1000 * avg(cost_usd) as usd_per_1k
 from results
@@ -246,8 +249,8 @@ def ask_free_models(models: Sequence[str], file_id: str) -> dict[str, Price]:
 
 def with_fields(text: str) -> str:
     """A text with the fields of the page in place of the command line's options."""
-    for option, field in (_READING | _FIELDS).items():
-        text = text.replace(option, f"“{field}”")
+    fields = {option: f"“{field}”" for option, field in (_READING | _FIELDS).items()}
+    text = _OPTION.sub(lambda option: fields.get(option[0], option[0]), text)
     return _COLUMN.sub(lambda match: f"“{match[1] or match[3]}”: {match[2] or match[4]}", text)
 
 
@@ -258,7 +261,7 @@ def in_words_of_the_page(error: DataError) -> DataError:
 
 def is_about_reading(error: DataError) -> bool:
     """Whether a remedy is a field of how the files are read."""
-    return any(option in problem.remedy for problem in error.problems for option in _READING)
+    return any(not _READING.keys().isdisjoint(_OPTION.findall(problem.remedy)) for problem in error.problems)
 
 
 def show_problems(error: DataError) -> None:
