@@ -41,8 +41,8 @@ class ScoreRule:
 
     Attributes
     ----------
-    text : as it is stated: "percent", "fraction" (3/5), a range such as "1..10", two words such as "C/I", the first
-        of which is 1 and the second 0, or an SQL expression over the columns.
+    text : as it is stated: "percent", "fraction" (3/5, and a number from 0 to 1 as it is), a range such as "1..10", two
+        words such as "C/I", the first of which is 1 and the second 0, or an SQL expression over the columns.
     low, high : ends of a range; of percent 0 and 100.
     words : the two words in lower case.
     """
@@ -138,7 +138,7 @@ class Numbers:
             return number
         if self.score.text == FRACTION:
             above, below = (self.plain(f"trim(split_part({text}, '/', {place}))") for place in (1, 2))
-            return f"if(regexp_full_match({text}, {literal(_OF)}), {above} / nullif({below}, 0), null)"
+            return f"if(regexp_full_match({text}, {literal(_OF)}), {above} / nullif({below}, 0), {number})"
         if self.score.text == PERCENT:
             without_sign = self.plain(f"rtrim({text}, '% ')")
             return f"coalesce({number}, {without_sign}) / 100"
@@ -309,7 +309,7 @@ def score_remedy(low: float | None, high: float | None, words: Sequence[str]) ->
         plain = [word.strip() for word in words]
         if all(word.endswith("%") for word in plain):
             return "State the rule: --score percent."
-        if low is None and all(re.fullmatch(_OF, word) for word in plain):
+        if (low is None or 0 <= low <= (high or 0) <= 1) and all(re.fullmatch(_OF, word) for word in plain):
             return "State the rule: --score fraction."
         if all(word.startswith("[") for word in plain):
             return "A cell is a list: name the item that counts, as in --column score=score.0."

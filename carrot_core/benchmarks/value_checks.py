@@ -228,7 +228,7 @@ def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[R
         if scale is not None or not holds_numbers(types[name]):  # a number is one, and is not written as text to see it
             text = f"{name} is null and raw_{name} <> '' and not {is_nothing(f'raw_{name}')}"
             what = "is neither " + " nor ".join(scale.words) if scale and scale.words else "is not a number"
-            what = "is not a fraction such as 3/5" if scale and scale.text == FRACTION else what
+            what += " or a fraction such as 3/5, its second number above 0" if scale and scale.text == FRACTION else ""
             yield Rule(name, text, what, "Write a plain number, or nothing where none was recorded.")
         if scale and scale.text == PERCENT and not holds_numbers(types[name]):
             others = "(select bool_or(contains(raw_score, '%')) from cells)"

@@ -60,7 +60,7 @@ RULES: list[tuple[str, list[Any], list[float]]] = [
     ("C/I", ["C", "I", "c"], [1.0, 0.0, 1.0]),
     ("pass/fail", ["pass", " fail"], [1.0, 0.0]),
     ("true/false", [True, False], [1.0, 0.0]),
-    ("fraction", ["3/5", "0 / 4", "4/4"], [0.6, 0.0, 1.0]),
+    ("fraction", ["3/5", "0 / 4", "4/4", "1", "0.25"], [0.6, 0.0, 1.0, 1.0, 0.25]),
     ("percent", ["50%", "0", "40"], [0.5, 0.0, 0.4]),
     ("score / 20", [5, 15], [0.25, 0.75]),
     ("case score when 'C' then 1 when 'P' then 0.5 else 0 end", ["C", "P", "N"], [1.0, 0.5, 0.0]),
@@ -103,6 +103,7 @@ REMEDIES: list[tuple[list[Any], str]] = [
     (["81%", "9%"], "--score percent"),
     (["good", "bad", "so so"], "SQL"),
     (["3/5", "4/5"], "--score fraction"),
+    (["3/5", "1"], "--score fraction"),
     (["[0]", "[1]"], "--column score=score.0"),
     (["0x1"], "plain number"),
     (["\u0661", "\u0660"], "plain number"),
@@ -139,8 +140,8 @@ def test_the_remedy_works(tmp_path: Path) -> None:
         ("score", [7]),
         ("percent", [0.85, "40%"]),
         ("percent", [1, "40%"]),
-        ("fraction", ["1", "1/2"]),
-        ("fraction", ["1/0"]),
+        ("fraction", ["2", "1/2"]),
+        ("fraction", ["0/0", "1"]),
     ],
 )
 def test_what_a_rule_does_not_cover_is_told_by_row(tmp_path: Path, rule: str, scores: list[Any]) -> None:
