@@ -114,7 +114,7 @@ def pairs_of(names: Collection[str], of_model: Collection[str]) -> dict[str, str
             if (model := plain.get(_plain(name).removesuffix(end), name)) != name:
                 pairs.setdefault(f"{model}|{what}", name)
                 break
-    return pairs
+    return {pair: name for pair, name in pairs.items() if pair not in names}
 
 
 def _guess_path(missing: str, paths: Collection[str]) -> str | None:

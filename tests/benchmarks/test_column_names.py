@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from carrot_core.benchmarks.columns import guess_columns, guess_with_paths, hint
+from carrot_core.benchmarks.columns import guess_columns, guess_with_paths, hint, pairs_of
 from carrot_core.benchmarks.formats.head import column_names, preview
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.reading import Reading
@@ -173,6 +173,11 @@ def test_a_missing_column_comes_with_one_that_is_nearly_called_so(tmp_path: Path
     remedies = " ".join(problem.remedy for problem in caught.value.problems)
     assert "--column prompt_id=promt_id" in remedies
     assert "--column 'score=Rating (1-5)'" in remedies
+
+
+def test_a_column_that_says_whose_it_is_comes_before_one_that_only_may_be() -> None:
+    names = ["id", "m", "m|cost_usd", "m usd", "n", "n usd"]
+    assert pairs_of(names, ["cost_usd"]) == {"n|cost_usd": "n usd"}
 
 
 def test_columns_of_models_by_other_names_are_proposed_and_read(tmp_path: Path) -> None:
