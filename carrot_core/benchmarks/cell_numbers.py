@@ -254,12 +254,14 @@ def _points_in_counts(
     """A note on counts of tokens that are not whole, in a file without commas in its numbers.
 
     Raises a `DataError` where a point may stand between thousands: nothing states or shows a decimal point, and of
-    the counts that have one, all have three digits behind it, not all of them 0 as a program would write them.
+    the counts that have one, all have three digits behind it, not all of them 0 as a program would write them; or
+    others have none, which a 0 and a word for nothing tell nothing of.
     """
     grouped = f"regexp_full_match(trim(v), {literal(_POINTS)})"
     number = "try_cast(v as double)"
+    whole = f"not contains(v, '.') and isfinite({number}) and {number} <> 0"
     telling, fractions, example, fraction = connection.execute(
-        f"select count(*) filter ({grouped} and not ends_with(rtrim(v), '.000') or not contains(v, '.')), "  # noqa: S608
+        f"select count(*) filter ({grouped} and not ends_with(rtrim(v), '.000') or {whole}), "  # noqa: S608
         f"count(*) filter (isfinite({number}) and {number} % 1 <> 0), min(v) filter ({grouped}), "
         f"min(v) filter (isfinite({number}) and {number} % 1 <> 0) from ({_values(counts)})"
     ).fetchall()[0]

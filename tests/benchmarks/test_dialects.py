@@ -184,6 +184,7 @@ def test_points_beside_decimal_commas_are_told_by_row(tmp_path: Path) -> None:
         (["512.333", "900"], "0.25", None, 900),
         (["1.000", "12.000"], "1", None, 12),
         (["1.000", "900"], "1", None, None),
+        (["500.000", "nan", "0", "502.000"], "1", None, 502),
         (["1.000.000", "900"], "1", None, None),
         (["12.0", "900"], "1", None, 900),
     ],
