@@ -240,8 +240,8 @@ def numbers_of(
 
 
 def _values(columns: Sequence[str]) -> str:
-    """SQL for the values of several columns, one below the other, as ``v``."""
-    return " union all ".join(f"select {quote(column)} as v from file" for column in columns)  # noqa: S608
+    """SQL for the values of several columns, one below the other, as ``v``, without the sign of a percentage."""
+    return " union all ".join(f"select rtrim({quote(column)}, '% ') as v from file" for column in columns)  # noqa: S608
 
 
 def _points_in_counts(

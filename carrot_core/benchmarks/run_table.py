@@ -175,11 +175,11 @@ def found_scores(table: TableFile) -> str:
 
 
 def scale_notes(table: TableFile) -> list[str]:
-    """What is said of models without a score above 1, where the rule for scores has a higher end."""
+    """What is said of models without a score above 1, of those without a %, where the rule has a higher end."""
     rule = table.numbers.score
     if rule is None or rule.low < 0 or rule.high <= 1:
         return []
-    number = table.numbers.plain("rtrim(raw_score, '% ')")
+    number = table.numbers.plain("raw_score")
     rows = table.connection.execute(
         f"select model, max({number}) as most from cells group by model having most > 0 order by model"  # noqa: S608
     ).fetchall()

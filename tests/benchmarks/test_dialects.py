@@ -159,12 +159,14 @@ def test_a_comma_that_may_be_either_is_refused_until_it_is_stated(tmp_path: Path
         (["1.234,5", "12"], "1", 1234.5),
         (["1.234", "12"], "0,5", 1234),
         (["0,123", "12"], "1", 12),
+        (["1.234", "12"], "0,5 %", 1234),
     ],
 )
 def test_what_other_numbers_show_decides_about_a_comma(
     tmp_path: Path, tokens: list[str], score: str, largest: float
 ) -> None:
-    frames = read_any(numbers(tmp_path, tokens, score))
+    reading = Reading(score="percent" if "%" in score else None)
+    frames = read_any(numbers(tmp_path, tokens, score), reading=reading)
     assert frames.outcomes["input_tokens"].max() == largest
     assert any("omma" in note for note in frames.warnings)
 

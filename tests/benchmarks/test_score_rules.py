@@ -193,6 +193,7 @@ def test_an_expression_sees_all_columns_and_comes_before_the_predicate(tmp_path:
         ("percent", [50, 0, 1, 80], ()),
         ("percent", [0.5, 50, 1, 80], ("small",)),
         ("percent", [0.5, 1, 1, 0], ("No score is above 1",)),
+        ("percent", ["0.5%", "1 %"], ()),
         ("1..10", [1, 8], ("small",)),
         ("-1..1", [0.5, 1], ()),
         ("percent", [0, 50], ()),
