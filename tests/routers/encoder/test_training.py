@@ -216,13 +216,13 @@ def whole(encoder: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return weights(network.module), history
 
 
-@pytest.mark.parametrize("after", [2, 20])
+@pytest.mark.parametrize("after", [11, 20])
 def test_a_training_that_goes_on_is_the_one_never_ended(
     encoder: str, whole: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     monkeypatch.setattr(training, "_CHECKPOINT_STEPS", 3)
     interrupted(encoder, tmp_path, after, monkeypatch)
-    assert len(list(tmp_path.glob("*.safetensors"))) == (after >= 3)
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1
     steps = []
     learn = training._Run.learn
     monkeypatch.setattr(training._Run, "learn", lambda self, *each: (steps.append(self.step), learn(self, *each))[1])
