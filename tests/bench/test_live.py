@@ -40,7 +40,7 @@ def test_http_is_judged_by_its_overhead_and_errors(p95: float, errors: int, miss
     assert [name for name, fine in met.items() if not fine] == missed
 
 
-def test_promptsof_all_lengths_are_taken() -> None:
+def test_prompts_of_all_lengths_are_taken() -> None:
     texts = list(simulate(0, 300).prompts["text"])
     lengths = sorted(map(len, live.of_all_lengths(texts, 5)))
     assert lengths[0] == min(map(len, texts))
