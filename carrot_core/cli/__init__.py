@@ -73,7 +73,7 @@ def main() -> None:
 
     \b
     Exit codes: 0 success, 1 refused, 2 wrong usage, 3 not found, 4 bad data, 5 damaged files or
-    a fault of the store; `point drift` also 6 outside the promise, 7 too few calls.
+    a fault of the store; `point drift` also 6 unlike the test figures, 7 too few calls.
     """
     context = click.get_current_context()
     if context.invoked_subcommand not in (app.name, serve.name):  # those act for whoever asks

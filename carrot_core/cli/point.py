@@ -47,7 +47,7 @@ def drift(
     columns: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Compare logged calls with the promise of POINT.
+    """Compare logged calls with the test figures of POINT.
 
     LOGS is a file, or the name of a log that `carrot data import` stored: of LiteLLM, OpenTelemetry, Langfuse,
     OpenRouter, batches of OpenAI or Anthropic. A table (CSV, TSV, JSON lines or Parquet) has a row for each call. It
