@@ -19,7 +19,10 @@ def bench() -> None:
 @click.option("--models", default=13, show_default=True)
 @json_option
 def frontier(prompts: Sequence[int], models: int) -> Result:
-    """The exact sweep against the usual grid of 1,001 values of λ, and against one pass over the data."""
+    """Time the exact sweep against a grid.
+
+    The grid is the usual one of 1,001 values of λ. One pass over the data is timed, too.
+    """
     from scripts.bench.frontier import report, run
 
     results = []
@@ -33,7 +36,10 @@ def frontier(prompts: Sequence[int], models: int) -> Result:
 @click.argument("names", nargs=-1)
 @json_option
 def record_(names: Sequence[str]) -> Result:
-    """Measure all NAMES (frontier, bootstrap, knn, live, …; default all): docs/benchmarks.md and its JSON."""
+    """Measure and write docs/benchmarks.md.
+
+    NAMES are what to measure (frontier, bootstrap, knn, live, …), all by default; the figures are also stored as JSON.
+    """
     from scripts.bench.record import PAGE, record
 
     return record(names, lambda line: click.echo(line, err=True)), f"Written: {PAGE}."
@@ -43,7 +49,10 @@ def record_(names: Sequence[str]) -> Result:
 @click.option("--prompts", default=48, show_default=True, help="Prompts, one call each.")
 @json_option
 def others(prompts: int) -> Result:
-    """Typed prompts in RouteLLM and LLMRouter beside ours, each in a process of its own: time and memory."""
+    """Compare with RouteLLM and LLMRouter.
+
+    All answer the same typed prompts, each in a separate process: time and memory.
+    """
     from scripts.bench.others import report, run
 
     result = run(prompts)
@@ -53,7 +62,10 @@ def others(prompts: int) -> Result:
 @bench.command("start")
 @json_option
 def start() -> Result:
-    """Seconds of processes from their start to their end: `carrot --version`, and one prompt routed."""
+    """Time whole processes.
+
+    They are `carrot --version` and one prompt routed, in seconds from start to end.
+    """
     from scripts.bench.start import report, run
 
     result = run()
@@ -66,7 +78,7 @@ def start() -> Result:
 @click.option("--replicates", default=1_000, show_default=True)
 @json_option
 def bootstrap_curve(prompts: int, models: int, replicates: int) -> Result:
-    """Replicates of one curve of many prompts."""
+    """Time the replicates of one long curve."""
     from scripts.bench.bootstrap import report_curve, run_curve
 
     result = run_curve(prompts, models, replicates)
@@ -79,7 +91,10 @@ def bootstrap_curve(prompts: int, models: int, replicates: int) -> Result:
 @click.option("--models", default=13, show_default=True)
 @json_option
 def knn(prompts: int, dimensions: int, models: int) -> Result:
-    """CARROT-KNN's choice of k against the plain scikit-learn loop; same k and predictions are checked."""
+    """Time CARROT-KNN's choice of k.
+
+    It is compared with the plain scikit-learn loop, which must give the same k and predictions.
+    """
     from scripts.bench.knn import report, run
 
     result = run(prompts, dimensions, models)
@@ -93,7 +108,10 @@ def knn(prompts: int, dimensions: int, models: int) -> Result:
 @click.option("--replicates", default=1_000, show_default=True)
 @json_option
 def bootstrap(prompts: int, models: int, routers: int, replicates: int) -> Result:
-    """Every figure, band and paired difference of some routers, against sweeping each replicate anew."""
+    """Time the intervals of some routers.
+
+    They are those of every figure, band and paired difference, against sweeping each replicate anew.
+    """
     from scripts.bench.bootstrap import report, run
 
     result = run(prompts, models, routers, replicates)
@@ -105,7 +123,10 @@ def bootstrap(prompts: int, models: int, routers: int, replicates: int) -> Resul
 @click.option("--models", default=13, show_default=True)
 @json_option
 def import_(prompts: int, models: int) -> Result:
-    """Import made-up files of SPROUT's shape and size: seconds and peak memory, against 30 s and 2 GiB."""
+    """Import files as large as SPROUT.
+
+    The files are made up. Seconds and peak memory are judged by 30 s and 2 GiB.
+    """
     from scripts.bench.sprout_import import report, run
 
     with progress("Writing the files", " files") as advance:
@@ -118,7 +139,10 @@ def import_(prompts: int, models: int) -> Result:
 @click.option("--models", default=14, show_default=True)
 @json_option
 def scene(prompts: int, models: int) -> Result:
-    """A filter on the Frontier page: the same chart for another pool."""
+    """Time a filter on the Frontier page.
+
+    It draws the same chart for another pool.
+    """
     from scripts.bench.scene import report, run
 
     result = run(prompts, models)
@@ -130,7 +154,10 @@ def scene(prompts: int, models: int) -> Result:
 @click.option("--models", default=14, show_default=True)
 @json_option
 def whatif(prompts: int, models: int) -> Result:
-    """A scenario on the What-if page, with drift and thresholds, against one sweep of the same prompts."""
+    """Time a scenario on the What-if page.
+
+    Drift and thresholds are included; one sweep of the same prompts is timed beside it.
+    """
     from scripts.bench.whatif import report, run
 
     result = run(prompts, models)
@@ -142,7 +169,10 @@ def whatif(prompts: int, models: int) -> Result:
 @click.option("--models", default=13, show_default=True)
 @json_option
 def browse(prompts: int, models: int) -> Result:
-    """Turning pages of prompts on the Data page: from the table that is kept, against asking the database."""
+    """Time turning pages on the Data page.
+
+    The pages of prompts come from the table in memory, or each from a query to the database.
+    """
     from scripts.bench.browse import report, run
 
     with progress("Writing the files", " files") as advance:
@@ -158,7 +188,10 @@ def browse(prompts: int, models: int) -> Result:
 @click.option("--seconds", default=60.0, show_default=True, help="For which they ask.")
 @json_option
 def live(source: str, prompts: int, batched: int, clients: int, seconds: float) -> Result:
-    """Decisions on typed prompts against the bare encoder and two RoBERTa-base networks; HTTP under load."""
+    """Time decisions on typed prompts.
+
+    They are compared with the bare encoder and with two RoBERTa-base networks; then the HTTP API is put under load.
+    """
     from scripts.bench.live import report, run
 
     with progress("One prompt at a time", " prompts") as advance:
@@ -171,7 +204,10 @@ def live(source: str, prompts: int, batched: int, clients: int, seconds: float) 
 @click.option("--block", default=2_048, show_default=True, help="Vectors that arrive at once.")
 @json_option
 def store(vectors: int, block: int) -> Result:
-    """Vectors arriving in blocks: what the last blocks cost beside the first; listing when nothing changed."""
+    """Time the store of vectors.
+
+    Vectors arrive in blocks: the last blocks are compared with the first. Listing when nothing changed is timed, too.
+    """
     from scripts.bench.store import report, run
 
     result = run(vectors, block=block)
@@ -182,7 +218,10 @@ def store(vectors: int, block: int) -> Result:
 @click.option("--plain", is_flag=True, help="Without a process of its own, as the command line reads them.")
 @json_option
 def bombs(plain: bool) -> Result:
-    """Small files that become large, in the way of an upload: seconds, memory and disk until each is refused."""
+    """Upload small files that become large.
+
+    The figures are seconds, memory and disk until each is refused.
+    """
     from scripts.bench.bombs import report, run
 
     results = run(lambda name: click.echo(name, err=True), plain=plain)
@@ -195,7 +234,10 @@ def bombs(plain: bool) -> Result:
 @click.option("--heavy/--no-heavy", default=True, show_default=True, help="Beside one who uploads and fits.")
 @json_option
 def users(sessions: int, seconds: float, heavy: bool) -> Result:
-    """The dashboard under many users at once: errors, time of an action, memory."""
+    """Run many users on the dashboard.
+
+    The figures are errors, the time of an action, and memory, while all act at once.
+    """
     from scripts.bench.users import report, run
 
     result = run(sessions, seconds, heavy=heavy)

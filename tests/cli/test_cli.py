@@ -48,6 +48,13 @@ def test_help_names_every_command(carrot):
         assert carrot(command, "--help")
 
 
+@pytest.mark.parametrize("group", [(), ("bench",), ("data",), ("point",), ("router",), ("scale",)])
+def test_a_list_of_commands_shows_the_help_of_each_whole(carrot, group):
+    _, _, commands = carrot(*group, "--help").partition("Commands:\n")
+    assert commands
+    assert "..." not in commands
+
+
 @pytest.mark.parametrize(
     ("address", "listed", "any_name"),
     [
