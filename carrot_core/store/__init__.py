@@ -73,7 +73,7 @@ class Store:
     def folder(self, name: str) -> Folder:
         """The folder of a benchmark, which need not exist: for this package."""
         self.take_over()
-        return Folder.of(self.path, name)
+        return Folder.of(self.path, name, trash.put_replaced)
 
     def folders(self) -> list[Folder]:
         """The folders of all benchmarks: for this package."""
@@ -123,10 +123,8 @@ class Store:
             return self._save(name, frames, split_seed, replace, shadow)
 
     def _save(self, name: str, frames: Frames, split_seed: int, replace: bool, shadow: bool) -> BenchmarkInfo:
-        def put_away(old: Path) -> None:
-            trash.put_replaced(self.path, name, old, runs.fitted_on(self.folders(), name))
-
-        with self.folder(name).replacing(put_away) as (new, old):
+        fitted: list[Path] = []
+        with self.folder(name).replacing(fitted) as (new, old):
             if old is not None and not replace:
                 raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
             if old is not None:
@@ -138,6 +136,7 @@ class Store:
                 with reading(new / MAIN) as connection:
                     hashes = rows(connection, "select distinct text_sha256 from prompts where text_sha256 is not null")
                 vectors.keep(name, old, new, {text for (text,) in hashes})
+                fitted += runs.fitted_on(self.folders(), name)  # before the new one counts: an error changes nothing
         return self.info(name)
 
     def change_benchmark(self, name: str, change: Callable[[Frames], Frames], *, shadow: bool = False) -> BenchmarkInfo:
@@ -150,8 +149,7 @@ class Store:
     def remove_benchmark(self, name: str) -> None:
         """Move a benchmark with its vectors and runs, and the runs of others that were fitted on it, to the trash."""
         with action("remove", name, self.path, Role.ADMIN):
-            self._existing(name)
-            trash.put(self.path, name, runs.fitted_on(self.folders(), name))
+            trash.put(self._existing(name), name, runs.fitted_on(self.folders(), name))
 
     def benchmarks(self) -> list[BenchmarkInfo]:
         """Descriptions of the readable benchmarks, by name; `damaged` has the others."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,15 +78,24 @@ class Files(NamedTuple):
 
 @dataclass(frozen=True)
 class Folder:
-    """The folder of one benchmark; it may not exist yet."""
+    """The folder of one benchmark; it may not exist yet.
+
+    Attributes
+    ----------
+    put_away : gets this folder, that of an import which a newer one has replaced, and runs that depend on the import;
+        it moves or deletes the import and the runs. Without it a replaced import stays, and nobody reads it.
+    """
 
     path: Path
     lock_timeout_s: float = 120.0
+    put_away: Callable[[Folder, Path, Sequence[Path]], None] | None = None
 
     @classmethod
-    def of(cls, store: Path, name: str) -> Folder:
+    def of(
+        cls, store: Path, name: str, put_away: Callable[[Folder, Path, Sequence[Path]], None] | None = None
+    ) -> Folder:
         """The folder of a benchmark by its name; different names have different folders."""
-        return cls(store / f"{quote(name, safe='')[:_LONGEST]}-{key(name)}")
+        return cls(store / f"{quote(name, safe='')[:_LONGEST]}-{key(name)}", put_away=put_away)
 
     @classmethod
     def all(cls, store: Path) -> list[Folder]:
@@ -183,10 +192,10 @@ class Folder:
             yield files
 
     @contextmanager
-    def replacing(self, put_away: Callable[[Path], None] | None = None) -> Iterator[tuple[Path, Files | None]]:
+    def replacing(self, fitted: Sequence[Path] = ()) -> Iterator[tuple[Path, Files | None]]:
         """Give an empty folder for a new import, and the present files, which it replaces unless there is an error.
 
-        Then ``put_away`` is called with the folder of the old files; what it leaves there is deleted.
+        ``fitted`` are the runs that depend on the present files; until the end the caller may add to a list.
         """
         with self._turn(), translate_errors(self.path):
             self._sweep_others()
@@ -205,8 +214,8 @@ class Folder:
                 raise
             sync(self.path)
             sync(self.path.parent)
-            if old is not None and put_away is not None:
-                put_away(old.folder)
+            if old is not None and self.put_away is not None:
+                self.put_away(self, old.folder, fitted)
             self._sweep()
 
     def remove(self, target: Path | None = None) -> None:
@@ -239,16 +248,19 @@ class Folder:
             yield
 
     def _sweep(self) -> None:
-        """Delete leftovers of killed writers, replaced imports and removed benchmarks."""
+        """Delete leftovers of killed writers and removed benchmarks, and put replaced imports away."""
         current = self.current()
         places = [(self.path.parent, lambda name: name.endswith(_REMOVED))]
         if current is not None:
             places.append((current, lambda name: _UNFINISHED in name or name.startswith(_SPILL)))
         if self.path.is_dir():
-            places.append((self.path, lambda name: name.endswith(_UNFINISHED) or _before(name, current)))
+            places.append((self.path, lambda name: name.endswith(_UNFINISHED)))
         for place, is_left_over in places:
             for name in filter(is_left_over, os.listdir(place)):
                 delete(place / name)
+        if current is not None and self.put_away is not None:
+            for old in (self.path / name for name in os.listdir(self.path) if _before(name, current)):
+                self.put_away(self, old, ())
 
     def _sweep_others(self) -> None:
         """Delete leftovers of killed first imports of other benchmarks that nobody writes to now."""
@@ -259,8 +271,8 @@ class Folder:
                     path.rmdir()
 
 
-def _before(name: str, current: Path | None) -> bool:
-    return current is not None and name.isdecimal() and int(name) < int(current.name)
+def _before(name: str, current: Path) -> bool:
+    return name.isdecimal() and int(name) < int(current.name)
 
 
 def delete(path: Path) -> None:

@@ -47,12 +47,12 @@ class Removal(NamedTuple):
     place: Path
 
 
-def put(store: Path, name: str, fitted: Sequence[Path]) -> None:
+def put(folder: Folder, name: str, fitted: Sequence[Path]) -> None:
     """Move a benchmark and the runs that depend on it into the trash; delete them if the store is a session's.
 
     After an error all of it is in its old place. The benchmark goes first, so that a kill midway leaves it listed.
     """
-    folder = Folder.of(store, name)
+    store = folder.path.parent
     if is_own(store):
         for path in fitted:
             delete(path)
@@ -64,9 +64,11 @@ def put(store: Path, name: str, fitted: Sequence[Path]) -> None:
         _put_runs(store, fitted, place, undo)
 
 
-def put_replaced(store: Path, name: str, old: Path, fitted: Sequence[Path]) -> None:
+def put_replaced(folder: Folder, old: Path, fitted: Sequence[Path]) -> None:
     """Move an import that a newer one has replaced, and the runs that rest on it, into the trash; delete them where the
     store is a session's, or the trash does not take them, which the log then says."""
+    store, newer = folder.path.parent, folder.files()
+    name = folder.name if newer is None else _stated_name(newer, folder.name)
     if not is_own(store):
         try:
             with _place(store, name) as (place, undo):

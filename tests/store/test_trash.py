@@ -11,7 +11,7 @@ import pytest
 from carrot_core import limits, modes
 from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.points import PointShelf
-from carrot_core.store import Store, trash
+from carrot_core.store import Store, runs, trash
 from carrot_core.store.folder import Folder
 from tests.points.test_difference import point
 from tests.store.test_store import a_run, vectors_of
@@ -187,6 +187,37 @@ def test_a_replacement_that_the_trash_does_not_take_leaves_nothing_of_the_old_on
     replace(two, "first")
     assert not two.runs("second")
     assert len(_content(two)) == 2  # what was imported under either name
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_replacement_that_fails_before_it_counts_changes_nothing(two: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _content(two)
+    monkeypatch.setattr(runs, "fitted_on", _stop)
+    with pytest.raises(KeyboardInterrupt):
+        replace(two, "first")
+    assert _content(two) == before
+
+
+@pytest.mark.parametrize("name", ["first", LONG_NAME])
+def test_what_was_replaced_by_a_writer_that_was_killed_right_after_comes_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    if name != "first":
+        store.save_benchmark(name, frames())
+    older = store.info(name).data_hash
+    with monkeypatch.context() as patch:
+        patch.setattr(trash, "put_replaced", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            replace(store, name)
+    assert store.info(name).data_hash != older
+    store.remove_benchmark(name)
+    (former,) = (each for each in trash.removals(store) if not (each.place / "benchmark" / "2").exists())
+    assert former.name == name
+    trash.restore(store, former)
+    assert store.info(name).data_hash == older
 
 
 def test_whoever_is_killed_while_removing_leaves_no_data_that_are_not_listed(
