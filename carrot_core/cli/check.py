@@ -1,4 +1,4 @@
-"""``carrot data check``, ``template``, ``leakage``: check files before import, find copies across a split.
+"""``carrot data check``, ``template``, ``formats``, ``leakage``: check files before import, find copies across a split.
 
 ``carrot data verify``, ``rebuild`` and ``carrot doctor``: read all that is here already; what is damaged.
 """
@@ -137,6 +137,18 @@ def template(out: Path | None) -> Result:
     except OSError as error:
         raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
     return {"out": str(out)}, f"Wrote {out}. `carrot data check {out}` says whether it can be imported."
+
+
+@click.command()
+@json_option
+def formats() -> Result:
+    """List the formats that can be imported, each with a command."""
+    from carrot_core.benchmarks.registry import EXAMPLES
+
+    width = max(len(name) for name in EXAMPLES)
+    lines = [f"{name:{width}}  {title}\n{'':{width}}  {command}" for name, (title, command) in EXAMPLES.items()]
+    document = [{"name": name, "title": title, "example": command} for name, (title, command) in EXAMPLES.items()]
+    return document, "\n".join(lines)
 
 
 @click.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carrot_core import limits
-from carrot_core.cli.check import check, leakage, rebuild, template, verify
+from carrot_core.cli.check import check, formats, leakage, rebuild, template, verify
 from carrot_core.cli.common import (
     PLACES,
     Group,
@@ -240,22 +240,22 @@ def remove(name: str) -> Result:
 @data.command()
 @json_option
 def trash() -> Result:
-    """List removed benchmarks and operating points."""
+    """List removed and replaced benchmarks, and removed operating points."""
     from carrot_core.points import shared_points
-    from carrot_core.store.trash import removals
+    from carrot_core.store.trash import REMOVED, removals
 
-    there = [("benchmark", each.name, each.name, each.at) for each in removals(open_store())]
-    there += [("point", record.id, record.name, at) for record, at in shared_points().deleted()]
+    there = [("benchmark", each.name, each.name, each.how, each.at) for each in removals(open_store())]
+    there += [("point", record.id, record.name, REMOVED, at) for record, at in shared_points().deleted()]
     document = [
-        {"kind": kind, "name": key, "title": title, "removed_at": at.isoformat(timespec="seconds")}
-        for kind, key, title, at in there
+        {"kind": kind, "name": key, "title": title, "how": how, "removed_at": at.isoformat()}
+        for kind, key, title, how, at in there
     ]
     lines = [
-        f"{kind:9}  {visible(key)}{f'  {visible(title)}' if title != key else ''}  removed {at:%Y-%m-%d %H:%M} UTC"
-        for kind, key, title, at in there
+        f"{kind:9}  {visible(key)}{f'  {visible(title)}' if title != key else ''}  {how} {at:%Y-%m-%d %H:%M:%S} UTC"
+        for kind, key, title, how, at in there
     ]
     lines.append(
-        f"`carrot data restore NAME` brings one back, within {limits.TRASH_DAYS} days."
+        f"Within {limits.TRASH_DAYS} days `carrot data restore NAME` brings back the last of a name, `--at TIME` any."
         if there
         else "Nothing is there."
     )
@@ -264,24 +264,26 @@ def trash() -> Result:
 
 @data.command()
 @click.argument("name")
+@click.option("--at", metavar="TIME", help="The one removed or replaced then, as `carrot data trash` shows the time.")
 @json_option
-def restore(name: str) -> Result:
-    """Bring back a removed benchmark or operating point.
+def restore(name: str, at: str | None) -> Result:
+    """Bring back a removed or replaced benchmark, or an operating point.
 
-    NAME is a benchmark, whose last version comes back, or the id of an operating point.
+    NAME is a benchmark, whose last version comes back unless --at chooses another, or the id of an operating point.
     """
     from carrot_core.points import shared_points
-    from carrot_core.store.trash import removals
+    from carrot_core.store.trash import find
     from carrot_core.store.trash import restore as restore_benchmark
 
     store, shelf = open_store(), shared_points()
-    newest = next((each for each in removals(store) if each.name == name), None)
-    if newest is not None:
-        restore_benchmark(store, newest)
-    elif name in (record.id for record, _ in shelf.deleted()):
+    removal = find(store, name, at)
+    if removal is not None:
+        restore_benchmark(store, removal)
+    elif at is None and name in (record.id for record, _ in shelf.deleted()):
         shelf.restore(name)
     else:
-        raise NotFoundError(f"The trash has nothing called {name!r}; `carrot data trash` lists its contents.")
+        time = "" if at is None else f" of {at!r}"
+        raise NotFoundError(f"The trash has nothing called {name!r}{time}; `carrot data trash` lists its contents.")
     return {"restored": name}, f"{name!r} is back."
 
 
@@ -332,17 +334,5 @@ def embed(name: str) -> Result:
     return {"name": name, "encoder": bench.encoder}, f"{name!r} has its vectors of {bench.encoder}."
 
 
-@data.command()
-@json_option
-def formats() -> Result:
-    """List the formats that can be imported, each with a command."""
-    from carrot_core.benchmarks.registry import EXAMPLES
-
-    width = max(len(name) for name in EXAMPLES)
-    lines = [f"{name:{width}}  {title}\n{'':{width}}  {command}" for name, (title, command) in EXAMPLES.items()]
-    document = [{"name": name, "title": title, "example": command} for name, (title, command) in EXAMPLES.items()]
-    return document, "\n".join(lines)
-
-
-for command in (check, leakage, template, verify, rebuild):
+for command in (formats, check, leakage, template, verify, rebuild):
     data.add_command(command)

@@ -2,7 +2,7 @@
 
 trash/
     20261130T110203.123456-3f9a0c1e/     one folder per removal
-        about.json                       name of the benchmark
+        about.json                       name of the benchmark, and whether it was removed or replaced
         benchmark/                       its folder
         runs/FOLDER/IMPORT/              routers on other benchmarks that were fitted on it
 """
@@ -32,6 +32,7 @@ from carrot_core.store.info import describe
 if TYPE_CHECKING:
     from carrot_core.store import Store
 
+REMOVED, _REPLACED = "removed", "replaced"
 _TRASH, _ABOUT, _BENCHMARK, _RUNS = "trash", "about.json", "benchmark", "runs"
 _STAMP = "%Y%m%dT%H%M%S.%f"
 _PLACE = re.compile(r"(\d{8}T\d{6}(?:\.\d{6})?)-[0-9a-f]{8}")
@@ -40,10 +41,11 @@ _log = logging.getLogger(__name__)
 
 
 class Removal(NamedTuple):
-    """A benchmark in the trash: its name, when it was removed, and its folder there."""
+    """A benchmark in the trash: its name, when it was removed or replaced and which of both, and its folder there."""
 
     name: str
     at: datetime
+    how: str
     place: Path
 
 
@@ -58,7 +60,7 @@ def put(folder: Folder, name: str, fitted: Sequence[Path]) -> None:
             delete(path)
         folder.remove()
         return
-    with _place(store, name) as (place, undo):
+    with _place(store, name, REMOVED) as (place, undo):
         folder.remove(place / _BENCHMARK)
         undo.callback(folder.bring_back, place / _BENCHMARK)
         _put_runs(store, fitted, place, undo)
@@ -71,7 +73,7 @@ def put_replaced(folder: Folder, old: Path, fitted: Sequence[Path]) -> None:
     name = folder.name if newer is None else _stated_name(newer, folder.name)
     if not is_own(store):
         try:
-            with _place(store, name) as (place, undo):
+            with _place(store, name, _REPLACED) as (place, undo):
                 (place / _BENCHMARK).mkdir()
                 os.rename(old, place / _BENCHMARK / old.name)
                 undo.callback(os.rename, place / _BENCHMARK / old.name, old)
@@ -84,7 +86,7 @@ def put_replaced(folder: Folder, old: Path, fitted: Sequence[Path]) -> None:
 
 
 @contextmanager
-def _place(store: Path, name: str) -> Iterator[tuple[Path, ExitStack]]:
+def _place(store: Path, name: str, how: str) -> Iterator[tuple[Path, ExitStack]]:
     """Give a new folder in the trash, and a stack of actions that move its content back after an error."""
     sweep(store)
     place = _folder(store) / f"{datetime.now(UTC):{_STAMP}}-{secrets.token_hex(4)}"
@@ -92,7 +94,7 @@ def _place(store: Path, name: str) -> Iterator[tuple[Path, ExitStack]]:
         place.mkdir(parents=True)
         undo.callback(_discard, place)
         with paths.replacing(place / _ABOUT) as part:
-            part.write_text(json.dumps({"name": name}), encoding="utf-8")
+            part.write_text(json.dumps({"name": name, "how": how}), encoding="utf-8")
         yield place, undo
         undo.pop_all()
 
@@ -112,12 +114,28 @@ def removals(store: Store) -> list[Removal]:
     for at, place in _places(store.path):
         if (place / _BENCHMARK).is_dir():
             try:
-                name = json.loads((place / _ABOUT).read_text(encoding="utf-8"))["name"]
-            except (OSError, ValueError, TypeError, KeyError) as error:
+                about = json.loads((place / _ABOUT).read_text(encoding="utf-8"))
+                how = about.get("how", REMOVED)  # which files of earlier versions do not say
+                there.append(Removal(str(about["name"]), at, str(how), place))
+            except (OSError, ValueError, AttributeError, KeyError) as error:
                 _log.warning("The removal in %s cannot be restored: %s is damaged (%s).", place, _ABOUT, error)
-            else:
-                there.append(Removal(str(name), at, place))
     return there
+
+
+def find(store: Store, name: str, time: str | None = None) -> Removal | None:
+    """The newest benchmark of a name in the trash, or the one of a time as the lists show it; None without any.
+
+    Raises
+    ------
+    CarrotError
+        Several went there at this time.
+    """
+    start = (time or "").removesuffix("UTC").strip().replace(" ", "T")
+    fitting = [each for each in removals(store) if each.name == name and each.at.isoformat().startswith(start)]
+    if time is not None and len(fitting) > 1:
+        times = ", ".join(each.at.isoformat() for each in fitting)
+        raise CarrotError(f"The trash has {len(fitting)} called {name!r} of {time!r}; choose one of {times}.")
+    return fitting[0] if fitting else None
 
 
 def restore(store: Store, removal: Removal) -> None:

@@ -102,12 +102,17 @@ def test_import_list_remove(carrot, tmp_path):
     assert (info["n_prompts"], info["n_models"], info["n_with_vectors"]) == (300, 3, 300)
     assert info["models"] == list(MODELS)
     assert [entry["name"] for entry in carrot("data", "list", "--json")] == ["made"]
+    carrot("data", "import", results, "--name", "made", "--replace")
     carrot("data", "remove", "made")
     assert carrot("data", "list", "--json") == []
-    assert [(each["kind"], each["name"]) for each in carrot("data", "trash", "--json")] == [("benchmark", "made")]
-    carrot("data", "restore", "made")
+    there = carrot("data", "trash", "--json")
+    assert [(each["kind"], each["name"], each["how"]) for each in there] == [
+        ("benchmark", "made", "removed"),
+        ("benchmark", "made", "replaced"),
+    ]
+    carrot("data", "restore", "made", "--at", there[1]["removed_at"])
     assert carrot("data", "list", "--json") == [{key: value for key, value in info.items() if key != "n_with_vectors"}]
-    assert carrot("data", "trash", "--json") == []
+    assert [each["how"] for each in carrot("data", "trash", "--json")] == ["removed"]
 
 
 def test_arms_of_what_is_stored_are_added_listed_and_removed(carrot, tmp_path):

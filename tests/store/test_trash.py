@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from carrot_core import limits, modes
-from carrot_core.errors import NotFoundError, StoreError
+from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.points import PointShelf
 from carrot_core.store import Store, runs, trash
 from carrot_core.store.folder import Folder
@@ -127,6 +127,30 @@ def test_of_two_removals_of_a_name_each_comes_back_and_the_last_is_first(store: 
         trash.restore(store, removal)
         assert store.info("first").data_hash == data_hash
         store.remove_benchmark("first")
+
+
+def test_the_one_of_a_time_is_chosen_and_a_time_of_several_is_refused(store: Store) -> None:
+    replace(store, "first")
+    store.remove_benchmark("first")
+    removed, replaced = trash.removals(store)
+    assert [removed.how, replaced.how] == ["removed", "replaced"]
+    assert trash.find(store, "first") == removed
+    assert [trash.find(store, "first", each.at.isoformat()) for each in (removed, replaced)] == [removed, replaced]
+    earlier = replaced.place.rename(replaced.place.with_name("20990101T110203.000001-00000000"))
+    for time in ("2099-01-01 11:02:03 UTC", "2099-01-01T11:02:03"):
+        earliest = trash.find(store, "first", time)
+        assert earliest is not None
+        assert (earliest.place, earliest.how) == (earlier, "replaced")
+    assert trash.find(store, "first", "2098-01-01 11:02:03") is None
+    with pytest.raises(CarrotError, match=r"2099-01-01T11:02:03\.000001"):
+        trash.find(store, "first", "20")
+
+
+def test_what_an_earlier_version_put_there_counts_as_removed(store: Store) -> None:
+    store.remove_benchmark("first")
+    (removal,) = trash.removals(store)
+    (removal.place / "about.json").write_text('{"name": "first"}')
+    assert trash.removals(store) == [removal]
 
 
 def test_a_benchmark_of_the_name_that_is_there_stays(store: Store) -> None:

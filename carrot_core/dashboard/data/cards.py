@@ -209,18 +209,18 @@ def trash_list() -> None:
     if not benchmarks and not points:
         return
     with st.expander(f"Trash ({len(benchmarks) + len(points)})", icon=":material/delete:"):
-        st.caption(f"What is removed can come back for {limits.TRASH_DAYS} days.")
+        st.caption(f"What is removed or replaced can come back for {limits.TRASH_DAYS} days.")
         for removal in benchmarks:
-            if _restore_pressed("Benchmark", removal.name, removal.at, removal.place.name):
+            if _restore_pressed("Benchmark", removal.name, removal.how, removal.at, removal.place.name):
                 _restore(removal.name, partial(trash.restore, Store(), removal))
         for record, at in points:
-            if _restore_pressed("Point", record.name, at, record.id):
+            if _restore_pressed("Point", record.name, trash.REMOVED, at, record.id):
                 _restore(record.name, partial(shared_points().restore, record.id))
 
 
-def _restore_pressed(kind: str, name: str, at: datetime, key: str) -> bool:
+def _restore_pressed(kind: str, name: str, how: str, at: datetime, key: str) -> bool:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f":gray[{kind}] {plain(visible(name))} :gray[removed {at:%Y-%m-%d %H:%M} UTC]")
+        st.markdown(f":gray[{kind}] {plain(visible(name))} :gray[{plain(how)} {at:%Y-%m-%d %H:%M:%S} UTC]")
         return st.button("Restore", key=f"restore:{key}", icon=":material/undo:")
 
 
