@@ -186,13 +186,23 @@ OTHER_WRITERS: dict[str, Callable[[Store], object]] = {
     "restore a point": lambda store: shared_points().restore(shared_points().deleted()[0][0].id),
     "keep a log": lambda store: keep_log("log", []),
     "restore": lambda store: trash.restore(store, trash.removals(store)[0]),
+    "empty the trash": lambda store: trash.empty(store),
     "fetch from the hub": lambda store: fetch("owner/name", ["*.parquet"]),
     "a router of the hub": lambda store: CarrotRouter.load("owner/name", store=store),
 }
 
 
 # What takes something away, or brings it back, needs an admin; all else an editor.
-ADMINS = {"remove_benchmark", "change_benchmark", "replace", "rebuild", "delete a point", "restore a point", "restore"}
+ADMINS = {
+    "remove_benchmark",
+    "change_benchmark",
+    "replace",
+    "rebuild",
+    "delete a point",
+    "restore a point",
+    "restore",
+    "empty the trash",
+}
 FAIL = {"fetch from the hub", "a router of the hub", "keep a log"}  # for want of a network, and of a file
 SILENT = {"add_vectors", "add_vectors_of_hashes", "copy_vectors", "gather_vectors"}  # computed: no line in the log
 

@@ -238,14 +238,22 @@ def remove(name: str) -> Result:
 
 
 @data.command()
+@click.option("--empty", is_flag=True, help="Delete all of it for good, after a question.")
+@click.option("--yes", is_flag=True, help="With --empty: do not ask.")
 @json_option
-def trash() -> Result:
-    """List removed and replaced benchmarks, and removed operating points."""
+def trash(empty: bool, yes: bool) -> Result:
+    """List what was removed or replaced, or delete it for good."""
     from carrot_core.points import shared_points
-    from carrot_core.store.trash import REMOVED, removals
+    from carrot_core.store import trash
 
-    there = [("benchmark", each.name, each.name, each.how, each.at) for each in removals(open_store())]
-    there += [("point", record.id, record.name, REMOVED, at) for record, at in shared_points().deleted()]
+    there = [("benchmark", each.name, each.name, each.how, each.at) for each in trash.removals(open_store())]
+    there += [("point", record.id, record.name, trash.REMOVED, at) for record, at in shared_points().deleted()]
+    if empty:
+        if not yes:
+            click.confirm(f"Delete {len(there):,} benchmarks and points for good?", abort=True, err=True)
+        trash.empty(open_store())
+        shared_points().sweep(everything=True)
+        return {"deleted": len(there)}, "The trash is empty."
     document = [
         {"kind": kind, "name": key, "title": title, "how": how, "removed_at": at.isoformat()}
         for kind, key, title, how, at in there
@@ -267,7 +275,7 @@ def trash() -> Result:
 @click.option("--at", metavar="TIME", help="The one removed or replaced then, as `carrot data trash` shows the time.")
 @json_option
 def restore(name: str, at: str | None) -> Result:
-    """Bring back a removed or replaced benchmark, or an operating point.
+    """Bring back what was removed or replaced.
 
     NAME is a benchmark, whose last version comes back unless --at chooses another, or the id of an operating point.
     """

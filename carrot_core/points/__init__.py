@@ -158,18 +158,18 @@ class PointShelf:
                 times.append((record, datetime.fromtimestamp(gone.path(record.id).stat().st_mtime, UTC)))
         return sorted(times, key=lambda entry: entry[1], reverse=True)
 
-    def sweep(self) -> None:
-        """Remove for good the points that were deleted too long ago; raises the disk's own errors."""
+    def sweep(self, everything: bool = False) -> None:
+        """Remove for good the points that were deleted too long ago, or all; raises the disk's own errors."""
         if (self.folder / _DELETED).exists():
             check_write(self.folder, Role.ADMIN)
             with FileLock(self.folder / _LOCK):
-                self._sweep()
+                self._sweep(everything)
 
-    def _sweep(self) -> None:
+    def _sweep(self, everything: bool = False) -> None:
         times = {path: path.stat().st_mtime for path in (self.folder / _DELETED).glob("*.json")}
         newest, oldest = sorted(times, key=times.__getitem__)[-limits.POINTS :], time() - limits.TRASH_DAYS * 86_400
         for path in times:
-            if path not in newest or times[path] < oldest:
+            if everything or path not in newest or times[path] < oldest:
                 path.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:

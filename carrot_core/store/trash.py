@@ -191,6 +191,22 @@ def sweep(store: Path) -> None:
             delete(place)
 
 
+def empty(store: Store) -> None:
+    """Delete all that was put into the trash, for good.
+
+    Raises
+    ------
+    StoreError
+        Files of it cannot be deleted.
+    """
+    with action("empty", "trash", store.path, Role.ADMIN):
+        places = [place for _, place in _places(store.path)]
+        for place in places:
+            delete(place)
+        if left := [place for place in places if place.exists()]:
+            raise StoreError(f"{len(left)} of {len(places)} folders of the trash cannot be deleted: {left[0]} is one.")
+
+
 def _places(store: Path) -> list[tuple[datetime, Path]]:
     """Time and folder of each removal, newest first; other files in the trash are left alone."""
     folder = _folder(store)

@@ -113,6 +113,11 @@ def test_import_list_remove(carrot, tmp_path):
     carrot("data", "restore", "made", "--at", there[1]["removed_at"])
     assert carrot("data", "list", "--json") == [{key: value for key, value in info.items() if key != "n_with_vectors"}]
     assert [each["how"] for each in carrot("data", "trash", "--json")] == ["removed"]
+    refusal = CliRunner().invoke(main, ["data", "trash", "--empty"], input="n\n")
+    assert refusal.exit_code == 1
+    assert len(carrot("data", "trash", "--json")) == 1
+    assert carrot("data", "trash", "--empty", "--yes", "--json") == {"deleted": 1}
+    assert carrot("data", "trash", "--json") == []
 
 
 def test_arms_of_what_is_stored_are_added_listed_and_removed(carrot, tmp_path):

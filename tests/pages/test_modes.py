@@ -19,7 +19,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.points import PointShelf, shared_points
 from carrot_core.roles import VARIABLE as ROLES
 from carrot_core.roles import Role
-from carrot_core.store import Store
+from carrot_core.store import Store, trash
 from tests.made import long_frame, made
 from tests.pages.reading import button, page_text
 from tests.points.test_difference import point
@@ -30,7 +30,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "mmlu-pro-cot (snapshot)"
 DESTRUCTIVE = {
-    "data": {"Remove it", "Restore", views.FIT, "Pull sprout", "Run", "Check and load", "Keep it in the store"},
+    "data": {"Remove it", "Restore", "Empty the trash", "Check and load", "Keep it in the store"}
+    | {views.FIT, "Pull sprout", "Run"},
     "points": {"Delete", "Save", "Keep it here"},
     "compare": {"Fit all routers", "Make the learning curve", "Make the leave-one-task-out result"},
     "frontier": {views.FIT},
@@ -172,7 +173,7 @@ def test_a_server_that_others_reach_shows_nothing_until_the_mode_is_chosen(
 
 
 EDITORS = {"Save", "Pull sprout", "Run", views.FIT, "Fit all routers"}
-ADMINS = {"Remove it", "Restore", "Delete it"}
+ADMINS = {"Remove it", "Restore", "Delete it", "Empty the trash"}
 
 
 @pytest.fixture
@@ -215,10 +216,13 @@ def test_an_admin_removes_and_brings_back_and_the_log_says_so(team: Path) -> Non
     assert not Store().benchmarks()
     app.button(key=next(each.key for each in app.button if each.label == "Restore")).click().run()
     assert [info.name for info in Store().benchmarks()] == ["somebody's"]
+    _pressed(app, "Empty the trash")
+    assert not trash.removals(Store())
     lines = [json.loads(line) for line in (team / modes.AUDIT).read_text().splitlines()]
     assert [(line["who"], line["what"], line["on"], line["result"]) for line in lines] == [
         ("ann@x.org", "remove", "somebody's", "done"),
         ("ann@x.org", "restore", "somebody's", "done"),
+        ("ann@x.org", "empty", "trash", "done"),
     ]
 
 

@@ -146,6 +146,15 @@ def test_the_one_of_a_time_is_chosen_and_a_time_of_several_is_refused(store: Sto
         trash.find(store, "first", "20")
 
 
+def test_an_emptied_trash_leaves_what_is_no_removal(store: Store) -> None:
+    store.remove_benchmark("first")
+    (removal,) = trash.removals(store)
+    stray = removal.place.with_name("photos-2001")
+    stray.mkdir()
+    trash.empty(store)
+    assert list(stray.parent.iterdir()) == [stray]
+
+
 def test_what_an_earlier_version_put_there_counts_as_removed(store: Store) -> None:
     store.remove_benchmark("first")
     (removal,) = trash.removals(store)
@@ -297,3 +306,6 @@ def test_a_deleted_point_is_listed_until_its_time_is_over(tmp_path: Path) -> Non
     assert [record.name for record, _ in shelf.deleted()] == ["two"]
     shelf.restore(ids[1])
     assert [record.name for record in shelf.listing().points] == ["two"]
+    shelf.delete(ids[1])
+    shelf.sweep(everything=True)
+    assert not shelf.deleted()

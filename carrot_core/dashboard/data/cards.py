@@ -189,10 +189,7 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
             st.session_state[_NOTICE] = f"CARROT-KNN is fitted on {info.name}."
             st.rerun()
     if gone:
-        with errors_as_text():
-            store_of(info).remove_benchmark(info.name)
-            st.session_state[_NOTICE] = f"{info.name} is removed."
-            st.rerun()
+        _do(partial(store_of(info).remove_benchmark, info.name), f"{info.name} is removed.")
 
 
 def show_notice() -> None:
@@ -212,10 +209,20 @@ def trash_list() -> None:
         st.caption(f"What is removed or replaced can come back for {limits.TRASH_DAYS} days.")
         for removal in benchmarks:
             if _restore_pressed("Benchmark", removal.name, removal.how, removal.at, removal.place.name):
-                _restore(removal.name, partial(trash.restore, Store(), removal))
+                _do(partial(trash.restore, Store(), removal), f"{visible(removal.name)} is back.")
         for record, at in points:
             if _restore_pressed("Point", record.name, trash.REMOVED, at, record.id):
-                _restore(record.name, partial(shared_points().restore, record.id))
+                _do(partial(shared_points().restore, record.id), f"{visible(record.name)} is back.")
+        with st.popover("Empty", icon=":material/delete:", key="empty-trash"):
+            st.markdown("Delete all of this for good? Nothing of it can come back.")
+            gone = st.button("Empty the trash", key="really:trash", type="primary")
+        if gone:
+            _do(_empty_trash, "The trash is empty.")
+
+
+def _empty_trash() -> None:
+    trash.empty(Store())
+    shared_points().sweep(everything=True)
 
 
 def _restore_pressed(kind: str, name: str, how: str, at: datetime, key: str) -> bool:
@@ -224,10 +231,10 @@ def _restore_pressed(kind: str, name: str, how: str, at: datetime, key: str) -> 
         return st.button("Restore", key=f"restore:{key}", icon=":material/undo:")
 
 
-def _restore(name: str, work: Callable[[], None]) -> None:
+def _do(work: Callable[[], None], notice: str) -> None:
     with errors_as_text():
         work()
-        st.session_state[_NOTICE] = f"{visible(name)} is back."
+        st.session_state[_NOTICE] = notice
         st.rerun()
 
 
