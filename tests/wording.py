@@ -5,6 +5,8 @@ READ_ONLY = "This site is public and read-only."
 MORE_UNUSED = "and 1 more cannot be used"
 
 # Frontier
+RECORDED_COSTS = "Costs are the dollars recorded for each call"
+PRICED_COSTS = "a call costs its tokens times the prices below"
 CHEAPEST_AS_ACCURATE = "is the cheapest point as accurate as"
 ALL_MODELS_AND_TASKS = "all models on all tasks"
 VERIFIER_ACCEPTS = "accepts 80 % of the right answers"

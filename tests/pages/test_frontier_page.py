@@ -23,6 +23,7 @@ from carrot_core.paper import PRESETS
 from carrot_core.results import shipped_snapshots
 from carrot_core.results.source import open_results
 from carrot_core.store import Store
+from carrot_core.store.info import RECORDED
 from carrot_core.verdict import sentence
 from tests import wording
 from tests.made import PRICES, fill, made, write_files
@@ -275,7 +276,8 @@ def test_overview_and_frontier_give_one_verdict_on_a_router_that_can_answer(benc
     facts = known_of_models(app)
     assert len(facts.splitlines()) == 2 + info.n_models
     assert "$/1M in" in facts
-    assert any("price" in each.value for each in app.caption)
+    costs = wording.RECORDED_COSTS if info.costs.startswith(RECORDED) else wording.PRICED_COSTS
+    assert costs in page_text(app, "caption")
     page_view = views.view(info)
     headline = views.drawable(page_view)[0]
     assert headline in page_view.runnable
