@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -218,11 +218,11 @@ def odd_app(serve: Callable[..., str], filled_once: Filled, odd_folder: Path) ->
 
 
 @dataclass
-class _Tab:
-    """A page and what went wrong in it: requests to other hosts than ``host``, errors of scripts and the console."""
+class Tab:
+    """A page and what went wrong in it: requests to other hosts than ``hosts``, errors of scripts and the console."""
 
     page: Page
-    host: str = ""
+    hosts: Collection[str | None] = ()
     wrong: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -232,7 +232,7 @@ class _Tab:
         self.page.on("console", lambda line: self.wrong.append(f"console: {line.text}") if _is_fault(line) else None)
 
     def _requested(self, url: str) -> None:
-        if urlsplit(url).hostname not in (self.host, None):
+        if urlsplit(url).hostname not in (*self.hosts, None):
             self.wrong.append(f"request to another host: {url}")
 
 
@@ -268,9 +268,9 @@ class _Pages:
     Streamlit's scripts again, which is most of the work of opening a page."""
 
     window: Windows
-    idle: dict[int, _Tab] = field(default_factory=dict)
-    opened: list[_Tab] = field(default_factory=list)
-    _own: dict[int, _Tab] = field(default_factory=dict)
+    idle: dict[int, Tab] = field(default_factory=dict)
+    opened: list[Tab] = field(default_factory=list)
+    _own: dict[int, Tab] = field(default_factory=dict)
 
     def __call__(
         self,
@@ -284,13 +284,13 @@ class _Pages:
         """A page at rest; ``before`` sees it empty and new."""
         tab = None if before is not None else self.idle.pop(width, None)
         if tab is None:
-            tab = _Tab(self.window(width).new_page())
+            tab = Tab(self.window(width).new_page())
         if before is None:
             self._own.setdefault(width, tab)
         else:
             before(tab.page)
         tab.page.emulate_media(color_scheme=scheme)
-        tab.host = urlsplit(url).hostname or ""
+        tab.hosts = {urlsplit(url).hostname}
         tab.wrong.clear()
         self.opened.append(tab)
         tab.page.goto(url)

@@ -9,14 +9,17 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect
 
+from carrot_core.dashboard.shell import PAGES
 from deploy.space import variables
 from tests import wording
-from tests.browser.conftest import FLAGS, LAUNCHER, ROOT
+from tests.browser.conftest import FLAGS, LAUNCHER, ROOT, Tab
 
 COMMUNITY_CLOUD = "carrot.streamlit.app"
 SPACE, HUB, STRANGER = "someone-carrot.hf.space", "https://huggingface.co", "https://stranger.example"
+SITES = {"localhost", COMMUNITY_CLOUD, SPACE, *(urlsplit(site).hostname for site in (HUB, STRANGER))}
+MENU = [entry.title for entry in PAGES]
 CHART, FIRST_ANSWER = ".live .main-svg", 60_000  # milliseconds in which a server that has just started draws it
 
 
@@ -44,12 +47,11 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page on which no script may fail."""
-    page, faults = context.new_page(), list[str]()
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    yield page
-    page.close()
-    assert not faults
+    """A page on which no script may fail, the console has no error and no host is asked but these sites."""
+    tab = Tab(context.new_page(), SITES)
+    yield tab.page
+    tab.page.close()
+    assert not tab.wrong
 
 
 def called(address: str, name: str) -> str:
@@ -61,6 +63,13 @@ def keeps(url: str, path: str, query: str) -> bool:
     """Whether an address is that of a page with all that was asked for; pages add what they opened with."""
     parts = urlsplit(url)
     return parts.path == path and parse_qs(query).items() <= parse_qs(parts.query).items()
+
+
+def check_menu(page: Page | FrameLocator) -> None:
+    """The menu is whole, and nothing says that there is no such page."""
+    expect(page.get_by_test_id("stTopNavLink")).to_contain_text(MENU)
+    expect(page.get_by_test_id("stTopNavLink")).to_have_count(len(MENU))
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_community_cloud_shows_a_public_site_that_its_secrets_ask_for(
@@ -77,15 +86,24 @@ def test_community_cloud_shows_a_public_site_that_its_secrets_ask_for(
     page.goto(f"{called(address, COMMUNITY_CLOUD)}/data?{query}")
     expect(page.get_by_text(wording.READ_ONLY).first).to_be_visible(timeout=FIRST_ANSWER)
     assert keeps(page.url, "/data", query)
+    check_menu(page)
     page.goto(called(address, COMMUNITY_CLOUD))
     page.locator(CHART).first.wait_for(timeout=FIRST_ANSWER)
 
 
 def test_a_name_that_others_know_needs_a_mode_though_the_server_listens_on_localhost(
-    serve: Callable[..., str], tls: dict[str, str], page: Page
+    serve: Callable[..., str], tls: dict[str, str], page: Page, tmp_path: Path
 ) -> None:
-    """Behind a proxy everybody would be taken for the owner."""
-    page.goto(called(serve(ROOT / "app.py", **tls), COMMUNITY_CLOUD))
+    """Behind a proxy everybody would be taken for the owner; on localhost there is only the owner.
+
+    A link with parameters is the first thing this server is ever asked, and its home folder is empty.
+    """
+    address, query = serve(ROOT / "app.py", CARROT_HOME=str(tmp_path), **tls), "bench=x&pool=a&pool=b"
+    page.goto(f"{address}/data?{query}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Data", timeout=FIRST_ANSWER)
+    page.wait_for_url(lambda url: keeps(url, "/data", query))
+    check_menu(page)
+    page.goto(called(address, COMMUNITY_CLOUD))
     expect(page.get_by_text("CARROT_MODE=public")).to_be_visible()
     expect(page.get_by_role("heading")).to_have_count(0)
 
@@ -116,13 +134,14 @@ def test_a_space_works_inside_the_page_of_the_hub(space: str, page: Page) -> Non
     inside.locator(CHART).first.wait_for(timeout=FIRST_ANSWER)
     expect(inside.get_by_role("heading", level=1)).to_contain_text("CARROT sends each prompt")
     page.frames[1].wait_for_url(lambda url: keeps(url, "/", query))
-    expect(inside.get_by_role("dialog")).to_have_count(0)
+    check_menu(inside)
     inside.get_by_role("link", name="Frontier").first.click()
     expect(inside.get_by_role("heading", level=1, name="Frontier")).to_be_visible()
     expect(inside.locator(CHART).first).to_be_visible()
 
 
-def test_a_space_is_shown_in_the_frame_of_no_other_site(space: str, page: Page) -> None:
+def test_a_space_is_shown_in_the_frame_of_no_other_site(space: str, context: BrowserContext) -> None:
+    page = context.new_page()  # the refusal is an error in its console
     with page.expect_event("requestfailed") as failed:
         show_in_frame(page, STRANGER, called(space, SPACE))
     assert failed.value.url.startswith(called(space, SPACE))
