@@ -47,4 +47,9 @@ with st.container(key="leaderboard"):
 with st.expander("How to read the chart, and where the data come from"):
     terms = glossary.see("verdict", "frontier", "lambda", "zero-router", "task-lookup", "cost-only", "oracle")
     st.caption(f"{shell.plain(caption(scene))} {terms}")
+    if verdict is not None:
+        st.caption(
+            "Accuracy and cost of a λ that was chosen to match a model count each prompt at the λ that its round chose "
+            "without it. Where the curve at this λ for every prompt differs, its figure follows as “ring”."
+        )
     st.caption(shell.plain(f"Where the data come from: {shell.origin(info)}"))
