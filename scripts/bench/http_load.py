@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import re
 import socket
@@ -71,13 +72,13 @@ def run(clients: int = 64, seconds: float = 60.0, *, source: str = "mmlu-pro-cot
         "clients": clients,
         "seconds": seconds,
         "requests_alone": len(alone.ms),
-        "overhead_ms": _quantiles(added),
+        "overhead_ms": _quantiles(added, alone.errors),
         "work_ms": float(np.median(alone.work_ms)),
         "requests": len(many.ms),
         "errors": len(alone.errors) + len(many.errors),
         "first_error": next(iter(alone.errors + many.errors), None),
         "per_second": len(many.ms) / seconds,
-        "latency_ms": _quantiles(np.array(many.ms)),
+        "latency_ms": _quantiles(np.array(many.ms), many.errors),
         "rss_mb": memory,
     }
 
@@ -111,9 +112,11 @@ def _drive(port: int, clients: int, seconds: float, log: _Log, pid: int) -> dict
 
 
 def _ask(port: int, end: float, log: _Log, turn: int) -> None:
-    """One client: a prompt after the other over a connection that is kept."""
+    """One client: a prompt after the other over a connection that is kept, one at least."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    while time.monotonic() < end:
+    for count in itertools.count():
+        if count and time.monotonic() >= end:
+            break
         turn += 1
         body = json.dumps({"prompts": [_PROMPTS[turn % len(_PROMPTS)]], "lam": 0.3})
         started = time.perf_counter()
@@ -172,7 +175,7 @@ def _rss_mb(pid: int) -> float:
     return int(output.stdout) / 1024
 
 
-def _quantiles(ms: np.ndarray[Any, Any]) -> dict[str, float]:
+def _quantiles(ms: np.ndarray[Any, Any], errors: list[str]) -> dict[str, float]:
     if not ms.size:
-        raise CarrotError("No request was answered.")
+        raise CarrotError(f"No request was answered: {next(iter(errors), 'none was sent')}.")
     return {f"p{q}": float(value) for q, value in zip(_QUANTILES, np.percentile(ms, _QUANTILES), strict=True)}
