@@ -13,12 +13,12 @@ from carrot_core.number_formats import (
     NOTHING_SOLVED,
     PER_1K,
     call_cost,
+    cost_basis,
     lam_text,
     money,
     pays,
     percent,
     seconds,
-    solved_cost,
 )
 from carrot_core.text import visible
 
@@ -83,7 +83,7 @@ def solve(
     carrot solve simulated --target 0.8 --router carrot-linear --json
     carrot solve simulated --match MODEL --confidence 0.95
     carrot solve simulated --per-solved                least dollars per solved task
-    carrot solve bfcl --budget-per-1k 1 --latency-p95 2s    without models slower than that
+    carrot solve mine --budget-per-1k 1 --latency-p95 2s    without models slower than that
     carrot solve simulated --target 0.8 --stability    how the point moves over samples, tasks and rounds
     """
     from carrot_core.evaluation import setting_for
@@ -150,16 +150,20 @@ def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
         lines.append("Chosen at the means of validation: new prompts keep them about every second time.")
     elif promise is not None:
         lines.append(f"Promised: {promise_text(promise)}.")
+    figures = [document[split] for split in solved.points]  # in one unit, so that lines can be compared
+    basis = cost_basis([each["cost_usd"] for each in figures])
+    of_solved = cost_basis([each["cost_per_solved_usd"] or 0.0 for each in figures]).solved
     for split in solved.points:
         values, ends = document[split], document[split]["intervals"]
         per_solved = values["cost_per_solved_usd"]
-        paid = NOTHING_SOLVED if per_solved is None else solved_cost(per_solved, *ends["cost_per_solved_usd"])
+        paid = NOTHING_SOLVED if per_solved is None else of_solved.text(per_solved, *ends["cost_per_solved_usd"])
         lines.append(
             f"{split:10} accuracy {cell(values['score'], ends['score'])}, cost "
-            f"{call_cost(values['cost_usd'], *ends['cost_usd'])}, {paid}"
+            f"{basis.text(values['cost_usd'], *ends['cost_usd'])}, {paid}"
         )
-    everywhere, judged = solved.at_lam, (solved.reported.score.value, solved.reported.cost_usd.value)
-    in_words = [f"accuracy {score:.4f}, cost {call_cost(usd)}" for score, usd in (everywhere, judged)]
+    judged = solved.reported
+    means = solved.at_lam, (judged.score.value, judged.cost_usd.value)
+    in_words = [f"accuracy {score:.4f}, cost {basis.text(usd)}" for score, usd in means]
     if in_words[0] != in_words[1]:
         lines.append(
             "Each prompt counts at the λ that its round chose without it; validation is the same prompts, by the "

@@ -110,6 +110,11 @@ def vectors_of(bench: Benchmark, encoder: str | None) -> npt.NDArray[np.float32]
     """(n, d) prompt vectors, of the encoder that the router was fitted on."""
     if bench.encoder != encoder:
         raise CarrotError(f"Fitted on vectors of {encoder!r}; {bench.name!r} has those of {bench.encoder!r}.")
+    if bench.vectors is None and all(text is None for text in bench.texts):
+        raise CarrotError(
+            f"{bench.name!r} has no prompt texts, and this router reads them. These need none: --router task-lookup, "
+            "zero, random."
+        )
     if bench.vectors is None or np.isnan(bench.vectors).any():
         raise CarrotError(
             f"Prompts of {bench.name!r} have no vectors yet: run `carrot data embed {bench.name}`, "

@@ -193,6 +193,8 @@ class TestRoutersOfVectors:
             router.estimate(replace(made(60), encoder="another"))
         with pytest.raises(CarrotError, match="no vectors yet"):
             make_router(name).fit(replace(made(60), vectors=None))
+        with pytest.raises(CarrotError, match="task-lookup"):  # embedding cannot help where there is no text
+            make_router(name).fit(replace(made(60), vectors=None, texts=(None,) * 60))
 
 
 def test_parameters_out_of_bounds_are_named():
