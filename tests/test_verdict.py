@@ -13,10 +13,10 @@ from carrot_core.number_formats import call_cost, percent
 from carrot_core.points import figures_of
 from carrot_core.points.formats.report import _known, as_html
 from carrot_core.results import SnapshotInfo, shipped_snapshots
-from carrot_core.results.page import _headline as verdict_of_page
 from carrot_core.results.snapshot import read
 from carrot_core.serving import CarrotRouter
 from carrot_core.verdict import SAME_WITHIN, Verdict, cheapest_mixture, name_among, sentence, verdict_on
+from scripts.results.page import _headline as verdict_of_page
 
 pytestmark = pytest.mark.slow
 

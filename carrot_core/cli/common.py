@@ -57,6 +57,20 @@ def as_line(value: Any) -> str:
     return json.dumps(without_nan(value), ensure_ascii=False, allow_nan=False)
 
 
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names, separated by commas."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in value.split(","))
+        if not all(names):
+            self.fail(f"{value!r} has an empty name: put one comma between two names", param, ctx)
+        return names
+
+
 def json_option(command: Callable[..., Result]) -> Callable[..., None]:
     """Add ``--json`` to a command, and print what it returns in the form asked for.
 

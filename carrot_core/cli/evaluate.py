@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from carrot_core import limits
-from carrot_core.cli.common import TABLE, OutFile, Result, json_option, open_store, progress, write
+from carrot_core.cli.common import TABLE, Names, OutFile, Result, json_option, open_store, progress, write
 from carrot_core.cli.fit import (
     bench_options,
     load_benchmark,
@@ -49,20 +49,6 @@ class Numbers(click.ParamType[tuple[int, ...]]):
                 self.fail(f"{value!r} is not a list of numbers such as 0-4 or 0,2,7: check {part!r}", param, ctx)
             numbers |= dict.fromkeys(range(first, last + 1))
         return tuple(numbers)
-
-
-class Names(click.ParamType[tuple[str, ...]]):
-    """Names, separated by commas."""
-
-    name = "names"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        names = tuple(name.strip() for name in value.split(","))
-        if not all(names):
-            self.fail(f"{value!r} has an empty name: put one comma between two names", param, ctx)
-        return names
 
 
 @click.command()

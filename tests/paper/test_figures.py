@@ -29,10 +29,10 @@ from carrot_core.paper import PRESETS, PUBLISHED, ROWS, NotDrawnError, knn_accur
 from carrot_core.paper.curves import accuracy_range, chart_exhibit, deferral_figure
 from carrot_core.paper.spider import AUTHORS, HONEST, MOST_TASKS, axis_labels, kept_share, spider
 from carrot_core.results import Results, shipped_snapshots
-from carrot_core.results.build import make_snapshot, write
 from carrot_core.results.snapshot import read
 from carrot_core.results.source import StoredResults, open_results, result_names
 from carrot_core.store import Store
+from scripts.results.build import make_snapshot, write
 from tests.figures.test_exhibit import HOSTILE
 from tests.made import MODELS, made
 from tests.scenes import scene as made_scene

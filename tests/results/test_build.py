@@ -16,13 +16,14 @@ import pytest
 from carrot_core import CarrotRouter
 from carrot_core.benchmarks import built_in
 from carrot_core.errors import DataError, NotFoundError
-from carrot_core.results import FOLDER, build, shipped_snapshots, snapshot
-from carrot_core.results.build import compare_built_in, make, write_report
-from carrot_core.results.page import best_carrot, report
+from carrot_core.results import FOLDER, shipped_snapshots, snapshot
 from carrot_core.results.recipes import BUILT_IN_RECIPES, RECIPES, Recipe
 from carrot_core.routers.saving import load_router
 from carrot_core.serving.loading import HEADS, LABELLED_HEAD, SHIPPED_ROUTER, shipped_params
 from carrot_core.store import Store
+from scripts.results import build
+from scripts.results.build import compare_built_in, make, write_report
+from scripts.results.page import best_carrot, report
 from tests.made import made, write_files
 
 pytestmark = pytest.mark.slow

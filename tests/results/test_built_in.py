@@ -33,11 +33,11 @@ from carrot_core.dashboard import live
 from carrot_core.embedding import BUNDLED, embed
 from carrot_core.evaluation import Setting, setting
 from carrot_core.evaluation.protocol import split_by_seed
-from carrot_core.results.build import make_built_in
 from carrot_core.results.recipes import BUILT_IN_RECIPES, names_to_set_up, set_up
 from carrot_core.serving import loading
 from carrot_core.store import Store
 from carrot_core.text import text_hash
+from scripts.results.build import make_built_in
 from tests.tables import frames
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -37,10 +37,10 @@ from carrot_core.paths import shipped
 from carrot_core.prices import INFERRED
 from carrot_core.promise import CONFIDENCE, default_confidence
 from carrot_core.results import Results, list_prices, shipped_snapshots
-from carrot_core.results.build import make_snapshot, write
 from carrot_core.results.snapshot import LATENCY, NoPromptsError, SnapshotResults, read
 from carrot_core.results.source import StoredResults
 from carrot_core.store import Store
+from scripts.results.build import make_snapshot, write
 from tests.made import made, write_files
 
 pytestmark = pytest.mark.slow

@@ -30,7 +30,6 @@ from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.results import DOCUMENT, FOLDER
-from carrot_core.results.page import WITH_TASK, best_carrot, report
 from carrot_core.results.recipes import (
     BUILT_IN_RECIPES,
     RECIPES,
@@ -61,6 +60,7 @@ from carrot_core.serving.loading import HEADS, LABELLED_HEAD, SHIPPED_ROUTER, sh
 from carrot_core.serving.profile import profile_of
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.content import content_of
+from scripts.results.page import WITH_TASK, best_carrot, report
 
 _TASK_POINTS = 25
 _EVERY = (*BUILT_IN_RECIPES, *RECIPES)

@@ -93,7 +93,7 @@ def report(
 
     Parameters
     ----------
-    documents : ``comparison.json`` of every benchmark by name, as `carrot_core.results.build.make` writes it.
+    documents : ``comparison.json`` of every benchmark by name, as `scripts.results.build.make` writes it.
     recipes : of the benchmarks; those without a document are left out.
     snapshots : results of the same benchmarks; without one, there is no verdict on the router that pages open with.
 

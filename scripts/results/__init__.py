@@ -1,0 +1,1 @@
+"""What ships and is computed from the benchmarks' files, made anew by ``carrot results``."""
