@@ -32,6 +32,7 @@ LAM_HOVER = ".4~f"
 DOLLAR_AXIS = {"tickprefix": "$", "exponentformat": "none", "separatethousands": True}
 PERCENT_COLUMN = "%.1f %%"
 POINTS_COLUMN = "%+.1f"
+SECONDS_COLUMN = "%.3g s"
 PRICE_COLUMN = "$%.4g"  # of cells that are typed into, US dollars per million tokens
 
 

@@ -71,7 +71,7 @@ if section == "Metrics":
     with for_columns:
         metrics = compare.metrics(set(figures["metric"]))
     table = standing(figures, pairs, names, list(dict.fromkeys([metric, *metrics])), seed)
-    exhibit = table_exhibit(table, metrics, over)
+    exhibit = results.with_latency(table_exhibit(table, metrics, over), view, table["router"])
     show(exhibit, key="c-metrics-of", table=lambda: results.metric_table(exhibit, metrics, metric))
     with st.expander("Drawn with its intervals"):
         show(metric_exhibit(table, metric, over), key="c-metric")
@@ -83,7 +83,7 @@ if section == "Metrics":
         st.caption(NOT_CORRECTED)
     by_label = dict(zip(labels(benchmarks), benchmarks, strict=True))
     others = results.standings_elsewhere(
-        results.beside({name: it for name, it in by_label.items() if it != info}), names, metric
+        compare.beside({name: it for name, it in by_label.items() if it != info}), names, metric
     )
     if others:
         (here,) = (name for name, it in by_label.items() if it == info)

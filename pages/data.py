@@ -5,8 +5,8 @@ import streamlit as st
 from carrot_core import modes
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls, shell
-from carrot_core.dashboard.data import details, sql_console
-from carrot_core.dashboard.data.cards import cards, pull_panel, show_notice, snapshots_list, trash_list
+from carrot_core.dashboard.data import details, snapshots_list, sql_console
+from carrot_core.dashboard.data.cards import cards, pull_panel, show_notice, trash_list
 from carrot_core.dashboard.data.upload import upload_panel
 from carrot_core.roles import Role
 from carrot_core.store import Store

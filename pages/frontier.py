@@ -76,7 +76,7 @@ if by_share.open:
 if by_slice.open:
     with by_slice:
         slices, compared_to = view.by_task(active, rate, reference, pool, tasks)
-        frontier.task_table(slices, compared_to, scene.models)
+        frontier.task_table(slices, compared_to, scene.models, scene.basis)
         if (nearest := view.task_rate(active, rate)) != rate:
             frontier.snapshot_rate_note(lam, float(lam_of_rate(nearest, unit)))
         csv_button("Download these tasks (CSV)", lambda: slices, f"{info.name}-{active}-tasks")
@@ -85,7 +85,7 @@ if by_step.open:
         if view.has_prompts:
             after = rate_of_lam(min(lam + SMALL_STEP, 1.0), unit)
             flips = view.flips(active, rate, after, pool, tasks)
-            frontier.flip_table(flips, curve.n_prompts, lam, SMALL_STEP, scene.models)
+            frontier.flip_table(flips, curve.n_prompts, lam, SMALL_STEP, scene.models, scene.basis)
             csv_button("Download these prompts (CSV)", lambda: flips, f"{info.name}-{active}-flips")
         else:
             st.info("Which prompts change their model is not in a snapshot: it holds no prompts.")

@@ -38,17 +38,17 @@ with for_result, shell.errors_as_text():
         on_release=lambda lam: controls.set_lam(lam, unit),
     )
     points = move_point(what_if, rate)
-    results.other_pages_note(view, router, points[0], rate)
+    results.other_pages_note(view, router, points[0], rate, scene.basis)
     st.caption(shell.plain(caption(scene)))
     results.show_notes(what_if)
     by_point, by_share, by_price, by_verdict = st.tabs(
         ["Where the point goes", "Who answers", "What would make a model worth using", "Cascades with a verifier"]
     )
     with by_point:
-        results.drift_table(points)
+        results.drift_table(points, scene.basis)
     with by_share:
         results.share_table(what_if, rate)
     with by_price:
         results.worth(what_if, rate, info.facts_by_model)
     with by_verdict:
-        results.cascades(what_if)
+        results.cascades(what_if, scene.basis)

@@ -168,10 +168,15 @@ class Results(Protocol):
 
 @dataclass(frozen=True)
 class SnapshotInfo(BenchmarkInfo):
-    """A benchmark with only results, in ``folder``; its models came out in the years ``era``."""
+    """A benchmark with only results, in ``folder``; its models came out in the years ``era``.
+
+    ``date`` and ``caveats`` are those of its source (`carrot_core.results.recipes.Recipe`).
+    """
 
     folder: Path = Path()
     era: str = ""
+    date: str = ""
+    caveats: Names = ()
 
     @property
     def has_prompts(self) -> bool:
@@ -246,7 +251,8 @@ def _descriptions() -> dict[str, SnapshotInfo | DataError]:
             if isinstance(about, DataError):
                 raise about
             texts, recipe = {key: tuple(about[key]) for key in ("models", "warnings")}, by_name[about["name"]]
-            more = {"folder": shipped(FOLDER) / name, "costs": recipe.costs, "era": recipe.era}
+            of_recipe = {key: getattr(recipe, key) for key in ("costs", "era", "source", "date", "licence", "caveats")}
+            more = {"folder": shipped(FOLDER) / name} | of_recipe
             descriptions[name] = SnapshotInfo(**about | texts | more | {"facts": facts_of(about)})
         except DataError as error:
             descriptions[name] = error

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_float_dtype
 
-from carrot_core.benchmarks import OUTCOME, Frames, Provenance
+from carrot_core.benchmarks import NONE_STATED, OUTCOME, Frames, Provenance
 from carrot_core.benchmarks.built_in import BUILT_IN, Card, folder_of, read_built_in, vectors_of_built_in
 from carrot_core.benchmarks.costs import pricing_of, with_costs
 from carrot_core.benchmarks.formats.rows import CHARACTERS
@@ -48,6 +48,9 @@ class Recipe:
     columns : column of the file by its name in the long format.
     costs : origin of its costs: recorded dollars, or the prices they were computed at, with their date.
     era : years in which its models came out.
+    source, date : who published the results, with the commit, and when; the date is empty if not known.
+    licence : of the results, as their source states it.
+    caveats : what the figures do not show, in sentences.
     """
 
     name: str
@@ -58,6 +61,10 @@ class Recipe:
     columns: dict[str, str] = field(default_factory=dict)
     costs: str = ""
     era: str = "2023-24"
+    source: str = ""
+    date: str = ""
+    licence: str = NONE_STATED
+    caveats: tuple[str, ...] = ()
 
 
 RECIPES = (
@@ -68,6 +75,14 @@ RECIPES = (
         where="kind = 'chat' and model <> 'deepseek-ai/DeepSeek-Coder-V2-Instruct'",
         embeddings="embeddings/mmlu_pro_cot.parquet",
         costs="list prices of 2024",
+        source="github.com/TIGER-AI-Lab/MMLU-Pro @ f418b11",
+        date="2024",
+        licence="Apache-2.0",
+        caveats=(
+            "Tokens are those of one tokenizer (cl100k_base) for all models; the examples before each question are "
+            "not counted.",
+            "An answer without a letter that could be read counts as wrong.",
+        ),
     ),
     Recipe(
         "routerbench-subset",
@@ -76,6 +91,12 @@ RECIPES = (
         where="models_on_prompt = 11 and prompt is not null",
         embeddings="embeddings/routerbench_0shot.parquet",
         costs="recorded dollars of 2023-24",
+        source="github.com/withmartian/routerbench (arXiv 2403.12031), as copied by FrontierCS/Frontier-CS @ 4d508c1, "
+        "Keerthykaushik-Dasoju/Phi_Router @ e5cbefc and shuhao02/RouterDC @ 0e63989",
+        date="2024-03",
+        caveats=(
+            "A part of RouterBench: the rows that others copied, with the question's text from its own benchmark.",
+        ),
     ),
     Recipe(
         "open-llm-leaderboard-v2",
@@ -85,6 +106,12 @@ RECIPES = (
         where="model <> 'upstage/SOLAR-10.7B-Instruct-v1.0'",
         embeddings="embeddings/open_llm_lb_v2.parquet",
         costs="list prices of 2025-02; input only",
+        source="github.com/somerstep/CARROT @ 2d47d1f",
+        date="2024-12-05",
+        caveats=(
+            "The published table has each model's rows in another order; here the order is restored.",
+            "No output tokens are recorded, so costs are those of the input.",
+        ),
     ),
     Recipe(
         "routellm",
@@ -93,6 +120,10 @@ RECIPES = (
         "calls contaminated.",
         where="not contaminated",
         costs="list prices of 2024-06",
+        source="github.com/lm-sys/RouteLLM @ 0b64fda",
+        date="2024-06",
+        licence="Apache-2.0",
+        caveats=("Two models only. On MMLU one token was generated, so a call costs its input.",),
     ),
     Recipe(
         "llmrouter-9-models",
@@ -100,12 +131,21 @@ RECIPES = (
         "LLMRouter's 14 tasks answered by 9 open models; input cost only.",
         columns={"cost_usd": "input_cost_usd"},
         costs="prices of its source, undated; input only",
+        source="github.com/ulab-uiuc/LLMRouter @ 4e7a796",
+        licence="MIT",
+        caveats=(
+            "Scores depend much on the format of an answer, so they understate some models.",
+            "No output tokens are recorded, so costs are those of the input.",
+        ),
     ),
     Recipe(
         "frugalgpt-overruling",
         "frugalgpt-overruling/overruling.parquet",
         "FrugalGPT's legal yes/no questions answered by 12 APIs of 2022 and 2023; dollars as recorded.",
         costs="recorded dollars of 2022-23",
+        source="github.com/superyue72/OptLLM @ 1068a17, from FrugalGPT (arXiv 2305.05176)",
+        date="2023-05",
+        caveats=("Old models on one narrow question of yes or no; nearly all of a cost is that of the input.",),
     ),
     Recipe(
         "bfcl",
@@ -116,6 +156,11 @@ RECIPES = (
         where="prompt is not null and model not in ('gemini-1.5-flash-preview-0514', 'gemini-1.5-pro-preview-0409', "
         "'gemini-1.5-pro-preview-0514', 'nvidia_nemotron-4-340b-instruct')",
         costs="list prices of 2024",
+        source="github.com/HuanzhiMao/BFCL-Result @ b4adfc9",
+        date="2024-08-12",
+        caveats=(
+            "Models without recorded tokens (those run locally) are not in it, nor are prompts without a public text.",
+        ),
     ),
 )
 

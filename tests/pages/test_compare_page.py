@@ -88,7 +88,16 @@ def test_the_table_is_that_of_the_comparison(fitted: Path, monkeypatch: pytest.M
         assert figure is not None
         assert figures.loc[name, "AIQ"] == pytest.approx(100 * figure.value)
         assert figures.loc[name, "95 % · AIQ"] == f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
-    assert "QNC (lower is better)" in figures.columns
+    assert {"QNC (lower is better)", "least cost per solved task (lower is better)"} <= {*figures.columns}
+    assert not any("latency" in column for column in figures.columns)
+
+
+def test_latency_stands_beside_the_metrics_where_it_is_recorded() -> None:
+    figures = table(page(bench="bfcl (snapshot)"), "AIQ").set_index("Router")
+    info = next(info for info in shipped_snapshots() if info.name == "bfcl")
+    latency = views.view(info).curve("carrot-knn").latency_s
+    assert latency is not None
+    assert figures.loc["CARROT-KNN", "Mean latency at λ = 0"] == pytest.approx(latency[0, 0])
 
 
 def test_a_narrowed_pool_is_all_there_is_on_every_section(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

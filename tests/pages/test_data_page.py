@@ -94,6 +94,10 @@ def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is() -> None:
         (row,) = (line for line in snapshots if line.startswith(f"| {info.name} |"))
         assert f"{info.n_prompts:,}" in row
         assert row.rstrip(" |").endswith("yes")  # each has a router for typed prompts
+        assert info.licence in row
+        assert info.source in text
+        assert info.caveats
+        assert all(caveat in text for caveat in info.caveats)
 
 
 @pytest.mark.parametrize("view", ["Prompts", "Models", "Missing cells", "Scores", "Output tokens"])

@@ -24,6 +24,7 @@ from carrot_core.metrics import HEADLINE, METRICS
 from carrot_core.paper import PRESETS, NotDrawnError, Preset
 from carrot_core.paper.curves import first_carrot
 from carrot_core.paper.spider import TITLES, spider_figure
+from carrot_core.store import BenchmarkInfo
 from carrot_core.text import short_names, visible
 
 PAPER = "The paper's figures"
@@ -38,7 +39,7 @@ _GROUP, _SECTION = "show:group", "show:section"
 _ONE_OF: dict[str, Any] = {"required": True, "persist_state": "session", "label_visibility": "collapsed"}
 ON_WHOLE = ("Learning", "New tasks", PAPER)  # sections of fits of their own, on the whole benchmark
 _DEFAULT_FITTED = 4
-_DEFAULT_METRICS = (HEADLINE, "aiq", "routing_accuracy", "qnc")
+_DEFAULT_METRICS = (HEADLINE, "aiq", "routing_accuracy", "cost_per_solved", "qnc")
 _WHOLE = "all λ (AIQ)"
 
 
@@ -253,6 +254,18 @@ def rare(options: Sequence[int]) -> int:
     )  # fmt: skip
     links.check_parameter("rare", links.among(words), str(choice))
     return int(str(choice))
+
+
+def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
+    """Choose other benchmarks, by label, on which to see the same routers (``?beside=``)."""
+    names = list(others)
+    controls.reset_if_stale("beside", [])
+    choice = st.multiselect(
+        "The same routers on other benchmarks", names, key="beside", bind="query-params",
+        placeholder="Choose benchmarks",
+    )  # fmt: skip
+    links.check_parameter("beside", links.among(names), ", ".join(map(visible, choice)) or "none", many=True)
+    return {name: others[name] for name in choice}
 
 
 def model(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> str:

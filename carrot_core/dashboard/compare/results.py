@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeGuard
 
@@ -16,7 +17,7 @@ from carrot_core.compare.losses import REASONS, distances
 from carrot_core.compare.ranking import standing
 from carrot_core.compare.studies import ROUTER, make_study
 from carrot_core.compare.task_curves import legend_of, task_figure
-from carrot_core.dashboard import controls, links, views, work
+from carrot_core.dashboard import views, work
 from carrot_core.dashboard.exhibits import chart, priced
 from carrot_core.dashboard.glossary import metric_meaning, metric_tip, tip
 from carrot_core.dashboard.shell import errors_as_text, not_here, plain, theme
@@ -29,7 +30,7 @@ from carrot_core.figures.scene import label
 from carrot_core.figures.theme import NO_TASK, metric_name, metric_text, metric_unit, names_of
 from carrot_core.frontier import rate_of_lam
 from carrot_core.metrics import METRICS
-from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, cost_basis, lam_text
+from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, SECONDS_COLUMN, cost_basis, lam_text
 from carrot_core.paper import ROWS
 from carrot_core.results import Names
 from carrot_core.roles import Role
@@ -37,6 +38,7 @@ from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import SENTENCE, short_names, visible
 
 _PROMPT_LETTERS = 400
+_LATENCY = "Mean latency at λ = 0"
 _ROW = 3
 _HEADS = {
     "n_test": "Test prompts",
@@ -53,8 +55,18 @@ _HEADS = {
 _FORMATS = {"n_test": ",.0f", "models": ",.0f", "cost_mae_usd": ".6f", "output_tokens_mae": ",.1f"}
 
 
+def with_latency(exhibit: Exhibit, view: views.View, routers: Sequence[str]) -> Exhibit:
+    """The exhibit with the mean seconds of a call at λ = 0, if recorded; ``routers`` are those of its rows."""
+    if view.has_prompts and not views.latency_p95_s(view):
+        return exhibit
+    curves = [view.curve(router).latency_s for router in routers]
+    mean = [np.nan if latency is None else float(latency[0, 0]) for latency in curves]
+    return exhibit if np.isnan(mean).all() else replace(exhibit, table=exhibit.table.assign(latency_s=mean))
+
+
 def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str) -> None:
-    """Metrics with intervals and ranks, a row for each router, in tiers of one metric; below it what they mean."""
+    """Metrics with intervals and ranks, and latency if the exhibit has it, a row for each router, in tiers of one
+    metric; below it what they mean."""
     display, config = pd.DataFrame({"Tier": exhibit.table[f"{tier_of}_rank"], "Router": exhibit.table["router"]}), {}
     for metric in metrics:
         name, table = metric_name(metric), exhibit.table
@@ -73,6 +85,9 @@ def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str) -> None
             "95 %", help=tip("95-interval", also=f"Of {name}, {metric_unit(metric)}.")
         )
         config[f"Rank · {name}"] = st.column_config.NumberColumn("Rank", help=tip("rank", also=f"In {name}."))
+    if "latency_s" in exhibit.table:
+        display[_LATENCY] = exhibit.table["latency_s"]
+        config[_LATENCY] = st.column_config.NumberColumn(format=SECONDS_COLUMN, help=tip("latency"))
     config["Router"] = st.column_config.TextColumn(pinned=True)
     config["Tier"] = st.column_config.NumberColumn(
         pinned=True, width=50, help=tip("rank", also=f"Rank in {metric_name(tier_of)}: one tier cannot be told apart.")
@@ -179,18 +194,6 @@ def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None], models: Sequen
 def _start(text: str | None, prompt_id: str) -> str:
     beginning = visible((text or prompt_id)[:_PROMPT_LETTERS], SENTENCE)
     return beginning + " …" if text and len(text) > _PROMPT_LETTERS else beginning
-
-
-def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
-    """Choose other benchmarks, by label, on which to see the same routers (``?beside=``)."""
-    names = list(others)
-    controls.reset_if_stale("beside", [])
-    choice = st.multiselect(
-        "The same routers on other benchmarks", names, key="beside", bind="query-params",
-        placeholder="Choose benchmarks",
-    )  # fmt: skip
-    links.check_parameter("beside", links.among(names), ", ".join(map(visible, choice)) or "none", many=True)
-    return {name: others[name] for name in choice}
 
 
 def has_table(table: pd.DataFrame | None, what: str) -> TypeGuard[pd.DataFrame]:

@@ -14,18 +14,21 @@ import streamlit as st
 from carrot_core import limits, modes
 from carrot_core.csv_latex import problems_frame, safe_csv
 from carrot_core.dashboard import controls, links
+from carrot_core.dashboard.data.cards import fact_lines
 from carrot_core.dashboard.data.prompts import prompt_browser
-from carrot_core.dashboard.exhibits import csv_button, priced, show
+from carrot_core.dashboard.exhibits import csv_button, folding_table, priced, show
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.shell import errors_as_text, plain
+from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.dashboard.views import latency_p95_s, view
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token_exhibit
-from carrot_core.number_formats import PERCENT_COLUMN, PRICE_COLUMN, cost_basis
+from carrot_core.number_formats import PERCENT_COLUMN, PRICE_COLUMN, SECONDS_COLUMN, cost_basis
 from carrot_core.prices import FREE, Price
 from carrot_core.prices.files import shipped_prices
+from carrot_core.results import SnapshotInfo
 from carrot_core.roles import Role
+from carrot_core.serving.loading import shipped_heads
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.browse import LEVELS, coverage, model_summary, score_levels, token_spread
 from carrot_core.store.console import Answer, query, schema
@@ -54,6 +57,37 @@ EXAMPLE = """select model, count(*) as prompts, avg(score) as score, 1000 * avg(
 from results
 group by model
 order by score desc"""
+
+
+def snapshots_list() -> None:
+    """The snapshots: their sizes, costs, uses, sources and what ships of them; nothing without any."""
+    snapshots = [info for info in all_benchmarks() if isinstance(info, SnapshotInfo)]
+    if not snapshots:
+        return
+    st.header("Snapshots")
+    st.caption(
+        "Real results of which the prompts may not be passed on. Overview, Frontier, Compare and Operating points "
+        "show them like any other; What-if, other pools and tasks, single prompts and fits need the data."
+    )
+    heads, rows = shipped_heads(), []
+    for info in snapshots:
+        size, can_answer = (f"{info.n_prompts:,}", f"{info.n_models:,}"), "yes" if info.name in heads else "no"
+        rows.append([*map(plain, (info.name, *size, info.era, info.costs, info.licence)), can_answer])
+    with st.container(key="snapshots"):
+        st.markdown(folding_table(["Snapshot", "Prompts", "Models", "Of", "Costs", "Licence", "Live prompt"], rows))
+    with st.expander("Sources, dates, caveats and what ships"):
+        st.markdown(
+            "Of each snapshot ship figures, list prices and, where Live prompt says yes, a fitted router's weights. No "
+            "prompt, no answer and no single result of a source ships, whatever its licence."
+        )
+        for info in snapshots:
+            facts = {
+                "Source": info.source,
+                "Published": info.date or "not known",
+                "Licence of the results": info.licence,
+            }
+            st.markdown(f"**{plain(info.name)}**  \n{fact_lines(facts)}")
+            st.markdown("\n".join(f"- {plain(caveat)}" for caveat in info.caveats))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -111,7 +145,9 @@ def _models(info: BenchmarkInfo, models: Sequence[str]) -> None:
                 format=PERCENT_COLUMN, min_value=0, max_value=100, help=tip("score")
             ),
             "Output tokens": st.column_config.NumberColumn(format="%.0f", help="Mean of a call."),
-            **dict.fromkeys(_LATENCY.values(), st.column_config.NumberColumn(format="%.3g s", help=tip("latency"))),
+            **dict.fromkeys(
+                _LATENCY.values(), st.column_config.NumberColumn(format=SECONDS_COLUMN, help=tip("latency"))
+            ),
             "Context tokens": st.column_config.NumberColumn(format="localized", help="The longest input."),
             "Observed": st.column_config.NumberColumn(
                 format=PERCENT_COLUMN, help=tip("missing-cell", also="Share of the prompts with an outcome.")

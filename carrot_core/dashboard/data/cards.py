@@ -16,16 +16,14 @@ from carrot_core.benchmarks.model_facts import KINDS, add_arms, arms_in, without
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.benchmarks.split import FOLDS
 from carrot_core.dashboard import views
-from carrot_core.dashboard.exhibits import file_stem, folding_table
-from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
+from carrot_core.dashboard.exhibits import file_stem
+from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import PrivateInfo, Version, private_benchmarks, private_store, store_of, version_of
 from carrot_core.evaluation.missing import costless_note, gaps_by_model, without_costless
 from carrot_core.paths import shipped_data
 from carrot_core.points import shared_points
-from carrot_core.results import SnapshotInfo
 from carrot_core.roles import Role
 from carrot_core.routers import BASELINES
-from carrot_core.serving.loading import shipped_heads
 from carrot_core.store import BenchmarkInfo, Store, trash
 from carrot_core.store.browse import split_sizes
 from carrot_core.store.intake import HUB_SOURCES, pull
@@ -45,28 +43,6 @@ def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
         for place, info in zip(st.columns(_PER_ROW), benchmarks[start : start + _PER_ROW], strict=False):
             with place, st.container(border=True, height="stretch"):
                 _card(info)
-
-
-def snapshots_list() -> None:
-    """The snapshots: their sizes, kinds of cost and uses; nothing without any."""
-    snapshots = [info for info in all_benchmarks() if isinstance(info, SnapshotInfo)]
-    if not snapshots:
-        return
-    st.header("Snapshots")
-    st.caption(
-        "Real results of which the prompts may not be passed on. Overview, Frontier, Compare and Operating points "
-        "show them like any other; What-if, other pools and tasks, single prompts and fits need the data."
-    )
-    heads = shipped_heads()
-    rows = [
-        [
-            *map(plain, (info.name, f"{info.n_prompts:,}", f"{info.n_models:,}", info.era, info.costs)),
-            "yes" if info.name in heads else "no",
-        ]
-        for info in snapshots
-    ]
-    with st.container(key="snapshots"):
-        st.markdown(folding_table(["Snapshot", "Prompts", "Models", "Of", "Costs", "Live prompt"], rows))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -99,13 +75,13 @@ def _card(info: BenchmarkInfo) -> None:
         st.markdown(f"## {plain(info.name)}", width="content")
         _badges(info, fitted)
     st.markdown(f"**{info.n_prompts:,}** prompts · **{info.n_models:,}** models · **{info.n_outcomes:,}** outcomes")
-    st.markdown(_lines(({"About": info.note} if info.note else {}) | {"Licence": _licence(info)}))
+    st.markdown(fact_lines(({"About": info.note} if info.note else {}) | {"Licence": _licence(info)}))
     # Data that ship have been checked: their notes say only what figures do not show.
     notes, kind = len(info.warnings), "caveat" if info.ships else "note"
     counted = f" and {notes} {kind}{'' if notes == 1 else 's'}{'' if info.ships else ' from the import'}"
     with st.expander(f"Source, split, gaps, hash{counted if notes else ''}"):
         gaps_named = _gaps(version, info.name) if info.n_missing else ""
-        st.markdown(_lines(_facts(info, _sizes(version, info.name), gaps_named)))
+        st.markdown(fact_lines(_facts(info, _sizes(version, info.name), gaps_named)))
         name, value = ("file", info.sha256) if info.sha256 else ("content", info.data_hash)
         st.caption(f"sha256 of the {name}")
         st.code(value, language=None, wrap_lines=True)
@@ -147,7 +123,7 @@ def _facts(info: BenchmarkInfo, sizes: dict[str, int], gaps_named: str) -> dict[
     return lines
 
 
-def _lines(facts: Mapping[str, str]) -> str:
+def fact_lines(facts: Mapping[str, str]) -> str:
     """Markdown with a line for each fact."""
     return "  \n".join(f":gray[{name}:] {plain(value)}" for name, value in facts.items())
 

@@ -27,7 +27,15 @@ from carrot_core.figures.stability import (
 )
 from carrot_core.frontier import ReadableCurve, lam_of_rate
 from carrot_core.metrics import cost_per_solved
-from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, call_cost, cost_basis, lam_text, points
+from carrot_core.number_formats import (
+    PERCENT_COLUMN,
+    POINTS_COLUMN,
+    SECONDS_COLUMN,
+    CostBasis,
+    cost_basis,
+    lam_text,
+    points,
+)
 from carrot_core.promise import CONFIDENCE, cost_bounds, score_bounds
 from carrot_core.results import Names
 from carrot_core.text import short_names, visible
@@ -55,11 +63,10 @@ def verifier_of_cascades(view: views.View, pool: Names, tasks: Names) -> tuple[f
     return verifier() if chosen else None
 
 
-def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str]) -> None:
+def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str], basis: CostBasis) -> None:
     """A row for each task at the current λ: difference to the reference model with its 95 % interval."""
     percents = {"Accuracy": "accuracy", "Reference": "reference", "Saving": "saving"}
     differences = {"Difference": "paired-difference", "95 % low": "95-interval", "95 % high": "95-interval"}
-    basis = cost_basis(slices["cost_usd"])
     dollars, per_solved = f"$ {basis.words}", f"$ {basis.solved.words}"
     paid = pd.Series(cost_per_solved(slices["cost_usd"], slices["score"])).replace(np.inf, np.nan)
     display = pd.DataFrame(
@@ -92,7 +99,7 @@ def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str]) -> N
                 name: st.column_config.NumberColumn(format=POINTS_COLUMN, help=tip(of))
                 for name, of in differences.items()
             },
-            LATENCY: st.column_config.NumberColumn(format="%.3g s", help=tip("latency")),
+            LATENCY: st.column_config.NumberColumn(format=SECONDS_COLUMN, help=tip("latency")),
             "Answered most by": st.column_config.TextColumn(help=tip("share")),
         },
         alt=f"Accuracy, cost and difference to {visible(reference)} for each of {len(slices)} tasks at one λ.",
@@ -111,7 +118,9 @@ def snapshot_rate_note(lam: float, snapshot_lam: float) -> None:
         )
 
 
-def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float, models: Sequence[str]) -> None:
+def flip_table(
+    flips: pd.DataFrame, n_prompts: int, lam: float, step: float, models: Sequence[str], basis: CostBasis
+) -> None:
     """The prompts that get another model when λ grows by ``step``, and the change of score and cost."""
     upper = min(lam + step, 1.0)
     between = f"λ {lam_text(lam)} to {lam_text(upper)}"
@@ -120,8 +129,7 @@ def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float, mod
         return
     pairs, names = flip_pairs(flips), short_names(models)
     score, cost = pairs["score_change"].sum() / n_prompts, pairs["cost_change_usd"].sum() / n_prompts
-    basis = cost_basis(np.r_[flips["cost_usd_before"], flips["cost_usd_after"]])
-    change = f"accuracy {points(score, digits=2)}, cost {call_cost(cost, signed=True)}"
+    change = f"accuracy {points(score, digits=2)}, cost {basis.text(cost, signed=True)}"
     st.write(plain(f"From {between}, {len(flips):,} of {n_prompts:,} prompts get another model: {change}."))
     st.caption(see("flip", "breakpoint"))
     st.dataframe(

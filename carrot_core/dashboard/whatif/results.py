@@ -21,7 +21,6 @@ from carrot_core.number_formats import (
     POINTS_COLUMN,
     CostBasis,
     call_cost,
-    cost_basis,
     fixed,
     money,
     percent,
@@ -101,9 +100,9 @@ def in_words(scenario: Scenario) -> str:
     return f"Changed: {', '.join(parts)}." if parts else "Nothing is changed yet: both curves are the same."
 
 
-def other_pages_note(view: views.View, router: str, base: MovedPoint, rate: float) -> None:
+def other_pages_note(view: views.View, router: str, base: MovedPoint, rate: float, basis: CostBasis) -> None:
     """Say why other pages show other figures of the point before the scenario; nothing if they agree."""
-    basis, everywhere = cost_basis(base.cost_usd.value), view.verdict(router, rate)
+    everywhere = view.verdict(router, rate)
     here, there = (f"{percent(at.score.value)} at {basis.text(at.cost_usd.value)}" for at in (base, everywhere))
     if here != there:
         st.caption(
@@ -114,11 +113,10 @@ def other_pages_note(view: views.View, router: str, base: MovedPoint, rate: floa
         )
 
 
-def drift_table(points: Sequence[MovedPoint]) -> None:
+def drift_table(points: Sequence[MovedPoint], basis: CostBasis) -> None:
     """Table of the moved operating point: at the same λ, and solved again. The first row is the point before."""
     base = points[0]
     assert base.what == BEFORE
-    basis = cost_basis(base.cost_usd.value)
     costs = (f"$ {basis.words}", f"$ {basis.words}, validation")
     st.dataframe(
         priced(pd.DataFrame([_row(point, base, basis) for point in points]), *costs),
@@ -241,7 +239,7 @@ def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
     )  # fmt: skip
 
 
-def cascades(what_if: WhatIf) -> None:
+def cascades(what_if: WhatIf, basis: CostBasis) -> None:
     """Cascades of a cheap model, a verifier and an expensive model that no other beats, and the router at their costs.
 
     Two sliders set how good the verifier is (``?sensitivity=``, ``?specificity=``).
@@ -250,8 +248,7 @@ def cascades(what_if: WhatIf) -> None:
     after = what_if.after
     outcomes, curve = after.setting.test.outcomes, after.report_curve
     table = undominated(verified_cascades(outcomes, *rates))
-    basis, names = cost_basis(table["cost_usd"]), short_names(outcomes.models)
-    dollars, router = f"$ {basis.words}", "Router"
+    names, dollars, router = short_names(outcomes.models), f"$ {basis.words}", "Router"
     within = [curve.score[curve.cost_usd <= cost] for cost in table["cost_usd"]]
     n_complete = int(outcomes.complete.sum())
     display = pd.DataFrame(
