@@ -24,7 +24,7 @@ RESTORE = "Restore it: `git checkout data` in a checkout, else install CARROT ag
 SUMS = "SHA256SUMS"  # of all files that ship; their makers write it, and so does `make sums` after a change by hand
 _PARTS = (
     "snapshots/*/*", "heads/*/*", "benchmarks/*/*", "theory/*", "models.csv", "prices.csv", "template.csv",
-    "simulated_vectors.safetensors",
+    "simulated/*",
 )  # fmt: skip
 _DOCUMENTS = {"snapshots": "snapshot.json", "benchmarks": "card.json"}  # the document that describes a benchmark
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from carrot_core import modes
-from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.benchmarks.built_in import SIMULATED
 from carrot_core.dashboard import controls, shell
 from carrot_core.dashboard.data import details, snapshots_list, sql_console
 from carrot_core.dashboard.data.cards import cards, pull_panel, show_notice, trash_list

@@ -24,7 +24,14 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core import paths, theory
 from carrot_core.api import answers, create_app, settings_of
-from carrot_core.benchmarks.built_in import card_of, folder_of, read_built_in, vectors_of_built_in
+from carrot_core.benchmarks.built_in import (
+    card_of,
+    folder_of,
+    read_built_in,
+    read_simulated,
+    vectors_of_built_in,
+    vectors_of_simulated,
+)
 from carrot_core.cli import main
 from carrot_core.dashboard import stores
 from carrot_core.dashboard.shell import plain
@@ -72,7 +79,7 @@ def broken(file: Path, fault: str) -> Iterator[None]:
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what ships, made of links, in the place of the real one."""
     folder = tmp_path / "data"
-    for part in ("snapshots", "heads", "benchmarks", "theory"):
+    for part in ("snapshots", "heads", "benchmarks", "simulated", "theory"):
         shutil.copytree(paths.SHIPPED / part, folder / part, copy_function=lambda old, new: Path(new).symlink_to(old))
     (folder / "models.csv").symlink_to(paths.SHIPPED / "models.csv")
     monkeypatch.setattr(paths, "SHIPPED", folder)
@@ -105,6 +112,10 @@ USES: dict[str, Callable[[], object]] = {
     f"benchmarks/{WHOLE}/prompts.parquet": lambda: read_built_in(folder_of(WHOLE)),
     f"benchmarks/{WHOLE}/outcomes.parquet": lambda: read_built_in(folder_of(WHOLE)),
     f"benchmarks/{WHOLE}/vectors.safetensors": lambda: vectors_of_built_in(folder_of(WHOLE)),
+    "simulated/prompts.parquet": read_simulated,
+    "simulated/models.parquet": read_simulated,
+    "simulated/outcomes.parquet": read_simulated,
+    "simulated/vectors.safetensors": vectors_of_simulated,
     "theory/runs.parquet": theory.slopes,
     "theory/spectra.parquet": theory.shipped_spectra,
     "theory/dimensions.parquet": theory.shipped_dimensions,
@@ -247,7 +258,7 @@ def test_the_list_of_what_ships_is_of_the_files_that_ship() -> None:
 
 
 def test_the_doctor_finds_every_kind_of_fault_in_every_kind_of_file(two: Store, carrot_home: Path, data: Path) -> None:
-    for name in (paths.SUMS, "prices.csv", "template.csv", "simulated_vectors.safetensors"):
+    for name in (paths.SUMS, "prices.csv", "template.csv"):
         shutil.copy(ROOT / "data" / name, data / name)
     texts = two.missing_texts("first", "mini")
     two.add_vectors("mini", texts, np.ones((len(texts), 3)), benchmark="first")
@@ -268,9 +279,7 @@ def test_the_doctor_finds_every_kind_of_fault_in_every_kind_of_file(two: Store, 
         "removed": own.keys() - {router}, "cut": {prices}, "noise": set(),
         "unreadable": {point_file} if os.geteuid() == 0 else set(),
     }  # fmt: skip
-    ships = [
-        data / name for name in (*USES, "models.csv", "prices.csv", "template.csv", "simulated_vectors.safetensors")
-    ]
+    ships = [data / name for name in (*USES, "models.csv", "prices.csv", "template.csv")]
     for fault in FAULTS:
         noticed = {file: part for file, part in own.items() if file not in unnoticed[fault]}
         with ExitStack() as stack:

@@ -9,6 +9,8 @@ data/benchmarks/NAME/
     vectors.safetensors    a vector a distinct text, rounded to 8 bits
 
 A prompt without text is known by the hash of its text: vectors and duplicates go by that.
+
+data/simulated/ has prompts, models and outcomes of the simulated benchmark as tables, and its vectors.
 """
 
 from __future__ import annotations
@@ -35,9 +37,11 @@ from carrot_core.text import text_hash
 
 BUILT_IN = ("openhands-index", "misguided-attention")  # the first is what the app opens on
 FOLDER = "benchmarks"
+SIMULATED = "simulated"  # its name in the store, and the folder that ships
+SIMULATED_NOTE = "simulated: no such models exist and nothing was measured (seed {seed})"
 ENCODER = "all-MiniLM-L6-v2"
 CARD = "card.json"
-_MODELS, _PRICES = "models.csv", "prices.csv"
+_MODELS, _PRICES, _SIMULATED_MODELS = "models.csv", "prices.csv", "models.parquet"
 _PROMPTS, _OUTCOMES, _VECTORS = "prompts.parquet", "outcomes.parquet", "vectors.safetensors"
 _LARGEST = 127  # of an int8
 
@@ -130,10 +134,7 @@ class Tables(Mapping[str, pd.DataFrame]):
 def read_built_in(folder: Path) -> Frames:
     """The benchmark in a folder, as a reader would give it."""
     card, prices = card_of(folder), prices_of(folder)
-    prompts, outcomes = (read_table(folder / name) for name in (_PROMPTS, _OUTCOMES))
-    for frame in (prompts, outcomes):
-        for column in frame.columns[[not is_numeric_dtype(kind) for kind in frame.dtypes]]:
-            frame[column] = frame[column].astype(object).where(frame[column].notna(), None)
+    prompts, outcomes = (_read_objects(folder / name) for name in (_PROMPTS, _OUTCOMES))
     frames = Frames(
         prompts.assign(split=None),
         price_table({model: prices.get(model) for model in sorted(set(outcomes["model"]))}),
@@ -142,6 +143,47 @@ def read_built_in(folder: Path) -> Frames:
         card.caveats,
     )
     return with_facts(frames, read_model_facts(folder / _MODELS))
+
+
+def _read_objects(path: Path) -> pd.DataFrame:
+    """A table that ships, its texts as objects, None where there is none."""
+    frame = read_table(path)
+    for column in frame.columns[[not is_numeric_dtype(kind) for kind in frame.dtypes]]:
+        frame[column] = frame[column].astype(object).where(frame[column].notna(), None)
+    return frame
+
+
+def read_simulated() -> Frames:
+    """The simulated benchmark, as a reader would give it."""
+    names = (_PROMPTS, _SIMULATED_MODELS, _OUTCOMES)
+    prompts, models, outcomes = (_read_objects(shipped(SIMULATED) / name) for name in names)
+    note = SIMULATED_NOTE.format(seed=0)
+    return Frames(
+        prompts.assign(split=None), models, outcomes, Provenance(SIMULATED, "", "Apache-2.0", len(outcomes), note)
+    )
+
+
+def write_simulated(frames: Frames, embed: Embed, folder: Path) -> None:
+    """Write the simulated benchmark and its vectors; ``embed`` is from k texts to (k, d) unit vectors by `ENCODER`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {_PROMPTS: frames.prompts.drop(columns="split"), _SIMULATED_MODELS: frames.models}
+    for name, table in {**tables, _OUTCOMES: frames.outcomes}.items():
+        table.to_parquet(folder / name, index=False, compression="zstd", compression_level=19)
+    texts = _distinct(frames.prompts["text"])
+    write_vectors(folder / _VECTORS, texts, embed(texts))
+
+
+def vectors_of_simulated() -> tuple[list[str], Vectors]:
+    """The k hashes of the distinct texts of the simulated benchmark, and their (k, d) vectors by `ENCODER`.
+
+    Raises
+    ------
+    CarrotError
+        A file is damaged, or the vectors are of other texts.
+    """
+    folder = shipped(SIMULATED)
+    texts = _distinct(read_table(folder / _PROMPTS, ["text"])["text"])
+    return list(map(text_hash, texts)), _vectors_in(folder, texts)
 
 
 def vectors_of_built_in(folder: Path) -> tuple[list[str], Vectors]:
@@ -153,10 +195,14 @@ def vectors_of_built_in(folder: Path) -> tuple[list[str], Vectors]:
         A file is damaged, or the vectors are of other texts.
     """
     hashes = _distinct(read_table(folder / _PROMPTS, ["text_sha256"])["text_sha256"])
-    vectors = read_vectors(folder / _VECTORS, hashes)
+    return hashes, _vectors_in(folder, hashes)
+
+
+def _vectors_in(folder: Path, keys: Sequence[str]) -> Vectors:
+    vectors = read_vectors(folder / _VECTORS, keys)
     if vectors is None:
         raise CarrotError(f"{folder.name}/{_VECTORS} is of other texts; restore it from the project's data/.")
-    return hashes, vectors
+    return vectors
 
 
 def write_built_in(frames: Frames, card: Card, embed: Embed, folder: Path, *, texts: bool) -> None:

@@ -146,7 +146,7 @@ def bench(words: tuple[str, ...]) -> None:
 @click.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def results(words: tuple[str, ...]) -> None:
-    """Make what ships from the benchmarks' files (in a checkout only)."""
+    """Make what ships (in a checkout only)."""
     _run_in_checkout("results", words)
 
 

@@ -17,7 +17,7 @@ from streamlit.errors import StreamlitAPIException
 from streamlit.navigation.page import Page
 
 from carrot_core import modes, paths
-from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.benchmarks.built_in import SIMULATED
 from carrot_core.dashboard import accounts, links
 from carrot_core.dashboard.components import COMPONENT
 from carrot_core.dashboard.glossary import in_words, link

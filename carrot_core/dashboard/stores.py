@@ -35,8 +35,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from carrot_core import limits, modes
 from carrot_core.api.middleware import Pace
-from carrot_core.benchmarks.built_in import BUILT_IN
-from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.benchmarks.built_in import BUILT_IN, SIMULATED
 from carrot_core.dashboard.accounts import may_upload
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import size_text

@@ -16,12 +16,19 @@ import pandas as pd
 from pandas.api.types import is_float_dtype
 
 from carrot_core.benchmarks import NONE_STATED, OUTCOME, Frames, Provenance
-from carrot_core.benchmarks.built_in import BUILT_IN, Card, folder_of, read_built_in, vectors_of_built_in
+from carrot_core.benchmarks.built_in import (
+    BUILT_IN,
+    SIMULATED,
+    Card,
+    folder_of,
+    read_built_in,
+    read_simulated,
+    vectors_of_built_in,
+    vectors_of_simulated,
+)
 from carrot_core.benchmarks.costs import pricing_of, with_costs
 from carrot_core.benchmarks.formats.rows import CHARACTERS
 from carrot_core.benchmarks.registry import read_any
-from carrot_core.benchmarks.simulated import NAME as SIMULATED
-from carrot_core.benchmarks.simulated import distinct_texts, simulate, simulated_vectors
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation.runs import Trial, run_router, with_router
@@ -29,7 +36,6 @@ from carrot_core.outcomes import Benchmark
 from carrot_core.paths import file_sha256
 from carrot_core.prices import Price
 from carrot_core.store import Run, Store
-from carrot_core.text import text_hash
 
 Progress = Callable[[int, int], None]
 
@@ -308,12 +314,8 @@ def names_to_set_up(store: Store) -> list[str]:
 
 def _build(store: Store, name: str) -> None:
     """Store a benchmark that ships, or the simulated one, with the vectors that ship."""
-    if name == SIMULATED:
-        frames = simulate()
-        hashes, vectors = list(map(text_hash, distinct_texts(frames))), simulated_vectors(frames)
-    else:
-        frames = read_built_in(folder_of(name))
-        hashes, vectors = vectors_of_built_in(folder_of(name))
+    is_simulated = name == SIMULATED
+    frames = read_simulated() if is_simulated else read_built_in(folder_of(name))
+    hashes, vectors = vectors_of_simulated() if is_simulated else vectors_of_built_in(folder_of(name))
     store.save_benchmark(name, frames, replace=True)
-    if vectors is not None:
-        store.add_vectors_of_hashes(name, BUNDLED, hashes, vectors)
+    store.add_vectors_of_hashes(name, BUNDLED, hashes, vectors)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from carrot_core.benchmarks.simulated import simulate
 from carrot_core.embedding import MAX_TOKENS, batches, bundled_folder
 from carrot_core.serving import CarrotRouter
 from scripts.bench import http_load
 from scripts.bench.frontier import clocked
+from scripts.simulated import simulate
 
 if TYPE_CHECKING:
     import torch

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from carrot_core.benchmarks.simulated import simulate
 from carrot_core.embedding import bundled_folder
 from carrot_core.errors import CarrotError
 from scripts.bench.live import of_all_lengths
+from scripts.simulated import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv/others/bin/python"

@@ -3,8 +3,8 @@ from functools import partial
 
 import pytest
 
-from carrot_core.benchmarks.simulated import simulate
 from scripts.bench import live
+from scripts.simulated import simulate
 
 
 @pytest.mark.slow

@@ -12,8 +12,8 @@ import streamlit as st
 
 from carrot_core import limits, modes
 from carrot_core.benchmarks import NONE_STATED
+from carrot_core.benchmarks.built_in import SIMULATED
 from carrot_core.benchmarks.model_facts import KINDS, add_arms, arms_in, without_arms
-from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.benchmarks.split import FOLDS
 from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import file_stem

@@ -12,8 +12,8 @@ from zlib import crc32
 import streamlit as st
 
 from carrot_core import limits, modes
+from carrot_core.benchmarks.built_in import SIMULATED
 from carrot_core.benchmarks.model_facts import ModelFacts
-from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls, links, shell, views, work
 from carrot_core.dashboard.components.decision import live_decision, prompt_box
 from carrot_core.dashboard.exhibits import csv_button, models_note

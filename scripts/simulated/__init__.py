@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.benchmarks import Frames, Provenance
-from carrot_core.benchmarks.built_in import Embed, Vectors, read_vectors, write_vectors
-from carrot_core.benchmarks.simulated import language, reasoning
-from carrot_core.benchmarks.simulated.words import HARDEST, SETTINGS, Draw, Template, joined
+from carrot_core.benchmarks.built_in import SIMULATED, SIMULATED_NOTE
 from carrot_core.errors import CarrotError
-from carrot_core.paths import shipped
 from carrot_core.prices import Price, token_cost_usd
+from scripts.simulated import language, reasoning
+from scripts.simulated.words import HARDEST, SETTINGS, Draw, Template, joined
 
 FAMILIES = (
     "arithmetic", "logic", "code", "extraction", "rewriting", "open_questions", "classification", "summarising",
 )  # fmt: skip
 GRADED = frozenset({"extraction", "rewriting", "open_questions", "summarising"})  # tenths; the others 0 or 1
 MEDIAN_OUTPUT_TOKENS = (190, 260, 280, 110, 85, 360, 22, 115)  # by family, for a model of verbosity 1
-__all__ = ["NAME", "count_tokens", "simulate"]
-NAME = "simulated"
 Table = npt.NDArray[np.float64]
 _VISIBLE, _HIDDEN = 1.1, 1.1  # logits per standard deviation of difficulty
 _TASK_SPREAD, _TOPIC_SPREAD = 0.2, 1.2  # logits between models
@@ -32,7 +28,6 @@ _NOISE = 0.7  # scale of the logistic noise of one answer
 _VISIBLE_LENGTH, _HIDDEN_LENGTH = 0.25, 0.1  # log output tokens per standard deviation of difficulty
 _SHARED_LENGTH, _OWN_LENGTH = 0.25, 0.3  # log-normal spread of output tokens, by prompt and by answer
 _PIECE = re.compile(r"[^\W\d_]{1,6}|\d{1,3}|[^\w\s]|_")
-FILE = "simulated_vectors.safetensors"
 _REPEATED = 0.004  # share of prompts that repeat an earlier one word by word, as in any log
 _WITH_SETTING = 0.8  # share of prompts that say where they come from
 _TRIES = 20  # a template that makes nothing new so often is nearly used up: then a text may repeat
@@ -102,16 +97,16 @@ def simulate(seed: int = 0, n_prompts: int = 6000) -> Frames:
         raise CarrotError(f"Seed {seed} with {n_prompts} prompts: the seed must be 0 or more, the prompts 1 or more.")
     for_texts, for_answers = (np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2))
     prompts = draw_prompts(for_texts, n_prompts)
-    ids = [f"{NAME}:{number:05d}" for number in range(n_prompts)]
+    ids = [f"{SIMULATED}:{number:05d}" for number in range(n_prompts)]
     return Frames(
         prompts=_prompt_frame(ids, prompts),
         models=_model_frame(),
         outcomes=_outcome_frame(ids, prompts, for_answers),
         provenance=Provenance(
-            source=NAME,
+            source=SIMULATED,
             licence="Apache-2.0",
             rows=n_prompts * len(MODELS),
-            note=f"simulated: no such models exist and nothing was measured (seed {seed})",
+            note=SIMULATED_NOTE.format(seed=seed),
         ),
     )
 
@@ -195,40 +190,6 @@ def _output_tokens(prompts: list[Prompt], rng: np.random.Generator) -> Table:
     by_model = by_model + rng.normal(0.0, _OWN_LENGTH, by_model.shape)
     tokens: Table = np.maximum(np.round(np.exp(by_model)), 1.0)
     return tokens
-
-
-def simulated_vectors(frames: Frames, path: Path | None = None) -> Vectors | None:
-    """Vectors of the distinct texts of `frames`, if they are the texts the shipped file was made from.
-
-    Parameters
-    ----------
-    frames : a benchmark, as `simulate` returns it.
-    path : another file in place of the shipped one.
-
-    Returns
-    -------
-    (k, 384) float32 as `read_vectors` gives them, one row a distinct text in the order of first appearance; None
-    where the texts are others or no file is there.
-
-    Raises
-    ------
-    CarrotError
-        The file is damaged.
-    """
-    file = path or shipped(FILE)
-    return read_vectors(file, distinct_texts(frames)) if file.is_file() else None
-
-
-def write_simulated_vectors(embed: Embed, path: Path | None = None) -> Path:
-    """Write the shipped file anew, by an encoder that maps k texts to (k, d) unit vectors; returns its path."""
-    file, texts = path or shipped(FILE), distinct_texts(simulate())
-    write_vectors(file, texts, embed(texts))
-    return file
-
-
-def distinct_texts(frames: Frames) -> list[str]:
-    """Every text once, in the order of first appearance."""
-    return list(dict.fromkeys(frames.prompts["text"].dropna()))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from carrot_core.benchmarks.simulated.words import (
+from scripts.simulated.words import (
     AUDIENCES,
     COMPANIES,
     COMPLAINTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from carrot_core.benchmarks.simulated.words import (
+from scripts.simulated.words import (
     GOODS,
     NAMES,
     NONSENSE,

@@ -13,20 +13,20 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from carrot_core import paths
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.built_in import ENCODER
-from carrot_core.benchmarks.simulated import (
-    GRADED,
-    NAME,
-    count_tokens,
-    distinct_texts,
-    simulate,
-    simulated_vectors,
-    write_simulated_vectors,
+from carrot_core.benchmarks.built_in import (
+    ENCODER,
+    SIMULATED,
+    read_simulated,
+    vectors_of_simulated,
+    write_simulated,
 )
 from carrot_core.embedding import BUNDLED, embed
 from carrot_core.errors import CarrotError
 from carrot_core.store import Store
+from carrot_core.text import text_hash
+from scripts.simulated import GRADED, count_tokens, simulate
 
 pytestmark = pytest.mark.slow
 
@@ -45,13 +45,17 @@ def _table(frames: Frames, column: str) -> npt.NDArray[np.float64]:
     return frames.outcomes[column].to_numpy().reshape(len(frames.prompts), len(frames.models))
 
 
+def _assert_equal(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(one, other, check_dtype=False, check_exact=True)
+
+
 def _digest(frames: Frames) -> str:
     tables = (frames.prompts, frames.models, frames.outcomes)
     return hashlib.sha256("".join(table.to_csv() for table in tables).encode()).hexdigest()
 
 
 def test_same_seed_same_content_in_another_process() -> None:
-    code = "from tests.benchmarks.test_simulated import _digest, simulate; print(_digest(simulate(5, 300)))"
+    code = "from tests.bench.test_simulated import _digest, simulate; print(_digest(simulate(5, 300)))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -167,7 +171,7 @@ def test_choosing_by_task_beats_the_best_single_model_out_of_sample(frames: Fram
 
 
 def test_it_says_that_it_is_simulated_and_names_nobody(frames: Frames) -> None:
-    assert (frames.provenance.source, frames.provenance.licence) == (NAME, "Apache-2.0")
+    assert (frames.provenance.source, frames.provenance.licence) == (SIMULATED, "Apache-2.0")
     assert "simulated" in frames.provenance.note
     assert not [name for name in frames.models["model"] if set(name.split("-")) & REAL_NAMES]
 
@@ -180,11 +184,11 @@ def test_impossible_sizes_are_refused(seed: int, n_prompts: int) -> None:
 
 def test_the_store_takes_it_as_it_is(frames: Frames, tmp_path: Path) -> None:
     store = Store(tmp_path / "carrot.duckdb")
-    info = store.save_benchmark(NAME, frames)
+    info = store.save_benchmark(SIMULATED, frames)
     assert (info.n_prompts, info.n_models, info.n_missing, info.n_with_text) == (6000, 13, 0, 6000)
     assert info.n_duplicate_prompts > 0
     assert info.warnings == ()
-    bench = store.load(NAME)
+    bench = store.load(SIMULATED)
     assert bench.usage == "output_tokens"
     np.testing.assert_allclose(bench.cost_usd_of(bench.output_tokens), bench.outcomes.cost_usd, rtol=1e-12)
 
@@ -193,10 +197,20 @@ def test_one_prompt_is_a_benchmark() -> None:
     assert len(simulate(0, 1).outcomes) == 13
 
 
+def test_the_tables_that_ship_are_those_of_the_first_seed(frames: Frames) -> None:
+    shipped = read_simulated()
+    assert shipped.provenance == frames.provenance
+    for name in ("prompts", "models", "outcomes"):
+        pd.testing.assert_frame_equal(
+            getattr(shipped, name), getattr(frames, name), check_dtype=False, check_exact=True
+        )
+
+
 def test_shipped_vectors_are_those_of_a_fresh_embedding(frames: Frames) -> None:
     assert ENCODER == BUNDLED
-    vectors, texts = simulated_vectors(frames), distinct_texts(frames)
-    assert vectors is not None, "the default benchmark changed: write data/simulated_vectors.safetensors anew"
+    hashes, vectors = vectors_of_simulated()
+    texts = frames.prompts["text"].unique()
+    assert hashes == list(map(text_hash, texts))
     assert vectors.dtype == np.float32
     assert vectors.shape == (len(texts), 384)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-6)
@@ -206,23 +220,20 @@ def test_shipped_vectors_are_those_of_a_fresh_embedding(frames: Frames) -> None:
     assert (vectors[some] * fresh).sum(axis=1).min() > 0.9999
 
 
-def test_vectors_of_other_texts_are_not_handed_out(tmp_path: Path) -> None:
-    assert simulated_vectors(simulate(1)) is None
-    assert simulated_vectors(simulate(0, 100)) is None
-    assert simulated_vectors(simulate(), tmp_path / "absent.safetensors") is None
-
-
-def test_vectors_written_are_vectors_read(frames: Frames, tmp_path: Path) -> None:
-    drawn = np.random.default_rng(0).standard_normal((len(distinct_texts(frames)), 8)).astype(np.float32)
+def test_what_is_written_is_read_and_vectors_of_other_texts_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "SHIPPED", tmp_path)
+    frames, folder = simulate(3, 50), tmp_path / SIMULATED
+    texts = list(frames.prompts["text"].unique())
+    drawn = np.random.default_rng(0).standard_normal((len(texts), 8)).astype(np.float32)
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-    file = write_simulated_vectors(lambda _: drawn, tmp_path / "vectors.safetensors")
-    read = simulated_vectors(frames, file)
-    assert read is not None
-    np.testing.assert_allclose(read, drawn, atol=0.01)
-
-
-def test_a_damaged_vectors_file_is_named(frames: Frames, tmp_path: Path) -> None:
-    file = tmp_path / "vectors.safetensors"
-    file.write_bytes(b"not vectors")
+    write_simulated(frames, lambda _: drawn, folder)
+    _assert_equal(read_simulated().outcomes, frames.outcomes)
+    np.testing.assert_allclose(vectors_of_simulated()[1], drawn, atol=0.01)
+    frames.prompts.assign(text="another").to_parquet(folder / "prompts.parquet")
+    with pytest.raises(CarrotError, match="of other texts"):
+        vectors_of_simulated()
+    (folder / "vectors.safetensors").write_bytes(b"not vectors")
     with pytest.raises(CarrotError, match=r"vectors\.safetensors: is damaged"):
-        simulated_vectors(frames, file)
+        vectors_of_simulated()
