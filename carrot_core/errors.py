@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,3 +77,140 @@ class StoreError(CarrotError):
     """The database cannot be read or written."""
 
     exit_code = 5
+
+
+# What DuckDB says of SQL that a person wrote, and our own words for it: what is wrong, and what to do.
+# {0}, {1} … are the names and values in its message.
+_SQL_MISTAKES: tuple[tuple[str, str, str], ...] = (
+    (
+        r'Referenced column "(.*?)" (?:was )?not found|[Cc]olumn "(.*?)" does not exist on|have a column named "(.*?)"',
+        'there is no column "{0}"',
+        "{near}A text stands in single quotes: '{0}'.",
+    ),
+    (
+        r'Referenced table "(.*?)" not found',
+        'there is no table "{0}"',
+        "{near}A name with a point in it stands in double quotes.",
+    ),
+    (
+        r"(?:Table|View|Sequence|Type|Schema) with name (.*?) does not exist",
+        'there is no table or type "{0}"',
+        "{near}DESCRIBE or SHOW TABLES lists those of the console; a predicate has the file's columns alone.",
+    ),
+    (r"Function with name (.*?) does not exist", 'there is no function "{0}"', "{near}"),
+    (r"Function \"(.*?)\" is a table function", '"{0}" gives a table, not a value', "It stands behind FROM."),
+    (
+        r"(?:syntax error at or near|Parser Error: .* at) \"(.*?)\"",
+        'it is not SQL at "{0}"',
+        "A word or an operator is missing or too many there.",
+    ),
+    (
+        r"unterminated|syntax error at end of input",
+        "a quote is not closed, or its end is missing",
+        "Write '…' around a text and \"…\" around a name.",
+    ),
+    (
+        r"only a single expression|not an expression list",
+        "it is not one condition or expression",
+        "Join conditions by AND or OR.",
+    ),
+    (r"Chained comparisons", "two comparisons stand side by side", "Write AND between them."),
+    (
+        r"SELECT clause without selection list",
+        "it has no expression",
+        "Write a condition over columns, as in score > 0.5, without WHERE.",
+    ),
+    (
+        r"Could not convert string '(.*?)' to (\w+)(?: when casting from source column (\w+))?",
+        "the text '{0}'{of_column} is no {kind}",
+        "A text is compared with a text, in single quotes; try_cast(… as {1}) gives an empty value instead.",
+    ),
+    (
+        r"No function matches the given name and argument types '(.*?)\((.*?)\)'",
+        '"{0}" does not take {1}',
+        "Turn a value into another type by cast(… as double) or cast(… as varchar).",
+    ),
+    (
+        r"cannot contain (?:aggregates|window functions)|aggregate function calls|window functions? \w+ not allowed",
+        "a sum, mean or count of rows cannot stand there",
+        "Put it into a subquery, or behind HAVING.",
+    ),
+    (
+        r'column "?(.*?)"? must appear in the GROUP BY',
+        'the column "{0}" is neither grouped by nor summed up',
+        "Add it to GROUP BY, or write any_value({0}).",
+    ),
+    (
+        r'Ambiguous reference to column name "(.*?)"',
+        'two tables have a column "{0}"',
+        "Write the table's name in front of it.",
+    ),
+    (
+        r"Permission Error|file system|Cannot access",
+        "files, the network and settings are out of its reach",
+        "Use its tables alone.",
+    ),
+    (r"Values were not provided", "a ? or $ stands for a value that is not stated", "Write the value itself."),
+    (
+        r"More than one row returned by a subquery",
+        "a subquery gives several rows where one value is needed",
+        "Add LIMIT 1, or write IN (…).",
+    ),
+    (
+        r"(?:ORDER|GROUP BY) term out of range",
+        "ORDER BY or GROUP BY counts a column that is not there",
+        "Name the column.",
+    ),
+    (
+        r"Out of Range|Overflow|out of range",
+        "a number or a date is out of range",
+        "Turn the number into a double by cast(… as double).",
+    ),
+    (
+        r"Could not find key \"(.*?)\" in struct|Cannot extract field '(.*?)'",
+        'there is no "{0}" inside that value',
+        "{near}",
+    ),
+    (r"Parser Error|Syntax Error", "it is not SQL", "Start from a part of it that works."),
+    (r"Binder Error|Catalog Error", "a name or a type in it does not fit", "Start from a part of it that works."),
+    (
+        r"Conversion Error|Invalid Input Error",
+        "a function in it does not take a value that it meets",
+        "Start from a part of it that works.",
+    ),
+    (r"", "it cannot be evaluated", "Start from a part of it that works."),
+)
+_SHOWN = 80  # characters of a name or value
+_SQL_KINDS = {"BOOL": "condition", "DATE": "date", "TIMESTAMP": "date", "TIME": "time"}
+
+
+def sql_mistake(what_fails: str, message: str, sql: str) -> Problem:
+    """What is wrong with SQL that a person wrote, in our own words: DuckDB's may hold paths of the server.
+
+    Parameters
+    ----------
+    what_fails : as in "the query cannot be answered".
+    message : of DuckDB's error.
+    sql : what the person wrote; where a name of the message stands in it is said where it stands there once.
+    """
+    pattern, what, remedy = next(each for each in _SQL_MISTAKES if re.search(each[0], message))
+    match = re.search(pattern, message)
+    names = [name[:_SHOWN] for name in (match.groups() if match else ()) if name is not None]
+    candidates = re.search(r"\n(?:Candidate \w+|Candidates|Did you mean):? ?(.*)", message)
+    near = [name for name in re.findall(r'"(.*?)"', candidates[1] if candidates else "") if not name.startswith("pg_")]
+    words = {
+        "near": f"Near to it: {', '.join(near[:3])}. " if near else "",
+        "of_column": f" of the column {names[2]!r}" if len(names) > 2 else "",
+        "kind": _SQL_KINDS.get(names[1], "number") if len(names) > 1 else "",
+    }
+    where = _place_in(sql, names[0]) if names else ""
+    return Problem(f"{what_fails}: {what.format(*names, **words)}{where}", remedy.format(*names, **words).strip())
+
+
+def _place_in(sql: str, word: str) -> str:
+    """Where a word stands in SQL, if it stands there once."""
+    places = [each.start() for each in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", sql, re.IGNORECASE)]
+    if not word or len(places) != 1:
+        return ""
+    line, character = sql.count("\n", 0, places[0]) + 1, places[0] - sql.rfind("\n", 0, places[0])
+    return f" (line {line:,}, character {character:,})" if "\n" in sql else f" (character {character:,})"

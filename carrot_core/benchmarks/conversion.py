@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import datetime
 import re
-import struct
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,15 +19,14 @@ import pyarrow.parquet as pq
 
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns
-from carrot_core.benchmarks.file_checks import check_columns, text_stream
-from carrot_core.benchmarks.reading import ENDINGS, HEADER_ROWS, PACKED, Dialect, Plain, header_row, row_too_long, short
+from carrot_core.benchmarks.file_checks import UNZIP_ERRORS, check_columns, is_table_name, is_visible, text_stream
+from carrot_core.benchmarks.reading import ENDINGS, HEADER_ROWS, Dialect, Plain, header_row, row_too_long, short
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
 from carrot_core.text import names_listed
 
-# What the standard library raises of damaged zips, those with a password, and ways of packing it does not know.
-UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 _CHUNK = 1 << 20
+_HIDDEN = re.compile(rb'<(?:\w+:)?(row|col)\b([^>]*\bhidden="(?:1|true)"[^>]*)')
 _NO_WORKBOOK = Problem("cannot be read as a workbook", "Save it as XLSX again, or as CSV.")
 _UNSAFE = re.compile(r"[^\w.\- =]")
 _ESCAPED = re.compile(r'\\(["\\])')
@@ -62,6 +59,7 @@ def sheet_as_csv(path: Path, out: Path, columns: Collection[str] = ()) -> list[s
             check_columns(path, len(names))
             filled = _write_sheet(path, book[title], row, len(names), out)
             hidden = "hidden " if book[title].sheet_state != "visible" else ""
+            hidden_parts = _hidden_parts(path, book[title]._worksheet_path)
             book.close()
             formulas = [] if len(filled) == len(names) else _formulas(path, title, row, names, filled)
     except DataError:
@@ -71,7 +69,7 @@ def sheet_as_csv(path: Path, out: Path, columns: Collection[str] = ()) -> list[s
     above = [f"The names of the columns are in row {row} of the sheet; what is above is not read."] if row > 1 else []
     others = ", ".join(other for other in headers if other != title)
     named = [f"The table is the {hidden}sheet {title!r}{f'; not read: {others}' if others else ''}."]
-    return [*above, *(named if len(titles) > 1 or hidden else []), *formulas]
+    return [*above, *(named if len(titles) > 1 or hidden else []), *hidden_parts, *formulas]
 
 
 def _check_workbook(path: Path) -> None:
@@ -95,6 +93,21 @@ def _header(sheet: Any, columns: Collection[str]) -> tuple[int, list[str]]:
             names.pop()
         rows += [(number, names)] if names else []
     return header_row(rows, columns) if rows else (1, [])
+
+
+def _hidden_parts(path: Path, sheet: str) -> list[str]:
+    """A note on rows and columns of a sheet that are hidden, as a filter does; they are read like the others."""
+    places: dict[bytes, list[str]] = {b"row": [], b"col": []}
+    with zipfile.ZipFile(path) as file, file.open(sheet.lstrip("/")) as xml:
+        rest = b""
+        while chunk := xml.read(_CHUNK):
+            tags, mark, rest = (rest + chunk).rpartition(b"<")
+            rest = mark + rest
+            for kind, attributes in _HIDDEN.findall(tags):
+                number = re.search(rb'\b(?:r|min)="(\d+)"', attributes)
+                places[kind].append(number[1].decode() if number else "?")
+    listed = [f"{'row' if kind == b'row' else 'column'}s {names_listed(at, 5)}" for kind, at in places.items() if at]
+    return [f"Hidden parts of the sheet are read like the others: {', '.join(listed)}."] if listed else []
 
 
 def _formulas(path: Path, title: str, header: int, names: Sequence[str], filled: Collection[int]) -> list[str]:
@@ -220,19 +233,6 @@ def unzipped(
     if not files:
         raise DataError(path.name, [Problem("no table is in the zip", f"There may be {', '.join(ENDINGS)}.")])
     return files
-
-
-def is_table_name(name: str) -> bool:
-    """Whether the ending of a file's name is that of a table; hidden files are none."""
-    path = Path(name)
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
-    return bool(suffixes) and suffixes[-1] in ENDINGS and not path.name.startswith((".", "_"))
-
-
-def is_visible(member: zipfile.ZipInfo) -> bool:
-    """Whether an entry of a zip is a file, and none that a system hides."""
-    parts = Path(member.filename).parts
-    return bool(parts) and not member.is_dir() and "__MACOSX" not in parts and not parts[-1].startswith(".")
 
 
 def plain_csv(path: Path, source: str, dialect: Dialect, out: Path) -> Plain:

@@ -149,8 +149,7 @@ _PAID = ("input_tokens", "output_tokens", "cost_usd")
 def without_zeros(runs: RunTable, models: Sequence[str], free: Collection[str]) -> tuple[list[str], tuple[str, ...]]:
     """Take zeros that can hardly be meant as not recorded: tools write 0 for what they do not know.
 
-    They are a model's costs if all of them are 0, and the tokens and cost of 0 of an answer without tokens that no
-    dollars were paid for.
+    They are a model's costs if all of them are 0, an answer's tokens of 0, and its cost of 0 beside them.
 
     Parameters
     ----------
@@ -168,8 +167,7 @@ def without_zeros(runs: RunTable, models: Sequence[str], free: Collection[str]) 
     for place in [place for (place,) in with_zeros.fetchall() if models[place] not in free]:
         model, own = models[place], runs.of_model(place, ("row", *_PAID))
         zero = {column: own[column] == 0 for column in _PAID}
-        paid = own["cost_usd"] > 0  # dollars say that the call took place: its answer is empty
-        tokenless, costless = (zero["input_tokens"] | zero["output_tokens"]) & ~paid, zero["cost_usd"]
+        tokenless, costless = zero["input_tokens"] | zero["output_tokens"], zero["cost_usd"]
         lost = {column: zero[column] & tokenless for column in _PAID}
         if tokenless.any():
             notes.append(_note(f"Answers of {model!r} have 0 tokens", own["row"][tokenless], model))

@@ -10,25 +10,26 @@ import codecs
 import io
 import json
 import re
+import struct
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carrot_core import limits
-from carrot_core.benchmarks.reading import Dialect, first_rows, packing_of, text_encoding
+from carrot_core.benchmarks.reading import ENDINGS, PACKED, Dialect, first_rows, packing_of, text_encoding
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
 
-if TYPE_CHECKING:
-    from carrot_core.benchmarks import Frames
-
+# What the standard library raises of damaged zips, those with a password, and ways of packing it does not know.
+UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 _CHUNK = 1 << 20
 _NAME = re.compile(rb'(?<!\\)"\s*:')  # its end, in a JSON object
 # Beginnings of files that are often taken for tables: what they are, and what to do.
@@ -247,12 +248,6 @@ def _distinct_names(start: bytes) -> int:
     return len(names)
 
 
-def reason(error: Exception) -> str:
-    """What DuckDB says about an expression, on one line, without its own words about itself."""
-    text = str(error).split("\nLINE ")[0].split("\nCandidate")[0]
-    return re.sub(r"\A(?:Invalid Input|[A-Z][A-Za-z]+) (?:exception|Error): ", "", " ".join(text.split()))[:400]
-
-
 def is_out_of_memory(error: Exception) -> bool:
     """Whether DuckDB says that it lacks memory: itself, through Arrow, or of what it could not write for it."""
     words = ("Out of Memory", "bad allocation", "Allocation failure")
@@ -301,48 +296,14 @@ def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("set enable_external_access = false; set lock_configuration = true")
 
 
-_CELLS = """
-create view cells as select outcomes.*, prompts.text as prompt, prompts.task, prompts.family as benchmark,
-prompts.split from outcomes join prompts using (prompt_id)
-"""
+def is_table_name(name: str) -> bool:
+    """Whether the ending of a file's name is that of a table; hidden files are none."""
+    path = Path(name)
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
+    return bool(suffixes) and suffixes[-1] in ENDINGS and not path.name.startswith((".", "_"))
 
 
-def choose(frames: Frames, where: str) -> Frames:
-    """Keep the outcomes that satisfy a predicate, with their prompts and models.
-
-    Parameters
-    ----------
-    frames : what a reader returned.
-    where : SQL predicate over the columns of the long format: prompt_id, model, score, prompt, task,
-        benchmark, split, input_tokens, output_tokens, cost_usd.
-
-    Raises
-    ------
-    DataError
-        The predicate cannot be evaluated, or keeps fewer than two models.
-    """
-    rows = _matching_rows(frames, where)
-    outcomes = frames.outcomes.iloc[rows].reset_index(drop=True)
-    prompts = frames.prompts[frames.prompts["prompt_id"].isin(set(outcomes["prompt_id"]))].reset_index(drop=True)
-    models = frames.models[frames.models["model"].isin(set(outcomes["model"]))].reset_index(drop=True)
-    if len(models) < 2:
-        raise DataError(frames.provenance.source, f"the predicate {where!r} keeps {len(models)} models; two are needed")
-    note = "; ".join(part for part in (frames.provenance.note, f"rows where {where}") if part)
-    provenance = replace(frames.provenance, rows=len(outcomes), note=note)
-    return replace(frames, prompts=prompts, models=models, outcomes=outcomes, provenance=provenance)
-
-
-def _matching_rows(frames: Frames, where: str) -> list[int]:
-    with private_connection() as connection:
-        numbered = frames.outcomes.assign(row=range(len(frames.outcomes)))
-        connection.register("given_outcomes", numbered)
-        connection.register("given_prompts", frames.prompts)
-        connection.execute("create table outcomes as from given_outcomes; create table prompts as from given_prompts")
-        connection.execute(_CELLS)
-        lock_down(connection)
-        try:
-            matches = connection.table("cells").filter(duckdb.SQLExpression(where)).project("row").fetchall()
-        except (duckdb.Error, RuntimeError) as error:
-            message = f"the predicate {where!r} cannot be used: {reason(error)}"
-            raise DataError(frames.provenance.source, message) from error
-    return sorted(row for (row,) in matches)
+def is_visible(member: zipfile.ZipInfo) -> bool:
+    """Whether an entry of a zip is a file, and none that a system hides."""
+    parts = Path(member.filename).parts
+    return bool(parts) and not member.is_dir() and "__MACOSX" not in parts and not parts[-1].startswith(".")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,19 +12,19 @@ from typing import IO, Any
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.file_checks import byte_stream, chunks, text_stream
-from carrot_core.benchmarks.reading import Plain, row_too_long, short
+from carrot_core.benchmarks.reading import KeyTwiceError, Plain, distinct_keys, key_twice, row_too_long, short
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
 from carrot_core.text import names_listed
 
 _CHUNK = 1 << 20
 LEVELS = 4  # of objects around a list
-_DECODER = json.JSONDecoder()
 _LISTS = 100  # of one document, that may be the table
 _NAMED = 100  # records whose names tell what a list is
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 Keys = tuple[str, ...]
 Record = dict[str, Any]
+_DECODER = json.JSONDecoder(object_pairs_hook=distinct_keys)
 
 
 def json_lines(path: Path, out: Path) -> list[str]:
@@ -46,7 +45,10 @@ def json_lines(path: Path, out: Path) -> list[str]:
         parts.append(chunk)
     text = b"".join(parts).decode("utf-8-sig")
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=distinct_keys)
+    except KeyTwiceError as error:
+        _streamed(path, out)  # names the record
+        raise key_twice(path.name, None, None, error) from error
     except json.JSONDecodeError as error:
         line = text.count("\n", 0, error.pos) + 1
         where = f"line {line:,}, character {error.colno:,}" if text[error.pos :].strip() else "its end is missing"
@@ -180,7 +182,7 @@ def _walk(characters: _Characters, keys: Keys) -> Iterator[tuple[Keys, int | Non
     mark = characters.peek()
     if mark == "[":
         for index, _ in enumerate(characters.parts("[", "]")):
-            yield keys, index, characters.value()
+            yield keys, index, characters.value(index + 1)
     elif mark == "{" and len(keys) < LEVELS:
         for _ in characters.parts("{", "}"):
             key = characters.value()
@@ -237,12 +239,14 @@ class _Characters:
                     raise self.error("nothing is behind a comma")
         self.take(last)
 
-    def value(self) -> Any:
-        """The next value, whole."""
+    def value(self, row: int | None = None) -> Any:
+        """The next value, whole; ``row`` is its number in a list."""
         self.peek()
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._buffer, self._at)
+            except KeyTwiceError as error:
+                raise key_twice(self._name, f"record {row:,}" if row else None, row, error) from error
             except (ValueError, RecursionError) as error:
                 if isinstance(error, RecursionError) or not self._grow():
                     raise self.error("no value is here, or its end is missing") from error
@@ -266,10 +270,11 @@ class _Characters:
         return self._read(max(_CHUNK, length))
 
 
-def plain_json_lines(path: Path, source: str, out: Path) -> Plain:
+def plain_json_lines(path: Path, source: str, out: Path, unit: str = "line") -> Plain:
     """Write JSON lines again without half surrogate pairs, which the fast reader refuses.
 
-    A cell with half a pair, as an answer cut inside an emoji has, becomes null, which a note says.
+    A cell with half a pair, as an answer cut inside an emoji has, becomes null, which a note says. ``unit`` is what a
+    line of it was in the file.
 
     Raises
     ------
@@ -283,8 +288,8 @@ def plain_json_lines(path: Path, source: str, out: Path) -> Plain:
                 continue
             row += 1
             if len(line) > limits.ROW_BYTES:
-                raise DataError(source, [row_too_long(row, number)])
-            value, text = _object(line, number, row, source), line.strip()
+                raise DataError(source, [row_too_long(row, number, unit)])
+            value, text = _object(line, f"{unit} {number:,}", row, source), line.strip()
             if _SURROGATE.search(line):
                 columns = [name for name, cell in value.items() if _is_cut([name, cell])]
                 lost += [(number, name) for name in columns]
@@ -292,32 +297,26 @@ def plain_json_lines(path: Path, source: str, out: Path) -> Plain:
                 text = json.dumps(cells, ensure_ascii=False).encode() if columns else text
             file.write(text + b"\n")
             longest = max(longest, len(text))
-    return Plain(out, longest, tuple(_loss(lost)))
+    return Plain(out, longest, tuple(_loss(lost, unit)))
 
 
-def _object(line: bytes, number: int, row: int, source: str) -> dict[str, Any]:
-    """The object of a line; a `DataError` names the line where there is none."""
+def _object(line: bytes, place: str, row: int, source: str) -> Record:
+    """The object of a line; a `DataError` names the place where there is none."""
     text, remedy = line.decode().removeprefix("\ufeff").rstrip(), "Write one whole object a line, its columns by name."
-
-    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
-            problem = Problem(f"line {number:,} has a key twice in one object", "Keep one of them.", row, twice[0])
-            raise DataError(source, [problem])
-        return dict(pairs)
-
     try:
-        value = json.loads(text, object_pairs_hook=distinct)
+        value = json.loads(text, object_pairs_hook=distinct_keys)
+    except KeyTwiceError as error:
+        raise key_twice(source, place, row, error) from error
     except json.JSONDecodeError as error:
         rest = text[error.pos :]
-        message = (
-            f"line {number:,} is not JSON, {f'from character {error.pos + 1:,} on' if rest else 'its end is missing'}"
-        )
+        where = f"from character {error.pos + 1:,} on" if rest else "its end is missing"
+        message = f"{place} is not JSON, {where}"
         raise DataError(source, [Problem(message, remedy, row, value=short(rest or text[-20:]))]) from error
     except (RecursionError, ValueError) as error:
-        message = f"line {number:,} cannot be read: a value is nested too deep, or a number too long"
+        message = f"{place} cannot be read: a value is nested too deep, or a number too long"
         raise DataError(source, [Problem(message, "Leave that value out.", row)]) from error
     if not isinstance(value, dict):
-        raise DataError(source, [Problem(f"line {number:,} is no JSON object", remedy, row, value=short(text))])
+        raise DataError(source, [Problem(f"{place} is no JSON object", remedy, row, value=short(text))])
     return value
 
 
@@ -330,12 +329,12 @@ def _is_cut(value: Any) -> bool:
     return False
 
 
-def _loss(lost: list[tuple[int, str]]) -> Iterator[str]:
+def _loss(lost: list[tuple[int, str]], unit: str) -> Iterator[str]:
     if lost:
         line, column = lost[0]
         name = column.encode(errors="replace").decode()
         several = f" (first of {len(lost):,})" if len(lost) > 1 else ""
         yield (
-            f"Line {line:,}, column {name!r}{several}: the value has half of a character, as one cut inside an emoji "
-            "has; it counts as empty."
+            f"{unit.capitalize()} {line:,}, column {name!r}{several}: the value has half of a character, as one cut "
+            "inside an emoji has; it counts as empty."
         )

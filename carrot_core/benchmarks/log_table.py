@@ -184,10 +184,10 @@ def _keep(name: str, path: Path, paths: Sequence[Path], replace: bool) -> tuple[
     rows = read_format(each, files)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_rows(source_of(files), rows.table, rows.starts) as table, refusing(files):
-        _checked(table)
+        of_zeros = _without_zeros(_calls(_checked(table)), ()).notes
     with replacing(path) as part:
         pq.write_table(rows.table, part)
-    return rows.table.num_rows, rows.notes
+    return rows.table.num_rows, (*rows.notes, *of_zeros)
 
 
 def kept_logs() -> dict[str, Path]:

@@ -19,8 +19,8 @@ import pandas as pd
 
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.costs import pricing_of, with_costs
-from carrot_core.benchmarks.file_checks import choose
 from carrot_core.benchmarks.pickles import read_pickled_arrays
+from carrot_core.benchmarks.routerbench import choose
 from carrot_core.errors import DataError, Problem
 from carrot_core.outcomes import SCORE_RANGE, beyond
 from carrot_core.paths import file_sha256

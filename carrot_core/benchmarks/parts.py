@@ -13,7 +13,7 @@ import duckdb
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import decimal_sign
-from carrot_core.benchmarks.conversion import arrow_as_parquet, is_table_name, plain_csv, sheet_as_csv, unzipped
+from carrot_core.benchmarks.conversion import arrow_as_parquet, plain_csv, sheet_as_csv, unzipped
 from carrot_core.benchmarks.encodings import encoding_of, guess_encoding, transcoded
 from carrot_core.benchmarks.file_checks import (
     NotUtf8Error,
@@ -21,8 +21,8 @@ from carrot_core.benchmarks.file_checks import (
     check_schema,
     check_text,
     first_bytes,
+    is_table_name,
     memory_for,
-    reason,
 )
 from carrot_core.benchmarks.json_files import json_lines, plain_json_lines
 from carrot_core.benchmarks.reading import (
@@ -60,6 +60,7 @@ class Part:
     model : of every row, by `Reading.model_from`; None where a column says it.
     row_bytes : of the longest row, once it has been written again; else 0.
     notes : how it is read, where that is not as usual.
+    unit : what a line of it was in the file.
     """
 
     source: str
@@ -70,6 +71,7 @@ class Part:
     model: str | None = None
     row_bytes: int = 0
     notes: tuple[str, ...] = ()
+    unit: str = "line"
 
     @property
     def pattern(self) -> str:
@@ -218,7 +220,7 @@ def _text(
 def _utf8(
     path: Path, source: str, kind: str, head: bytes, place: Path, reading: Reading, model: str | None, notes: list[str]
 ) -> Part:
-    dialect = None
+    dialect, unit = None, "record" if kind == ".json" else "line"
     if kind == ".json":
         check_text(path, ".txt")
         out = place / "records.jsonl"
@@ -238,7 +240,7 @@ def _utf8(
     names = check_text(path, kind, dialect)
     if names and not names[0]:
         notes = [*notes, "The first column has no name, as an index that pandas writes; it is called 'column0' here."]
-    return Part(source, path, kind, tuple(names), dialect, model, 0, tuple(notes))
+    return Part(source, path, kind, tuple(names), dialect, model, 0, tuple(notes), unit)
 
 
 def text_dialect(path: Path, head: bytes, reading: Reading) -> tuple[Dialect, str]:
@@ -292,7 +294,7 @@ def plain_part(part: Part, folder: Path) -> Part | None:
     if part.kind == ".csv" and part.dialect is not None:
         plain = plain_csv(part.path, part.source, part.dialect, out)
     else:
-        plain = plain_json_lines(part.path, part.source, out)
+        plain = plain_json_lines(part.path, part.source, out, part.unit)
     return replace(
         part,
         path=plain.path,
@@ -314,4 +316,5 @@ def refusing(paths: Paths) -> Iterator[None]:
         with memory_for(source_of(paths)):
             yield
     except duckdb.Error as error:
-        raise DataError(source_of(paths), f"cannot be read: {reason(error)}") from error
+        problem = Problem("cannot be read: a value in it is damaged", "Write or copy the file again.")
+        raise DataError(source_of(paths), [problem]) from error

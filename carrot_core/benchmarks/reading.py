@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns
@@ -296,10 +297,29 @@ def first_rows(head: str, separator: str, count: int, skip: int = 0) -> Iterator
 _SHOWN = 80  # characters of a value in a message
 
 
-def row_too_long(row: int, line: int) -> Problem:
+def row_too_long(row: int, line: int, unit: str = "line") -> Problem:
     """Of a row of a text, 0 for the header."""
     most = size_text(limits.ROW_BYTES)
-    return Problem(f"is longer than {most}, in line {line:,}", "Cut its texts, or close the quote it has.", row or None)
+    return Problem(
+        f"is longer than {most}, in {unit} {line:,}", "Cut its texts, or close the quote it has.", row or None
+    )
+
+
+class KeyTwiceError(Exception):
+    """An object has a key twice."""
+
+
+def distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of some pairs, for a JSON decoder; raises a `KeyTwiceError`."""
+    if len(value := dict(pairs)) < len(pairs):
+        raise KeyTwiceError(Counter(name for name, _ in pairs).most_common(1)[0][0])
+    return value
+
+
+def key_twice(source: str, where: str | None, row: int | None, error: KeyTwiceError) -> DataError:
+    """A `KeyTwiceError` with the place and the row of the object."""
+    message = f"{where or 'the document'} has a key twice in one object"
+    return DataError(source, [Problem(message, "Keep one of them.", row, str(error))])
 
 
 def short(text: str) -> str:

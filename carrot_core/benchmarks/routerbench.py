@@ -13,17 +13,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 
 from carrot_core.benchmarks import NONE_STATED, Frames, Provenance
 from carrot_core.benchmarks.costs import pricing_of, with_costs
-from carrot_core.benchmarks.file_checks import choose
+from carrot_core.benchmarks.file_checks import lock_down, private_connection
 from carrot_core.benchmarks.formats.head import Head, head_of
 from carrot_core.benchmarks.formats.values import table_rows
 from carrot_core.benchmarks.pickles import read_pickled_table
 from carrot_core.benchmarks.value_checks import bounds_of
-from carrot_core.errors import DataError, Problem
+from carrot_core.errors import DataError, Problem, sql_mistake
 from carrot_core.paths import file_sha256
 from carrot_core.prices import Price
 
@@ -204,3 +205,50 @@ def _outcomes(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:
 
 def _provenance(path: Path) -> Provenance:
     return Provenance(path.name, file_sha256(path), NONE_STATED)
+
+
+_CELLS = """
+create view cells as select outcomes.*, prompts.text as prompt, prompts.task, prompts.family as benchmark,
+prompts.split from outcomes join prompts using (prompt_id)
+"""
+
+
+def choose(frames: Frames, where: str) -> Frames:
+    """Keep the outcomes that satisfy a predicate, with their prompts and models.
+
+    Parameters
+    ----------
+    frames : what a reader returned.
+    where : SQL predicate over the columns of the long format: prompt_id, model, score, prompt, task,
+        benchmark, split, input_tokens, output_tokens, cost_usd.
+
+    Raises
+    ------
+    DataError
+        The predicate cannot be evaluated, or keeps fewer than two models.
+    """
+    rows = _matching_rows(frames, where)
+    outcomes = frames.outcomes.iloc[rows].reset_index(drop=True)
+    prompts = frames.prompts[frames.prompts["prompt_id"].isin(set(outcomes["prompt_id"]))].reset_index(drop=True)
+    models = frames.models[frames.models["model"].isin(set(outcomes["model"]))].reset_index(drop=True)
+    if len(models) < 2:
+        raise DataError(frames.provenance.source, f"the predicate {where!r} keeps {len(models)} models; two are needed")
+    note = "; ".join(part for part in (frames.provenance.note, f"rows where {where}") if part)
+    provenance = replace(frames.provenance, rows=len(outcomes), note=note)
+    return replace(frames, prompts=prompts, models=models, outcomes=outcomes, provenance=provenance)
+
+
+def _matching_rows(frames: Frames, where: str) -> list[int]:
+    with private_connection() as connection:
+        numbered = frames.outcomes.assign(row=range(len(frames.outcomes)))
+        connection.register("given_outcomes", numbered)
+        connection.register("given_prompts", frames.prompts)
+        connection.execute("create table outcomes as from given_outcomes; create table prompts as from given_prompts")
+        connection.execute(_CELLS)
+        lock_down(connection)
+        try:
+            matches = connection.table("cells").filter(duckdb.SQLExpression(where)).project("row").fetchall()
+        except (duckdb.Error, RuntimeError) as error:
+            problem = sql_mistake(f"the predicate {where!r} cannot be used", str(error), where)
+            raise DataError(frames.provenance.source, [problem]) from error
+    return sorted(row for (row,) in matches)

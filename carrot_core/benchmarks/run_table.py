@@ -13,7 +13,7 @@ import pyarrow as pa
 from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Relation
-from carrot_core.benchmarks.cell_numbers import FRACTION, split_word
+from carrot_core.benchmarks.cell_numbers import FRACTION, is_nothing, split_word
 from carrot_core.benchmarks.table_file import TableFile
 from carrot_core.text import names_listed
 
@@ -62,7 +62,7 @@ class RunTable:
         return int(number)
 
     def overlap_notes(self) -> list[str]:
-        """What is said where hardly a prompt has two models, or ids of prompts are nearly the same."""
+        """What is said where hardly a prompt has two models, or ids are nearly the same or read as nothing."""
         prompts, shared = self.connection.execute(
             "select count(*), count(*) filter (first < last) "
             "from (select min(model) as first, max(model) as last from runs group by prompt)"
@@ -77,6 +77,12 @@ class RunTable:
         ).fetchall()
         alike = names_listed([f"{first!r} and {last!r}" for first, last in pairs[:_PAIRS]])
         more = " and others" if len(pairs) > _PAIRS else ""
+        for table, column in (("prompts", "prompt_id"), ("models", "name")):
+            query = f"select {column} from {table} where {is_nothing(column)} order by 1"  # noqa: S608  fixed names
+            if names := [repr(name) for (name,) in self.connection.execute(query).fetchall()]:
+                notes.append(
+                    f"Names of {table} that tools write for nothing are taken as names: {names_listed(names, 5)}."
+                )
         return notes + ([f"Different prompts, though their ids are nearly the same: {alike}{more}."] if pairs else [])
 
     def recorded(self, columns: Sequence[str]) -> dict[str, int]:

@@ -18,10 +18,10 @@ import pyarrow as pa
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers, read_python_objects
 from carrot_core.benchmarks.columns import Column, columns_of, literal, quote
-from carrot_core.benchmarks.file_checks import check_columns, check_rows, lock_down, private_connection, reason
+from carrot_core.benchmarks.file_checks import check_columns, check_rows, lock_down, private_connection
 from carrot_core.benchmarks.parts import Part, Paths, packed_by, parts_of, plain_part, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
-from carrot_core.errors import DataError, Problem
+from carrot_core.errors import DataError, Problem, sql_mistake
 from carrot_core.text import names_listed
 
 # Columns each model of a wide file may have.
@@ -85,13 +85,14 @@ class TableFile:
         Raises
         ------
         DataError
-            The predicate is not one expression DuckDB can evaluate here; its message is quoted.
+            The predicate is not one expression DuckDB can evaluate here; the message says what is wrong.
         """
         try:
             matches = self.connection.table(view).filter(duckdb.SQLExpression(where))
             matches.project(quote(ROW)).create("kept")
         except (duckdb.Error, RuntimeError) as error:
-            raise DataError(self.source, f"the predicate {where!r} cannot be used: {reason(error)}") from error
+            problem = sql_mistake(f"the predicate {where!r} cannot be used", str(error), where)
+            raise DataError(self.source, [problem]) from error
         self.connection.execute(f"delete from file where {quote(ROW)} not in (from kept)")  # noqa: S608
 
 

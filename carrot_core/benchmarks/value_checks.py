@@ -23,11 +23,10 @@ from carrot_core.benchmarks.cell_numbers import (
     split_word,
 )
 from carrot_core.benchmarks.columns import as_text, hint, pairs_of, quote
-from carrot_core.benchmarks.file_checks import reason
 from carrot_core.benchmarks.reading import Reading, short
 from carrot_core.benchmarks.split import OTHER_SPLIT
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile
-from carrot_core.errors import DataError, Problem
+from carrot_core.errors import DataError, Problem, sql_mistake
 from carrot_core.outcomes import SCORE_RANGE
 from carrot_core.text import names_listed, prompt_text
 
@@ -113,14 +112,14 @@ def _with_expression(table: TableFile, rule: str) -> TableFile:
             del number["score"]  # the expression says what its words mean
     typed = ", ".join(f"{sql} as {name}" for name, sql in number.items())
     if _is_constant(table.connection, rule):
-        remedy = "Two words need a letter in each, as in C/I; an expression names a column, as in score / 100."
-        raise DataError(table.source, [Problem(f"the rule {rule!r} gives every score one value", remedy)])
+        words = "Two words need a letter in each, as in C/I; an expression names a column, as in score / 100."
+        raise DataError(table.source, [Problem(f"the rule {rule!r} gives every score one value", words)])
     try:
         rows = table.connection.sql(f"select * {f'replace ({typed})' if typed else ''} from file")  # noqa: S608
         others = duckdb.StarExpression(exclude=["score"] if "score" in table.types else [])
         rows.project(others, duckdb.SQLExpression(rule).cast("double").alias("score")).create("scored")
     except (duckdb.Error, RuntimeError) as error:
-        raise DataError(table.source, f"the rule {rule!r} cannot be used: {reason(error)}") from error
+        raise DataError(table.source, [sql_mistake(f"the rule {rule!r} cannot be used", str(error), rule)]) from error
     table.connection.execute("drop table file; alter table scored rename to file")
     return replace(table, types=table.types | dict.fromkeys([*number, "score"], "DOUBLE"))
 
@@ -221,7 +220,7 @@ def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[R
     """Rules for ids and numbers, which hold for every file; each looks at one cell alone."""
     for name in [name for name in IDS if name in types]:
         empty = f"{name} is null or regexp_full_match({name}, '\\s*') or lower({name}) = 'nan'"
-        yield Rule(name, empty, "is empty", "Every row names its prompt and its model; unmerge cells of a sheet.")
+        yield Rule(name, empty, "is empty or nan", "Every row names its prompt and model; unmerge cells of a sheet.")
         yield Rule(name, f"contains({name}, chr(0))", "has a NUL character in it", "Remove it.")
     for name in [name for name in NUMBERS if name in types]:
         scale = numbers.score if name == "score" else None

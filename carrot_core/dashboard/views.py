@@ -33,6 +33,7 @@ from carrot_core.results import Names, Results, list_prices
 from carrot_core.results.snapshot import read
 from carrot_core.results.source import stored_results
 from carrot_core.roles import Role
+from carrot_core.routers.base import NEED_NO_TEXTS
 from carrot_core.routers.cascade import undominated, verified_cascades
 from carrot_core.store import BenchmarkInfo, Run, Store
 from carrot_core.store.browse import model_summary
@@ -319,8 +320,11 @@ def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
 
 
 def without_texts(info: BenchmarkInfo) -> str:
-    """A sentence that no router can be fitted on prompts without texts; Markdown."""
-    return f"The prompts of {plain(info.name)} came without their texts, so no router can learn from them."
+    """Which routers cannot be fitted on prompts without texts, and which can; Markdown."""
+    return (
+        f"The prompts of {plain(info.name)} came without their texts, so no router can learn from them. These need "
+        f"none: {NEED_NO_TEXTS}."
+    )
 
 
 def fit(info: BenchmarkInfo) -> None:

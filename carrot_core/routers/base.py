@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from carrot_core.routers.inputs import TaskInput
 
 
+NEED_NO_TEXTS = "task-lookup, zero, random"  # routers
+WITHOUT_TEXTS = f"The prompts have no texts, which most routers read. These need none: {NEED_NO_TEXTS}."
+
+
 class Router(Protocol):
     """Interface of a router for the sweep; only the oracle's ``estimate`` reads outcomes."""
 
@@ -112,8 +116,8 @@ def vectors_of(bench: Benchmark, encoder: str | None) -> npt.NDArray[np.float32]
         raise CarrotError(f"Fitted on vectors of {encoder!r}; {bench.name!r} has those of {bench.encoder!r}.")
     if bench.vectors is None and all(text is None for text in bench.texts):
         raise CarrotError(
-            f"{bench.name!r} has no prompt texts, and this router reads them. These need none: --router task-lookup, "
-            "zero, random."
+            f"{bench.name!r} has no prompt texts, and this router reads them. These need none: --router "
+            f"{NEED_NO_TEXTS}."
         )
     if bench.vectors is None or np.isnan(bench.vectors).any():
         raise CarrotError(

@@ -16,7 +16,7 @@ import pandas as pd
 
 from carrot_core import limits
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED
-from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.errors import CarrotError, NotFoundError, sql_mistake
 from carrot_core.store import Store
 from carrot_core.store.info import BenchmarkInfo
 
@@ -75,8 +75,10 @@ def query(
         result = _ask({"benchmarks": _files(store, infos), **request}, time_limit_s)
     finally:
         _turns.release()
+    if "refused" in result:
+        raise CarrotError(result["refused"])
     if "error" in result:
-        raise CarrotError(result["error"])
+        raise CarrotError(str(sql_mistake("The query cannot be answered", result["error"], text)))
     notes = [_note(result["cut"], len(result["rows"])), _left_out(store.damaged(), result["left_out"])]
     return Answer(_frame(result["columns"], result["rows"]), " ".join(filter(None, notes)))
 

@@ -21,6 +21,7 @@ import duckdb
 
 THREADS = 2
 _SCHEMAS = Path(__file__).with_name("schema")
+_FILES_IN_PLAN = re.compile(r'"DUCKDB_(?:DATABASES|SETTINGS)\s*"')
 _EXPLAIN = re.compile(r"\s*explain(\s+analyze)?(\s*\([^)]*\))?\s", re.IGNORECASE)
 
 
@@ -167,6 +168,37 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
     return bool(statements[0].type == duckdb.StatementType.SELECT)
 
 
+def _names_files(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    """Whether a query reads the tables or settings of DuckDB that hold the paths of the store's files.
+
+    The plan has the functions behind every view and every text that is run as SQL, the tree of the query the others.
+    """
+    if explained := _EXPLAIN.match(sql):
+        return _names_files(connection, sql[explained.end() :])
+    (_, plan), *_ = connection.execute(f"explain (format json) {sql}").fetchall()
+    ((tree,),) = connection.execute("select json_serialize_sql(?)", [sql]).fetchall()
+    return bool(_FILES_IN_PLAN.search(plan)) or _reads_settings(connection, json.loads(tree))
+
+
+def _reads_settings(connection: duckdb.DuckDBPyConnection, tree: Any) -> bool:
+    """Whether the tree of a query calls ``current_setting``, also in a text that ``query`` runs."""
+    if isinstance(tree, list):
+        return any(_reads_settings(connection, part) for part in tree)
+    if not isinstance(tree, dict):
+        return False
+    if tree.get("error") is True:  # of a text, which DuckDB cannot show as a tree
+        return True
+    name = str(tree.get("function_name", "")).casefold()
+    if name == "query":
+        try:
+            text = tree["arguments"][0]["expression"]["literal"]["text"]
+        except (LookupError, TypeError):  # put together of other texts
+            return True
+        ((tree_of_text,),) = connection.execute("select json_serialize_sql(?)", [text]).fetchall()
+        return _reads_settings(connection, json.loads(tree_of_text))
+    return name == "current_setting" or _reads_settings(connection, list(tree.values()))
+
+
 def _plain(value: Any, most: int) -> tuple[Any, bool]:
     """Convert a value to JSON types, with text cut to ``most`` characters; also returns whether it was cut."""
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):
@@ -194,7 +226,9 @@ def answer(
     """
     connection, unreadable = _open(benchmarks, withheld, memory)
     if not _only_reads(connection, sql):
-        return {"error": "Only one statement that reads is allowed: SELECT, WITH, DESCRIBE, SHOW or EXPLAIN."}
+        return {"refused": "Only one statement that reads is allowed: SELECT, WITH, DESCRIBE, SHOW or EXPLAIN."}
+    if _names_files(connection, sql):
+        return {"refused": "Where the server keeps its files, and its settings, cannot be queried."}
     relation = connection.sql(sql).limit(max_rows + 1)
     answer_rows: list[list[Any]] = []
     size, cut = 0, ""

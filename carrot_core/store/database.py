@@ -243,11 +243,10 @@ def _reason(error: duckdb.Error | OSError) -> str:
         return "more memory is needed to read or write it than there is."
     if isinstance(error, OSError):
         return f"cannot be written or read: {error.strerror or error}."
-    first_line = str(error).splitlines()[0].rstrip(" .!")
     if isinstance(error, duckdb.ConstraintException):
-        return f"the content breaks a rule of the database: {first_line}."
+        return f"the content breaks a rule of the database: {str(error).splitlines()[0].rstrip(' .!')}."
     return (
-        f"cannot be used as a database: {first_line}. If the file is damaged, `carrot data verify` says what can "
+        "cannot be used as a database. If the file is damaged, `carrot data verify` says what can "
         "still be read and `carrot data rebuild` sets aside what cannot; then import the benchmark again "
         "(`carrot data import`)."
     )

@@ -221,6 +221,17 @@ def test_the_sheet_with_the_results_is_taken_and_named(tmp_path: Path) -> None:
     assert any("'results'" in note and "notes" in note for note in frames.warnings)
 
 
+def test_hidden_rows_and_columns_of_a_sheet_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    long_table().to_excel(path, index=False)
+    book = openpyxl.load_workbook(path)
+    book.active.row_dimensions[3].hidden = book.active.column_dimensions["B"].hidden = True
+    book.save(path)
+    frames = read_any(path)
+    assert any("rows 3, columns 2" in note for note in frames.warnings)
+    assert len(frames.outcomes) == len(long_table())
+
+
 def test_formulas_without_values_and_a_hidden_sheet_are_told(tmp_path: Path) -> None:
     rows = sheet_of(long_table())
     score = rows[0].index("score")

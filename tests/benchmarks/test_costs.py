@@ -79,6 +79,16 @@ def test_an_answer_without_tokens_has_neither_tokens_nor_a_cost(tmp_path: Path) 
     assert meant[["input_tokens", "output_tokens", "cost_usd"]].eq(0).all()
 
 
+def test_0_tokens_beside_dollars_are_not_recorded_and_the_dollars_stay(tmp_path: Path) -> None:
+    table = long_table()
+    table.loc[2, "output_tokens"] = 0
+    frames = read(table, tmp_path)
+    assert np.isnan(frames.outcomes.loc[2, "output_tokens"])
+    assert frames.outcomes["cost_usd"].tolist() == table["cost_usd"].tolist()
+    assert any("'small' have 0 tokens (row 3)" in note and "--free" in note for note in frames.warnings)
+    assert read(table, tmp_path, prices={"small": FREE}).outcomes.loc[2, "output_tokens"] == 0
+
+
 def test_some_costs_of_0_stay_and_are_told(tmp_path: Path) -> None:
     table = long_table()
     table.loc[0, "cost_usd"] = 0.0

@@ -465,6 +465,29 @@ def test_a_key_twice_is_named_by_its_line(tmp_path: Path) -> None:
     assert "twice" in problem.message
 
 
+def test_a_key_twice_in_a_document_is_named_by_its_record(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(
+        '[{"prompt_id": "p", "model": "m", "score": 1},\n{"prompt_id": "p", "model": "n", "score": {"a": 1, "a": 0}}]'
+    )
+    problem = refused(path)
+    assert (problem.row, problem.column) == (2, "a")
+    assert "record 2" in problem.message
+
+
+def test_half_a_character_in_a_document_is_named_by_its_record(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    records = long_table().assign(prompt="hi").to_dict("records")
+    path.write_text(json.dumps([*records[:1], {**records[1], "prompt": "\ud83d"}, *records[2:]], indent=1))
+    assert any("Record 2, column 'prompt'" in note for note in read_any(path).warnings)
+
+
+def test_ids_that_read_as_nothing_are_named(tmp_path: Path) -> None:
+    table = long_table().replace({"prompt_id": {"p0": "NA"}})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert any("'NA'" in note and "prompts" in note for note in read_any(tmp_path / "t.csv").warnings)
+
+
 def test_half_a_character_costs_its_cell_alone(tmp_path: Path) -> None:
     record = long_table(n_prompts=40).to_dict("records")[30]
     text = json.dumps(record | {"answer": "cut \ud83d", "smile": "\U0001f600"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def test_the_file_behind_the_views_goes_by_no_name_a_query_could_use(mixed: Stor
     with pytest.raises(CarrotError):
         query(mixed, sql)
     names = [
-        query(mixed, "select string_agg(database_name) as names from duckdb_databases()").frame["names"][0]
+        query(mixed, "select string_agg(distinct database_name) as names from duckdb_columns()").frame["names"][0]
         for _ in range(2)
     ]
     assert names[0] != names[1]
@@ -230,13 +231,24 @@ def test_an_attack_is_refused_and_changes_nothing(store: Store, name: str) -> No
     assert {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")} == before
 
 
-def test_nothing_of_the_environment_is_in_the_settings(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CARROT_SECRET", "do-not-tell")
-    answer = (
-        query(store, "from duckdb_settings()").frame.to_csv() + query(store, "from duckdb_databases()").frame.to_csv()
-    )
-    assert "do-not-tell" not in answer
-    assert "private" not in answer
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select path from duckdb_databases()",
+        "from pg_settings",
+        "explain analyze from duckdb_databases()",
+        "select current_setting('allowed_paths') as x",
+        "select 'allowed_paths'.\"Current_Setting\"() as x",
+        "from query('from duckdb_data' || 'bases()')",
+        r"from query(E'select \x63urrent_setting(''allowed_paths'') as x')",
+        "from query('from query(''select current_setting(allowed_paths) as x'')')",
+        "from query_table('duckdb_settings')",
+    ],
+)
+def test_where_the_files_lie_is_not_told(store: Store, sql: str) -> None:
+    with pytest.raises(CarrotError) as caught:
+        query(store, sql)
+    assert str(store.path.parent) not in str(caught.value)
 
 
 def test_only_so_many_rows_come_back_and_it_is_said(store: Store) -> None:
@@ -300,9 +312,26 @@ def test_whole_numbers_stay_whole_beside_a_gap(store: Store) -> None:
     assert frame["n"][0] == 9007199254740993
 
 
-def test_the_message_of_a_mistake_is_duckdbs_own(store: Store) -> None:
-    with pytest.raises(CarrotError, match="nosuch"):
-        query(store, "from nosuch")
+@pytest.mark.parametrize(
+    ("sql", "parts"),
+    [
+        ("select modle from outcomes", ["modle", "character 8", "model"]),
+        ("select model\nfrom outcomse", ["outcomse", "line 2, character 6", "outcomes"]),
+        ("select lenght(model) from outcomes", ["lenght", "length"]),
+        ("select model from outcomes wher score > 1 and", ['at "score"']),
+        ("select model = 'x from outcomes", ["quote is not closed"]),
+        ("select model::double from results", ["'model'", "no number", "try_cast"]),
+        ("select sum(model) from results", ["sum", "VARCHAR", "cast("]),
+        ("select score, count(*) from outcomes group by model", ["score", "GROUP BY"]),
+        ("from read_text('/etc/passwd')", ["out of its reach"]),
+        ("select error('/etc/passwd')", ["function"]),
+    ],
+)
+def test_a_mistake_is_named_with_a_remedy_in_our_own_words(store: Store, sql: str, parts: list[str]) -> None:
+    with pytest.raises(CarrotError) as caught:
+        query(store, sql)
+    assert [part for part in parts if part not in str(caught.value)] == []
+    assert not re.search(r"Error:|LINE |Candidate|Did you mean|/etc", str(caught.value))
 
 
 def test_no_database_yet(tmp_path: Path) -> None:

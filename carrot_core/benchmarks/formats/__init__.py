@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from carrot_core import limits
-from carrot_core.benchmarks.conversion import is_visible, unzipped
+from carrot_core.benchmarks.conversion import unzipped
+from carrot_core.benchmarks.file_checks import is_visible
 from carrot_core.benchmarks.formats import (
     inspect_helm,
     lm_eval_promptfoo,

@@ -20,13 +20,14 @@ import pyarrow as pa
 
 from carrot_core import limits
 from carrot_core.benchmarks.columns import COLUMN_LEVELS, as_text, quote
-from carrot_core.benchmarks.conversion import UNZIP_ERRORS, is_visible
 from carrot_core.benchmarks.encodings import encoding_of
 from carrot_core.benchmarks.file_checks import (
+    UNZIP_ERRORS,
     check_columns,
     check_is_table,
     check_text,
     first_bytes,
+    is_visible,
     private_connection,
 )
 from carrot_core.benchmarks.parts import Part, parts_of, text_dialect

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from carrot_core import limits
-from carrot_core.benchmarks.conversion import UNZIP_ERRORS
+from carrot_core.benchmarks.file_checks import UNZIP_ERRORS
 from carrot_core.benchmarks.formats.head import open_zip, unpacked
 from carrot_core.benchmarks.json_files import Keys, stream_values
 from carrot_core.errors import DataError, Problem

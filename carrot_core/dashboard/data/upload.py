@@ -38,6 +38,7 @@ from carrot_core.dashboard.stores import ONLY_YOU, count_job, private_store, ses
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.number_formats import size_text
 from carrot_core.paths import shipped
+from carrot_core.routers.base import WITHOUT_TEXTS
 from carrot_core.store import BenchmarkInfo
 from carrot_core.store.intake import Look, bring_in, look_at
 from carrot_core.text import names_listed, visible
@@ -333,6 +334,7 @@ def _tell(info: BenchmarkInfo) -> None:
     """Store a notice about the new benchmark for the next run."""
     samples = f" Scores and costs are means: {info.samples_text}." if info.samples_text else ""
     warnings = samples + "".join(f" {warning}" for warning in info.warnings)
+    warnings += "" if info.n_readable else f" {WITHOUT_TEXTS}"
     st.session_state[NOTICE] = (
         f"Loaded {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r}. Every page lists it as "
         f"“{info.name}{ONLY_YOU}”.{with_fields(warnings)}"

@@ -178,6 +178,13 @@ def test_a_log_is_kept_under_a_name_and_compared_by_it(carrot_home: Path, tmp_pa
         log_at("other")
 
 
+def test_a_log_that_is_kept_names_the_calls_whose_spend_is_0(carrot_home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "spend.csv"
+    path.write_text(table([{**row, "spend": 0} for row in SPEND]))
+    _, notes = keep_log("free", [path])
+    assert any("cost_usd" in note and "not recorded" in note and "row" in note for note in notes)
+
+
 def test_a_table_is_not_kept_as_a_log(carrot_home: Path, tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("model,score\nm1,1\n")
