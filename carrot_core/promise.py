@@ -49,8 +49,13 @@ def check_confidence(confidence: float) -> float:
         It is under 0.5, or no less than 1: nothing is sure.
     """
     if not EVEN <= confidence < 1:
-        raise CarrotError(f"A confidence is a probability from 0.5 to under 1, not {confidence:g}; 90 % is 0.9.")
+        raise CarrotError(f"A confidence is a probability from 0.5 to under 1, not {confidence:g}{_meant(confidence)}.")
     return confidence
+
+
+def _meant(value: float) -> str:
+    """What a number above 1 is as a part of 1, if it was meant in per cent."""
+    return f"; for {value:g} % write {value / 100:g}" if 1 < value <= 100 else ""
 
 
 def check_target(target_score: float) -> float:
@@ -62,7 +67,7 @@ def check_target(target_score: float) -> float:
         It is not from 0 to 1.
     """
     if not 0 <= target_score <= 1:
-        raise CarrotError(f"A target is an accuracy from 0 to 1, not {target_score:g}; 85 % is 0.85.")
+        raise CarrotError(f"A target is an accuracy from 0 to 1, not {target_score:g}{_meant(target_score)}.")
     return target_score
 
 

@@ -19,13 +19,11 @@ from carrot_core.cli.common import (
     Result,
     as_document,
     bring,
-    column_option,
+    import_options,
     json_option,
-    model_options,
     open_store,
     progress,
-    read_priced,
-    reading_options,
+    read_frames,
     write,
 )
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
@@ -42,53 +40,22 @@ TEMPLATE = "template.csv"
 
 @click.command()
 @PLACES
-@click.option("--format", metavar="FORMAT", help="A name that `carrot data formats` lists (default: detected).")
-@click.option("--where", metavar="PREDICATE", help="Check only these rows; SQL over the file's columns.")
-@model_options
+@import_options
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the problems to this CSV.")
-@column_option
-@reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
-def check(
-    context: click.Context,
-    /,
-    places: tuple[str, ...],
-    format: str | None,
-    where: str | None,
-    prices: Path | None,
-    free: tuple[str, ...],
-    models: Path | None,
-    out: Path | None,
-    columns: dict[str, str],
-    as_json: bool,
-    scorer: str | None,
-    estimate_tokens: bool,
-    **reading: Any,
-) -> None:
+def check(context: click.Context, /, places: tuple[str, ...], out: Path | None, as_json: bool, **options: Any) -> None:
     """List every kind of problem in PATH, without importing.
 
     Each problem has row, column, value and remedy. The exit code is 0 if the files can be imported together, else 4.
     """
     from carrot_core.benchmarks.parts import source_of
-    from carrot_core.benchmarks.reading import Reading
     from carrot_core.csv_latex import problems_frame
     from carrot_core.store.content import content_of
 
     paths = bring(places)
     try:
-        frames = read_priced(
-            paths,
-            prices=prices,
-            free=free,
-            models=models,
-            where=where,
-            format=format,
-            columns=columns or None,
-            reading=Reading(**reading),
-            scorer=scorer,
-            estimate_tokens=estimate_tokens,
-        )
+        frames = read_frames(paths, **options)
     except DataError as error:
         problems = problems_frame(error)
         if out is not None:

@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -128,6 +128,15 @@ def open_store() -> Store:
     return Store()
 
 
+class Share(click.types.FloatParamType):
+    """A part of 1; one in per cent is refused with what to write."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if per_cent := re.fullmatch(r"\s*(\d+[.,]?\d*)\s*%\s*", str(value)):
+            self.fail(f"for {value} write {float(per_cent[1].replace(',', '.')) / 100:g}", param, ctx)
+        return float(super().convert(value, param, ctx))
+
+
 class OutFile(click.Path):
     """A file to write; refused before anything is computed if it cannot be written."""
 
@@ -193,8 +202,11 @@ def _mapping(_context: click.Context, _parameter: click.Parameter, pairs: Sequen
     return {name: column for name, _, column in split}
 
 
-def reading_options(command: Command) -> Command:
-    """How files are written, as far as it is stated; the command gets the fields of a `Reading`."""
+def _reading_options(command: Command, split: str = "--split") -> Command:
+    """How files are written, as far as it is stated; the command gets the fields of a `Reading`.
+
+    ``split`` is the option for the files' own split.
+    """
     options = (
         click.option("--separator", metavar="CHARACTER", help="Between the values of a row (default: detected)."),
         click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign (default: detected)."),
@@ -211,7 +223,7 @@ def reading_options(command: Command) -> Command:
             help="Where the model's name is: column (default), file or folder; or the name of the one model.",
         ),
         click.option(
-            "--split",
+            split,
             "own_split",
             type=click.Choice(["keep", "derive"]),
             default="keep",
@@ -235,7 +247,7 @@ def reading_options(command: Command) -> Command:
     return command
 
 
-def model_options(command: Command) -> Command:
+def _model_options(command: Command) -> Command:
     """``--prices``, ``--free`` and ``--models``; the command gets ``prices``, ``free`` and ``models``."""
     options = (
         click.option(
@@ -260,17 +272,78 @@ def model_options(command: Command) -> Command:
     return command
 
 
-def read_priced(
-    paths: Sequence[Path], *, prices: Path | None, free: Sequence[str], models: Path | None, **options: Any
+def import_options(command: Command, split: str = "--split") -> Command:
+    """What can be stated of results, in files or on the hub; the command gets what `read_frames` takes.
+
+    ``split`` is as for `_reading_options`.
+    """
+    options = (
+        click.option("--format", metavar="FORMAT", help="A name that `carrot data formats` lists (default: detected)."),
+        click.option(
+            "--where", metavar="PREDICATE", help="Keep these rows; SQL over the file's columns: kind = 'chat'."
+        ),
+        column_option,
+        functools.partial(_reading_options, split=split),
+        _model_options,
+        click.option(
+            "--drop-chinese", is_flag=True, help="RouterBench: leave out its Chinese tasks, as CARROT's authors do."
+        ),
+        click.option(
+            "--arm",
+            "arms",
+            multiple=True,
+            metavar="ARM",
+            help="Add every model's best-of-2, majority-of-3 …; repeat for more.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def stated_of(options: Mapping[str, Any]) -> list[str]:
+    """Options of `import_options` that differ from their defaults."""
+    names = {"columns": "--column", "arms": "--arm", "own_split": "--split"}
+    stated = [name for name, value in options.items() if (value is False if name == "own_split" else value)]
+    return [names.get(name, f"--{name.replace('_', '-')}") for name in stated]
+
+
+def read_frames(
+    paths: Sequence[Path],
+    *,
+    prices: Path | None,
+    free: Sequence[str],
+    models: Path | None,
+    arms: Sequence[str],
+    columns: dict[str, str],
+    where: str | None,
+    format: str | None,
+    scorer: str | None,
+    estimate_tokens: bool,
+    drop_chinese: bool,
+    **reading: Any,
 ) -> Frames:
-    """`carrot_core.benchmarks.registry.read_any` with what `model_options` name."""
-    from carrot_core.benchmarks.model_facts import read_model_facts, with_facts
+    """`carrot_core.benchmarks.registry.read_any` with what `import_options` state."""
+    from carrot_core.benchmarks.model_facts import add_arms, read_model_facts, with_facts
+    from carrot_core.benchmarks.reading import Reading
     from carrot_core.benchmarks.registry import read_any
     from carrot_core.prices.files import PriceList, read_prices
 
     facts = {} if models is None else read_model_facts(models)
     price_list = PriceList({}) if prices is None else read_prices(prices)
-    return with_facts(read_any(paths, prices=price_list.with_free(free), **options), facts)
+    frames = read_any(
+        paths,
+        where=where,
+        prices=price_list.with_free(free),
+        format=format,
+        columns=columns or None,
+        drop_chinese=drop_chinese,
+        reading=Reading(**reading),
+        scorer=scorer,
+        estimate_tokens=estimate_tokens,
+    )
+    frames = with_facts(frames, facts)
+    return add_arms(frames, arms) if arms else frames
 
 
 def bring(places: Sequence[str]) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,26 +13,45 @@ from carrot_core import limits
 from carrot_core.cli.check import check, formats, leakage, rebuild, template, verify
 from carrot_core.cli.common import (
     PLACES,
+    Command,
     Group,
     Result,
     bring,
-    column_option,
     file_progress,
+    import_options,
     json_option,
-    model_options,
     open_store,
     progress,
-    read_priced,
-    reading_options,
+    read_frames,
+    stated_of,
 )
-from carrot_core.errors import NotFoundError
+from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.text import SENTENCE, visible
 
 if TYPE_CHECKING:
-    from carrot_core.benchmarks import Frames
     from carrot_core.store import BenchmarkInfo
 
 FILE_OR_FOLDER = click.Path(exists=True, path_type=Path)
+
+
+def _store_options(command: Command) -> Command:
+    """What becomes of results in the store."""
+    options = (
+        click.option(
+            "--embeddings",
+            type=FILE_OR_FOLDER,
+            help="Existing vectors of the bundled MiniLM: Parquet with prompt_id and embedding, or a folder of such "
+            "files.",
+        ),
+        click.option("--seed", default=0, show_default=True, help="Seed of the split into train, validation and test."),
+        click.option("--replace", is_flag=True, help="Replace a benchmark of the same name."),
+        click.option(
+            "--shadow", is_flag=True, help="Use NAME for this benchmark, although other results ship under it."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.group(cls=Group)
@@ -44,42 +62,17 @@ def data() -> None:
 @data.command("import")
 @PLACES
 @click.option("--name", required=True, help="Name of the benchmark in the store.")
-@click.option("--format", metavar="FORMAT", help="A name that `carrot data formats` lists (default: detected).")
-@click.option("--where", metavar="PREDICATE", help="Keep these rows; SQL over the file's columns: kind = 'chat'.")
-@click.option(
-    "--embeddings",
-    type=FILE_OR_FOLDER,
-    help="Existing vectors of the bundled MiniLM: Parquet with prompt_id and embedding, or a folder of such files.",
-)
-@model_options
-@click.option("--seed", default=0, show_default=True, help="Seed of the split into train, validation and test.")
-@click.option("--drop-chinese", is_flag=True, help="RouterBench: leave out its Chinese tasks, as CARROT's authors do.")
-@click.option(
-    "--arm", "arms", multiple=True, metavar="ARM", help="Add every model's best-of-2, majority-of-3 …; repeat for more."
-)
-@click.option("--replace", is_flag=True, help="Replace a benchmark of the same name.")
-@click.option("--shadow", is_flag=True, help="Use NAME for this benchmark, although other results ship under it.")
-@column_option
-@reading_options
+@import_options
+@_store_options
 @json_option
 def import_(
     places: tuple[str, ...],
     name: str,
-    format: str | None,
-    where: str | None,
-    embeddings: Path | None,
-    prices: Path | None,
-    free: tuple[str, ...],
-    models: Path | None,
     seed: int,
-    drop_chinese: bool,
-    arms: tuple[str, ...],
     replace: bool,
     shadow: bool,
-    columns: dict[str, str],
-    scorer: str | None,
-    estimate_tokens: bool,
-    **reading: Any,
+    embeddings: Path | None,
+    **options: Any,
 ) -> Result:
     """Import results into the store as one benchmark.
 
@@ -100,44 +93,36 @@ def import_(
     `carrot data template` shows the long format.
     """
     from carrot_core.benchmarks.log_table import is_log, keep_log
-    from carrot_core.benchmarks.model_facts import add_arms
-    from carrot_core.benchmarks.reading import Reading
-    from carrot_core.embedding import BUNDLED
 
     paths = bring(places)
-    if is_log(paths, format):
+    if is_log(paths, options["format"]):
+        if stated := [each for each in stated_of(options) if each != "--format"]:
+            raise CarrotError(f"A log is kept as it is: {stated[0]} cannot change it. `carrot point drift` reads it.")
         calls, notes = keep_log(name, paths, replace)
         lines = [f"Stored {calls:,} calls as the log {name!r}: `carrot point drift POINT {name}` compares them."]
         return {"log": name, "calls": calls, "warnings": notes}, "\n".join(
             [*lines, *(f"Note: {each}" for each in notes)]
         )
     store = open_store()
-    frames = read_priced(
-        paths,
-        prices=prices,
-        free=free,
-        models=models,
-        where=where,
-        format=format,
-        columns=columns or None,
-        drop_chinese=drop_chinese,
-        reading=Reading(**reading),
-        scorer=scorer,
-        estimate_tokens=estimate_tokens,
-    )
-    frames = add_arms(frames, arms) if arms else frames
-    info = store.save_benchmark(name, frames, split_seed=seed, replace=replace, shadow=shadow)
-    lines = [f"Imported {info.n_prompts:,} prompts x {info.n_models} models as {name!r}: {info.n_outcomes:,} outcomes."]
+    info = store.save_benchmark(name, read_frames(paths, **options), split_seed=seed, replace=replace, shadow=shadow)
+    return _new(info, f"Imported {info.n_prompts:,} prompts x {info.n_models} models as {name!r}", embeddings)
+
+
+def _new(info: BenchmarkInfo, what: str, embeddings: Path | None, *more: str) -> Result:
+    """What is said of a benchmark that is new in the store, with vectors from files if there are any."""
+    from carrot_core.embedding import BUNDLED
+
+    lines = [f"{what}: {info.n_outcomes:,} outcomes."]
     if info.n_missing:
         lines.append(f"{info.n_missing:,} cells of the table were not observed.")
     if info.samples_text:
         lines.append(f"Scores and costs are means: {info.samples_text}.")
     with_vectors = 0
     if embeddings is not None:
-        with_vectors = store.import_vectors(name, embeddings, BUNDLED)
+        with_vectors = open_store().import_vectors(info.name, embeddings, BUNDLED)
         lines.append(f"Vectors for {with_vectors:,} prompts.")
     warnings = _warnings(info)
-    lines += [f"Note: {warning}" for warning in warnings]
+    lines += [*(f"Note: {warning}" for warning in warnings), *more]
     return {**describe(info), "warnings": warnings, "n_with_vectors": with_vectors}, "\n".join(lines)
 
 
@@ -145,64 +130,55 @@ def import_(
 @click.argument("source")
 @click.option("--name", help="Name of the benchmark in the store (default: that of the source).")
 @click.option("--revision", help="Branch, tag or commit of the data set (default: the newest).")
-@click.option("--drop-chinese", is_flag=True, help="RouterBench: leave out its Chinese tasks, as CARROT's authors do.")
-@click.option("--replace", is_flag=True, help="Replace a benchmark of the same name.")
-@click.option("--shadow", is_flag=True, help="Use NAME for this benchmark, although other results ship under it.")
 @click.option("--config", help="hf:OWNER/NAME: only files with this word in their path.")
 @click.option("--split", help="hf:OWNER/NAME: only files with this word after --config, such as test.")
-@click.option("--where", metavar="PREDICATE", help="hf:OWNER/NAME: keep these rows; SQL over the columns.")
-@click.option("--score", metavar="RULE", help="hf:OWNER/NAME: as in `carrot data import`.")
-@column_option
-@model_options
+@partial(import_options, split="--own-split")
+@_store_options
 @json_option
 def pull(
     source: str,
     name: str | None,
     revision: str | None,
-    drop_chinese: bool,
-    replace: bool,
-    shadow: bool,
     config: str | None,
     split: str | None,
-    where: str | None,
-    score: str | None,
-    columns: dict[str, str],
-    **models: Any,
+    seed: int,
+    replace: bool,
+    shadow: bool,
+    embeddings: Path | None,
+    **options: Any,
 ) -> Result:
     """Import a data set of the Hugging Face hub.
 
     SOURCE is sprout, sprout-o3mini, routerbench-0shot, routerbench-5shot, or hf:OWNER/NAME: any data set whose tables
-    `carrot data import` can read (Parquet, else JSON lines, JSON, CSV), with the same options for columns, scores and
-    prices.
+    `carrot data import` can read (Parquet, else JSON lines, JSON, CSV), with the same options.
 
     Files stay in CARROT_HOME/hub. An interrupted pull continues where it stopped. If the hub cannot be reached, the
     files of an earlier pull are read, and a note says so. HF_ENDPOINT names another hub, HF_TOKEN is the token.
     """
-    from carrot_core.benchmarks.reading import Reading
     from carrot_core.store.intake import ANY
     from carrot_core.store.intake import pull as pull_source
 
-    def read(files: Sequence[Path]) -> Frames:
-        return read_priced(files, where=where, columns=columns or None, reading=Reading(score=score), **models)
-
-    stated = source.startswith(ANY) or where or score or columns or any(models.values())
+    stated = [each for each in stated_of(options) if each != "--drop-chinese"]
     with file_progress() as advance:
         info = pull_source(
-            open_store(), source, name, revision=revision, replace=replace, drop_chinese=drop_chinese, shadow=shadow,
-            config=config, split=split, read=read if stated else None, progress=advance,
+            open_store(), source, name, revision=revision, replace=replace, shadow=shadow, config=config, split=split,
+            drop_chinese=options["drop_chinese"] and not source.startswith(ANY), split_seed=seed,
+            read=partial(read_frames, **options) if stated or source.startswith(ANY) else None, progress=advance,
         )  # fmt: skip
-    lines = [f"Pulled {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r} from {info.source}."]
-    warnings = _warnings(info)
-    lines += [f"Note: {warning}" for warning in warnings]
-    lines.append(f"`carrot data embed {info.name}` computes its vectors.")
-    return {**describe(info), "warnings": warnings}, "\n".join(lines)
+    what = f"Pulled {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r} from {info.source}"
+    return _new(info, what, embeddings, f"`carrot data embed {info.name}` computes its vectors.")
 
 
 def _warnings(info: BenchmarkInfo) -> list[str]:
-    """Warnings of an import: those of the reader, and one if results that ship have the same name."""
-    if not open_store().shadows(info.name):
-        return list(info.warnings)
-    return [*info.warnings, f"Results that ship have the name {info.name!r} too. From now on it means your data."]
+    """Warnings of an import: those of the reader, of prompts without texts, and of results that ship under its name."""
+    from carrot_core.routers.base import WITHOUT_TEXTS
+
+    warnings = list(info.warnings)
+    if not info.n_readable:
+        warnings.append(WITHOUT_TEXTS)
+    if open_store().shadows(info.name):
+        warnings.append(f"Results that ship have the name {info.name!r} too. From now on it means your data.")
+    return warnings
 
 
 def describe(info: BenchmarkInfo) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carrot_core import limits
-from carrot_core.cli.common import Command, as_line, open_store, progress
+from carrot_core.cli.common import Command, Share, as_line, open_store, progress
 from carrot_core.number_formats import call_cost, lam_text, money, pays
 from carrot_core.text import visible
 
@@ -39,7 +39,7 @@ def decide_options(command: Command) -> Command:
         ),
         click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all)."),
         click.option("--mu", type=float, help="λ with the cost unit of the authors' wrapper, $0.01."),
-        click.option("--target", type=float, help="At least this accuracy, 0 to 1, 9 times in 10."),
+        click.option("--target", type=Share(), help="At least this accuracy, 0 to 1, 9 times in 10."),
         click.option("--budget", type=float, help="At most this many US dollars per 1,000 queries, 9 times in 10."),
         click.option(
             "--lam", type=float, help="λ, 0 to 1 (default: the cheapest point as good as the best single model)."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.common import Result, duration, json_option, open_store
+from carrot_core.cli.common import Result, Share, duration, json_option, open_store
 from carrot_core.cli.fit import cell, router_options, run_of
 from carrot_core.number_formats import (
     NOTHING_SOLVED,
@@ -37,7 +37,7 @@ SMALL_SHARE = 0.01  # models that answer less are told as one, where they are se
     "--budget-per-month", "monthly", type=float, help="At most this many US dollars a month (with --queries-per-month)."
 )
 @click.option("--queries-per-month", type=click.IntRange(min=1), help="Queries a month.")
-@click.option("--target", type=float, help="At least this accuracy, 0 to 1.")
+@click.option("--target", type=Share(), help="At least this accuracy, 0 to 1.")
 @click.option("--match", metavar="MODEL", help="As good as this model alone, as cheap as possible.")
 @click.option("--cap-per-query", "cap", type=float, help="At most this many US dollars expected for any query.")
 @click.option("--per-solved", "least", is_flag=True, help="Least US dollars per solved task (mean cost / mean score).")
@@ -46,7 +46,7 @@ SMALL_SHARE = 0.01  # models that answer less are told as one, where they are se
 @click.option("--lam", type=click.FloatRange(0, 1), help="Report the point at this λ; solve nothing.")
 @click.option(
     "--confidence",
-    type=float,
+    type=Share(),
     help="Probability that new prompts keep the goal (default: 0.9); 0.5 takes the means of validation as they are.",
 )
 @click.option(

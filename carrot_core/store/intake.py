@@ -134,6 +134,7 @@ def pull(
     config: str | None = None,
     split: str | None = None,
     read: Callable[[Sequence[Path]], Frames] | None = None,
+    split_seed: int = 0,
     progress: FileProgress | None = None,
 ) -> BenchmarkInfo:
     """Fetch a benchmark of `HUB_SOURCES` from the hub and store it, without embedding it.
@@ -149,6 +150,7 @@ def pull(
     replace : replace a benchmark of the same name.
     drop_chinese : leave out RouterBench's Chinese tasks, as CARROT's authors do.
     shadow : let the name mean this benchmark although results of other data ship under it.
+    split_seed : of the split into train, validation and test.
     progress : called with bytes done, bytes of the file and its name while files arrive.
 
     Raises
@@ -182,7 +184,7 @@ def pull(
     frames = reader([file.path for file in fetched.files], fetched.provenance(licence))
     if fetched.note:
         frames = frames.noted(warnings=(fetched.note, *frames.warnings))
-    return store.save_benchmark(name, frames, replace=replace, shadow=shadow)
+    return store.save_benchmark(name, frames, split_seed=split_seed, replace=replace, shadow=shadow)
 
 
 @dataclass(frozen=True, eq=False)

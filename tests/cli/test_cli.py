@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from carrot_core import limits
 from carrot_core.cli import main
+from carrot_core.cli.data import import_, pull
 from tests.made import MODELS, long_frame, made, write_files
 
 pytestmark = pytest.mark.slow
@@ -257,6 +258,8 @@ def test_fit_on_another_benchmark_judges_every_prompt(imported, tmp_path):
         (("learning-curve", "ghost", "--csv", "/nowhere/x.csv"), 2, "'--csv'"),
         (("data", "leakage", "ghost", "--csv", "x.tsv"), 2, "'--csv'"),
         (("export", "ghost", "--out", "/nowhere/point.json"), 2, "'--out'"),
+        (("solve", "made", "--target", "60%"), 2, "write 0.6"),
+        (("solve", "made", "--target", "85"), 1, "write 0.85"),
         (("data", "remove", "ghost"), 3, "ghost"),
         (("data", "import", "no-such-file.csv", "--name", "x"), 3, "no-such-file.csv"),
     ],
@@ -298,3 +301,15 @@ def test_samples_are_counted_where_a_benchmark_is_imported_and_listed(carrot, tm
     assert "25 %" in carrot(*arguments, "--replace")
     assert "25 %" in carrot("data", "list")
     assert carrot("data", "list", "--json")[0]["score_spread"] == info["score_spread"] > 0
+
+
+def test_an_import_without_texts_names_the_routers_that_need_none(carrot, tmp_path):
+    long_frame(made(40)).drop(columns="prompt").to_csv(tmp_path / "runs.csv", index=False)
+    assert "task-lookup" in carrot("data", "import", tmp_path / "runs.csv", "--name", "textless")
+    long_frame(made(40)).to_csv(tmp_path / "runs.csv", index=False)
+    assert "task-lookup" not in carrot("data", "import", tmp_path / "runs.csv", "--name", "with texts")
+
+
+def test_the_hub_takes_the_options_that_files_take():
+    of_files, of_hub = ({each.name for each in command.params} for command in (import_, pull))
+    assert of_files - of_hub == {"places"}
