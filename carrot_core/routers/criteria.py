@@ -157,7 +157,8 @@ class UsageScale:
     unit_ : (M,) usage that counts as 1 before the log.
     bends_ : for each model (2, K), ascending predicted logs and the corrections added to them; linear in between,
         constant beyond the ends. Empty until `correct` is called.
-    factor_ : (M,) correction of 1 + usage/unit over all ranges; 1 until `correct` is called.
+    factor_ : (M,) correction of 1 + usage/unit over all ranges; 1 until `correct` is called. 0 for a model that uses
+        nothing, such as a free one where only dollars are recorded: its usage is 0 whatever is predicted.
     bias_ : (M,) mean of the uncorrected held-out predictions ÷ observed mean - 1, as a share.
     """
 
@@ -169,7 +170,7 @@ class UsageScale:
             raise ValueError("usage must be at least 0: tokens or dollars.")
         mean = observed_mean(usage)[0]
         self.unit_ = np.where(mean > 0.0, _UNIT * mean, 1.0)
-        self.factor_ = np.ones(len(mean))
+        self.factor_ = np.where(mean == 0.0, 0.0, 1.0)
         return self
 
     def logs(self, usage: FloatArray) -> FloatArray:
@@ -188,7 +189,7 @@ class UsageScale:
             _bend(*cells[:, ~np.isnan(cells).any(axis=0)]) for cells in np.stack([logs, use]).T.swapaxes(1, 2)
         )
         bent = observed_mean(np.exp(self._bent(logs)))[0]
-        self.factor_ = np.where(np.isnan(observed), 1.0, observed / bent)
+        self.factor_ = np.where(np.isnan(observed) | (self.factor_ == 0.0), self.factor_, observed / bent)
         return self
 
     def usage(self, logs: FloatArray) -> FloatArray:

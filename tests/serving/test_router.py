@@ -446,6 +446,18 @@ def test_a_router_fitted_with_a_free_model_answers(name: str, price: Price, tmp_
     assert router.explain(TEXTS[0], lam=0.4, nearest=False).winner in MODELS
 
 
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize("name", ["carrot-linear", "carrot-blend", "zero"])
+def test_a_free_model_costs_exactly_nothing_where_only_dollars_are_recorded(name: str) -> None:
+    bench = dollars_only(made(300))
+    cost = bench.outcomes.cost_usd.copy()
+    cost[:, 1] = 0.0
+    table = served(replace(bench, outcomes=replace(bench.outcomes, cost_usd=cost)), name).estimate(TEXTS[:4])
+    dollars, free = ["est_cost_usd", "cost_low_usd", "cost_high_usd"], table["model"] == bench.models[1]
+    assert (table.loc[free, dollars] == 0).all(axis=None)
+    assert (table.loc[~free, "cost_high_usd"] > table.loc[~free, "cost_low_usd"]).all()
+
+
 def test_a_free_model_whose_tokens_were_never_recorded_answers_at_no_cost() -> None:
     bench = at_prices(made(300), {**PRICES, "zeta/mid": Price(0.0, 0.0)})
     column = MODELS.index("zeta/mid")
