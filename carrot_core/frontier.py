@@ -78,9 +78,9 @@ class Frontier:
     call_usd : US dollars that every query costs in addition to its answer.
     means : (K,) scores and (K,) costs where one pass over the switches of many samples has them; None to sum them up.
     call_s : (n, M) seconds that each model's call took, NaN where not recorded; None where a model has none recorded.
-    donors : (n,) row of the prompt whose estimates and outcomes each prompt has: its own, or that of its donor; None if
-        all have their own (`carrot_core.evaluation.missing`). Prompts with the same donor are drawn together.
-    keys : (n,) key of each prompt's text, or of its donor's; equal texts have equal keys. None if only ids are known.
+    donors : (n,) row of the prompt that each prompt is drawn together with: its own, or that of its donor; None if
+        all are drawn alone (`carrot_core.evaluation.missing`).
+    keys : (n,) key of each prompt's text; equal texts have equal keys. None if only ids are known.
     """
 
     estimates: Estimates

@@ -115,7 +115,7 @@ class _Tables:
     def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], **tables: FloatTable) -> Self:
         """Part of a valid table, without checking every cell again."""
         part = object.__new__(type(self))
-        part.__dict__.update(prompt_ids=prompt_ids, models=models)
+        part.__dict__.update(prompt_ids=prompt_ids, models=models, cost_is_paid=getattr(self, "cost_is_paid", False))
         for name, table in tables.items():
             part.__dict__[name] = np.ascontiguousarray(table)
             part.__dict__[name].flags.writeable = False
@@ -190,11 +190,6 @@ class Estimates(_Tables):
         joined = {name: np.concatenate(part)[order] for name, part in parts.items()}
         return wide[0]._part(pick(tuple(row), order), pool, **joined)
 
-    def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], **tables: FloatTable) -> Self:
-        part = super()._part(prompt_ids, models, **tables)
-        object.__setattr__(part, "cost_is_paid", self.cost_is_paid)
-        return part
-
 
 # Tables that only some benchmarks have.
 _NOT_ALWAYS = ("cached_input_tokens", "reasoning_tokens", "latency_s", "sample_score", "sample_cost_usd")
@@ -219,12 +214,10 @@ class Benchmark:
     vectors : (n, d) float32 embeddings, NaN rows for prompts without a known text; None before embedding.
     encoder : name of the encoder the vectors come from.
     data_hash : sha256 of the content in the store.
-    text_hashes : sha256 of each prompt's text, even if the text itself is not here; None for an unknown text. Empty if
-        no hash is known.
-    corrected : outcomes without gaps, on which routers are measured (`carrot_core.evaluation.missing`); None if nothing
-        is missing or nothing was corrected.
-    split_is_ours : whether ``split`` was drawn on import because the source has none; such a benchmark is judged by
-        cross-fitting (`carrot_core.evaluation.protocol`).
+    text_hashes : sha256 of each text, even of one that is not here; None for an unknown one, empty if none is known.
+    corrected, completed, donor_of : outcomes without gaps, on which routers are measured, `completed` for those that
+        choose by outcomes, and donors that prompts are drawn together with (`evaluation.missing`); None without gaps.
+    split_is_ours : whether ``split`` was drawn on import; then judged by cross-fitting (`Setting` of the protocol).
     """
 
     name: str
@@ -244,6 +237,8 @@ class Benchmark:
     sample_score: FloatTable | None = None
     sample_cost_usd: FloatTable | None = None
     corrected: Outcomes | None = None
+    completed: Outcomes | None = None
+    donor_of: Mapping[str, str] = field(default_factory=dict)
     text_hashes: tuple[str | None, ...] = ()
     split_is_ours: bool = False
 
@@ -273,6 +268,11 @@ class Benchmark:
         """The outcomes on which routers are measured: `corrected`, or the observed ones if there are no corrections."""
         return self.outcomes if self.corrected is None or self.outcomes.complete.all() else self.corrected
 
+    @property
+    def whole(self) -> Outcomes:
+        """The outcomes that an oracle reads: `completed`, or the observed ones if nothing was filled in."""
+        return self.outcomes if self.completed is None or self.outcomes.complete.all() else self.completed
+
     def _parts(self, place: Any) -> dict[str, Any]:
         """Some rows or columns of the optional tables, by name."""
         tables = {name: getattr(self, name) for name in _NOT_ALWAYS}
@@ -284,6 +284,7 @@ class Benchmark:
             self,
             outcomes=self.outcomes.rows(rows),
             corrected=None if self.corrected is None else self.corrected.rows(rows),
+            completed=None if self.completed is None else self.completed.rows(rows),
             texts=pick(self.texts, rows),  # type: ignore[arg-type]
             text_hashes=pick(self.text_hashes, rows) if self.text_hashes else (),  # type: ignore[arg-type]
             tasks=pick(self.tasks, rows),
@@ -305,6 +306,7 @@ class Benchmark:
             self,
             outcomes=self.outcomes.pool(models),
             corrected=None if self.corrected is None else self.corrected.pool(models),
+            completed=None if self.completed is None else self.completed.pool(models),
             input_tokens=self.input_tokens[:, columns],
             output_tokens=self.output_tokens[:, columns],
             **self._parts((slice(None), columns)),

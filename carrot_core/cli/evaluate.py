@@ -26,9 +26,8 @@ from carrot_core.errors import CarrotError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from carrot_core.evaluation import Comparison
+    from carrot_core.evaluation import Comparison, Setting
     from carrot_core.evaluation.learning import LearningCurve
-    from carrot_core.outcomes import Benchmark
     from carrot_core.store import Run
     from carrot_core.verdict import Verdict
 
@@ -94,11 +93,13 @@ def evaluate(
             options["n_folds"],
         )  # fmt: skip
     if not (routers or seeds or csv_file or latex_file):
+        from carrot_core.evaluation import setting_for
         from carrot_core.verdict import sentence
 
         run, benchmark, source = run_of(bench, **options)
-        verdict = _verdict(run, benchmark, source)
-        return {**summary(run), "verdict": verdict.document()}, f"{results_table(run)}\n\n{sentence(verdict)}"
+        setting = setting_for(benchmark, source, run.pool, run.n_folds)
+        verdict = _verdict(run, setting)
+        return {**summary(run), "verdict": verdict.document()}, f"{results_table(run, setting)}\n\n{sentence(verdict)}"
     if options["params"] and len(routers or ()) > 1:
         raise click.BadParameter("belongs to one router; name one in --routers", param_hint="--param")
     result = _comparison(bench, routers or (options["router"],), seeds or (options["seed"],), **options)
@@ -108,14 +109,12 @@ def evaluate(
     return result.document(), text(result)
 
 
-def _verdict(run: Run, benchmark: Benchmark, source: Benchmark | None) -> Verdict:
+def _verdict(run: Run, setting: Setting) -> Verdict:
     """The verdict on the point that pages open at: as good as the best single model, as cheap as possible."""
-    from carrot_core.evaluation import setting_for
     from carrot_core.evaluation.runs import tables_of
     from carrot_core.results.source import StoredResults
     from carrot_core.verdict import verdict_on
 
-    setting = setting_for(benchmark, source, run.pool, run.n_folds)
     results, best = StoredResults(run.benchmark, setting, {run.router: tables_of(run, setting)}), setting.best_single
     rate = results.match(run.router, best).exchange_rate_per_usd
     return verdict_on(results, run.router, results.point_at(run.router, rate), best)

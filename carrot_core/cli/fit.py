@@ -16,6 +16,7 @@ from carrot_core.number_formats import NOTHING_SOLVED, fixed, money_interval, wi
 from carrot_core.outcomes import SPLITS
 
 if TYPE_CHECKING:
+    from carrot_core.evaluation import Setting
     from carrot_core.outcomes import Benchmark
     from carrot_core.store import Run, Store
 
@@ -29,12 +30,7 @@ METRICS = {
     "best_single": "best single",
     "oracle": "oracle",
 }
-OUT = click.option(
-    "--out",
-    required=True,
-    type=TABLE,
-    help="File to write: .parquet, .csv or .json.",
-)
+OUT = click.option("--out", required=True, type=TABLE, help="File to write: .parquet, .csv or .json.")
 
 
 def bench_options(command: Command) -> Command:
@@ -149,18 +145,22 @@ def fit(bench: str, router: str, **options: Any) -> Result:
     return summary(run), f"Fitted {router} on {run.fit_on or bench!r}. `carrot evaluate` with these options judges it."
 
 
-def results_table(run: Run) -> str:
+def results_table(run: Run, setting: Setting) -> str:
     """The figures of a run and its baselines, each with its 95 % interval."""
+    from pandas import DataFrame
+
+    from carrot_core.evaluation.comparison import facts
+    from carrot_core.evaluation.measure import report_set
+    from carrot_core.evaluation.tables import head
+
     figures = run.metrics[run.metrics["report_on"]]
     by_router = {run.router: figures, **run.metrics["baselines"]}
     width = max(len(name) for name in by_router) + 2
     columns = {metric: label for metric, label in METRICS.items() if metric in figures}  # older runs lack one
     rows = {name: [_cell_of(metric, values) for metric in columns] for name, values in by_router.items()}
     widths = [2 + max(map(len, column)) for column in zip(columns.values(), *rows.values(), strict=True)]
-    lines = [
-        f"{run.benchmark}, {run.metrics['report_on']} prompts: {figures['n_prompts']:,} x {len(run.metrics['models'])} "
-        f"models, 95 % intervals over prompts. Best single model, chosen on validation: {run.best_single}."
-    ]
+    protocol = DataFrame([{"seed": run.seed, **facts(setting, report_set(setting, setting.report_on, 1))}])
+    lines = [head(run.benchmark, run.metrics["report_on"], len(run.metrics["models"]), protocol)]
     for name, cells in {"": columns.values(), **rows}.items():
         lines.append(f"{name:{width}}" + "".join(f"{text:>{wide}}" for text, wide in zip(cells, widths, strict=True)))
     if copies := run.metrics.get("n_copies"):

@@ -14,6 +14,7 @@ import pandas as pd
 
 from carrot_core.bootstrap import Family, Interval, Measurement
 from carrot_core.evaluation.measure import Figures, ReportSet, measure, report_set
+from carrot_core.evaluation.missing import best_between
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.evaluation.quality import quality_of
 from carrot_core.evaluation.solve import chosen_hull, chosen_rates
@@ -79,8 +80,8 @@ class Comparison:
     source's split is used), n_train, n_validation (of one round
         of cross-fitting, the least), n_judged, n_incomplete, n_copies (prompts of ``fit_on`` left out because they are
         reported on), best_single (every model that some round chose), best_single_score,
-        best_single_cost_usd, oracle_score, random_score, cheapest_usd, dearest_usd, cost_unit_usd; if cells were run
-        several times, also oracle_luck (`ReportSet.oracle_luck`).
+        best_single_cost_usd, oracle_score, oracle_least and oracle_most (`best_between`), random_score, cheapest_usd,
+        dearest_usd, cost_unit_usd; if cells were run several times, also oracle_luck (`ReportSet.oracle_luck`).
     figures : columns router, seed (a number as text, or "mean"), metric (of `carrot_core.metrics.METRICS`),
         value, low, high. NaN: not defined. Infinite: a score never reached (QNC), or nothing solved.
     differences : columns router, against, seed, metric, value, low, high, low_all, high_all: router minus
@@ -178,7 +179,7 @@ def compare(
             bands = [figures.band.assign(router=name) for name, figures in results.items()]
         measured[str(seed)] = {name: figures.by_metric for name, figures in results.items()}
         measured[str(seed)][BEST_SINGLE] = dict.fromkeys(_SINGLE_SCORES, Measurement.of(on.reference[0]))
-        protocol.append({"seed": seed, **_facts(setting, on)})
+        protocol.append({"seed": seed, **facts(setting, on)})
         for name, candidate in candidates.items():
             table = quality_of(setting, candidate.estimates)
             quality_tables.append(table.assign(router=name, seed=str(seed)))
@@ -219,9 +220,9 @@ def measure_together(setting: Setting, on: ReportSet, candidates: Mapping[str, C
     return results
 
 
-def _facts(setting: Setting, on: ReportSet) -> dict[str, Any]:
-    """Row of `Comparison.protocol` for one seed."""
-    score, cost = on.reference
+def facts(setting: Setting, on: ReportSet) -> dict[str, Any]:
+    """Row of `Comparison.protocol` for one seed, without the seed."""
+    (score, cost), between = on.reference, best_between(on.part)
     low, high = on.interval_usd
     return {
         "n_folds": setting.n_folds,
@@ -234,6 +235,8 @@ def _facts(setting: Setting, on: ReportSet) -> dict[str, Any]:
         "best_single_score": float(score[0]),
         "best_single_cost_usd": float(cost[0]),
         "oracle_score": float(on.oracle[0]),
+        "oracle_least": between[0],
+        "oracle_most": between[1],
         "random_score": float(on.single_score[0].mean()),
         "cheapest_usd": float(low[0]),
         "dearest_usd": float(high[0]),

@@ -175,7 +175,7 @@ def _with_few(train: Benchmark, model: str, hidden: Sequence[int]) -> Benchmark:
     for table in (score, cost, tokens):
         table[list(hidden), column] = np.nan
     few = Outcomes(old.prompt_ids, old.models, score, cost)
-    return replace(train, outcomes=few, corrected=None, output_tokens=tokens)
+    return replace(train, outcomes=few, corrected=None, completed=None, output_tokens=tokens)
 
 
 def _check_sizes(sizes: Sequence[int], most: int, first: int) -> tuple[int, ...]:

@@ -93,9 +93,9 @@ class ReportSet:
     @cached_property
     def oracle(self) -> FloatArray:
         """(1 + B,) mean of the best score of each prompt, NaN where no prompt has every outcome."""
-        donors = donors_of(self.part)
-        best = np.where(self.part.outcomes.complete, self.part.outcomes.score.max(axis=1), np.nan)[donors]
-        return weighted_means(best[:, None], self.weights[donors])[:, 0]
+        whole = self.part.whole
+        best = np.where(whole.complete, whole.score.max(axis=1), np.nan)
+        return weighted_means(best[:, None], self.weights[donors_of(self.part)])[:, 0]
 
     @cached_property
     def repeated(self) -> tuple[ReportSet, list[Frontier]] | None:

@@ -11,9 +11,11 @@ that does not depend on the outcomes is right if the prediction or p is right, s
 observed outcomes. **Assumption**: whether a cell is missing depends on nothing but the model, the task, and what the
 other models scored and cost on the prompt. A model without gaps keeps its outcomes to the last bit.
 
-Routers that choose by the outcomes themselves (oracle, cascade) are measured on the prompts with every outcome, each of
-which also represents some of the others (`standing_for_all`). They get no AIPW correction: it would multiply a prompt's
-difference between best outcome and mean by 1/p, and mean costs of replicates would fall below 0.
+Routers that choose by the outcomes themselves (oracle, cascade) get no such values, since a choice by them would pick
+errors: they are measured on results that were observed. A missing cell gets the result of a **donor**, one of the
+prompts most like it on which the model was observed (a hot deck by predictive mean matching; Little 1988), so the best
+score lies between what it is if all gaps failed and if all were solved (`best_between`). A prompt of which a donor
+may decide the best score is drawn together with its donor.
 """
 
 from __future__ import annotations
@@ -25,25 +27,29 @@ from itertools import zip_longest
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.spatial import cKDTree
 
-from carrot_core.errors import CarrotError
 from carrot_core.evaluation.leakage import normal
 from carrot_core.frontier import FloatArray
-from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes, pick, positions
+from carrot_core.outcomes import SCORE_RANGE, Benchmark, Outcomes, pick
 from carrot_core.text import names_listed
 
 LEAST_CHANCE = 0.02  # least chance of being observed; with a smaller one, a single cell would represent more than fifty
 _FOLDS = 5
+_NEAREST = 5  # prompts of which one is the donor
+_MOST_DONORS = 20_000  # prompts among which donors are looked for
+_COST_WEIGHT = 0.25  # of predicted costs, against predicted scores, in how like two prompts are
 _RIDGE = 5.0  # weight, in prompts, of the mean over all tasks in the mean of one
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
 
 def without_gaps(bench: Benchmark) -> Benchmark:
-    """The benchmark with `Benchmark.corrected` if it has gaps; a model without any outcome is not corrected.
+    """The benchmark with `Benchmark.corrected`, and `completed` if some prompt has every outcome, if it has gaps.
 
-    A cell is predicted from other folds of the prompts by ridge regression, and its chance of being observed by
-    logistic regression, both on the prompt's task and the mean standing of the other models' scores and costs on it.
+    A model without any outcome is left as it is. A cell is predicted from other folds of the prompts by ridge
+    regression, and its chance of being observed by logistic regression, both on the prompt's task and the mean standing
+    of the other models' scores and costs on it.
     """
     old = bench.outcomes
     observed = ~np.isnan(old.score + old.cost_usd)
@@ -51,14 +57,21 @@ def without_gaps(bench: Benchmark) -> Benchmark:
         return bench
     fold = np.random.default_rng(0).permutation(len(observed)) % _FOLDS
     score, cost = old.score.copy(), old.cost_usd.copy()
+    expected = np.stack([score, cost])
     models, known = np.arange(len(bench.models)), observed.any(axis=0)
     for model in models[known & ~observed.all(axis=0)].tolist():
         about, own = _features(bench, observed, known & (models != model)), observed[:, model]
         cells = np.column_stack([old.score[:, model], old.cost_usd[:, model]])
         predicted = _predicted(cells, about, own, fold).clip([SCORE_RANGE[0], 0.0], [SCORE_RANGE[1], np.inf])
+        expected[:, :, model] = predicted.T
         errors = np.where(own[:, None], cells - predicted, 0.0)
         score[:, model], cost[:, model] = (predicted + errors / _chance(about, own)[:, None]).T
-    return replace(bench, corrected=old.with_values(score, cost))
+    bench = replace(bench, corrected=old.with_values(score, cost))
+    if not observed.all(axis=1).any():
+        return bench
+    whole, donors = _completed(bench, observed, expected)
+    apart = np.flatnonzero(donors != np.arange(len(donors))).tolist()
+    return replace(bench, completed=whole, donor_of={old.prompt_ids[i]: old.prompt_ids[donors[i]] for i in apart})
 
 
 def gaps_note(n_incomplete: int) -> str:
@@ -97,55 +110,56 @@ def gaps_by_model(bench: Benchmark) -> pd.DataFrame:
     return table[table["n_missing"] > 0].sort_values(["n_missing", "model"], ascending=[False, True], ignore_index=True)
 
 
-def standing_for_all(bench: Benchmark, estimates: Estimates) -> tuple[Estimates, Outcomes, Rows]:
-    """For all prompts: estimates that depend on outcomes, the outcomes they are measured on, and `donors_of`.
-
-    A prompt with a gap has the estimates and the outcomes of its donor, so that shares of models are right, too.
-
-    Raises
-    ------
-    CarrotError
-        No prompt has every outcome.
-    """
-    pool = bench.pool(estimates.models)
-    if not pool.outcomes.complete.any():
-        raise CarrotError(f"No prompt of {bench.name!r} has an outcome of all {len(pool.models)} models.")
-    donors = donors_of(pool)
-    place = {prompt_id: row for row, prompt_id in enumerate(estimates.prompt_ids)}
-    rows = np.array([place[bench.prompt_ids[donor]] for donor in donors], dtype=np.intp)
-    columns, measured = positions(estimates.models, bench.models), bench.measured
-    score, cost = measured.score.copy(), measured.cost_usd.copy()
-    score[:, columns] = bench.outcomes.score[np.ix_(donors, columns)]
-    cost[:, columns] = bench.outcomes.cost_usd[np.ix_(donors, columns)]
-    table = estimates.with_values(estimates.score[rows], estimates.cost_usd[rows], bench.prompt_ids)
-    return table, bench.outcomes.with_values(score, cost), donors
-
-
 def donors_of(bench: Benchmark) -> Rows:
-    """(n,) row of each prompt's donor: the prompt itself or, if it has a gap, another prompt with every outcome.
+    """(n,) row of the prompt that each prompt is drawn together with: its donor, or itself if it has none here."""
+    place = {prompt_id: row for row, prompt_id in enumerate(bench.prompt_ids)}
+    rows = (place.get(bench.donor_of.get(prompt_id, prompt_id), row) for prompt_id, row in place.items())
+    return np.fromiter(rows, dtype=np.intp, count=len(place))
 
-    A prompt is the donor of 1/p prompts, with p its chance to be complete (by task, and by the models without gaps), so
-    that means over all prompts are right if p is. If no prompt is complete, each is its own donor.
+
+def best_between(bench: Benchmark) -> tuple[float, float]:
+    """Mean of the best score of each prompt if every model failed where it was not observed, and if every one solved.
+
+    A cell with a score but no cost counts as observed.
     """
-    complete, donors = bench.outcomes.complete, np.arange(len(bench.prompt_ids))
-    if complete.all() or not complete.any():
-        return donors
-    weight = np.zeros(len(donors))
-    weight[complete] = _weights(bench)
-    by_task = np.argsort(np.asarray(bench.tasks), kind="stable")  # so that most donors are of the same task
-    whole, gaps = by_task[complete[by_task]], by_task[~complete[by_task]]
-    beyond = np.cumsum(np.maximum(weight[whole] - 1, 0.0))  # prompts with this donor besides itself
-    donors[gaps] = whole[np.searchsorted(beyond, (np.arange(len(gaps)) + 0.5) / len(gaps) * beyond[-1])]
-    return donors
+    score = bench.outcomes.score
+    low, high = (np.where(np.isnan(score), end, score).max(axis=1).mean() for end in SCORE_RANGE)
+    return float(low), float(high)
 
 
-def _weights(bench: Benchmark) -> FloatArray:
-    """Number of prompts that each prompt with every outcome represents, in their order; the sum is that of all
-    prompts."""
-    observed, complete = ~np.isnan(bench.outcomes.score + bench.outcomes.cost_usd), bench.outcomes.complete
-    weight = 1 / _chance(_features(bench, observed, np.asarray(observed.all(axis=0))), complete)[complete]
-    weight *= len(complete) / weight.sum()
-    return weight
+def _completed(bench: Benchmark, observed: Flags, expected: FloatArray) -> tuple[Outcomes, Rows]:
+    """`Benchmark.completed`, and the row that each prompt is drawn together with.
+
+    A prompt gets all its missing cells from one donor where a prompt has them all: one of the `_NEAREST` whose
+    predictions for these models, and whose best score among the other models, are nearest. ``expected`` are the (2, n,
+    M) predictions. If the split is the source's own, donors are of the prompt's split.
+    """
+    old, rng = bench.outcomes, np.random.default_rng(0)
+    score, cost, donors = old.score.copy(), old.cost_usd.copy(), np.arange(len(observed))
+    known, best = observed.any(axis=0), np.where(np.isnan(old.score), SCORE_RANGE[0], old.score).max(axis=1)
+    usable = np.where(observed, old.score, SCORE_RANGE[0])
+    side = np.zeros(len(observed)) if bench.split_is_ours else np.unique(bench.split, return_inverse=True)[1]
+    spread = np.stack([np.nanstd(table, axis=0) for table in (old.score, old.cost_usd)])
+    scaled = expected / np.where(spread > 0, spread, 1.0)[:, None] * np.array([1.0, _COST_WEIGHT])[:, None, None]
+    gaps, pattern = np.unique(np.column_stack([side, ~observed & known]), axis=0, return_inverse=True)
+    for number, (part, *missing) in enumerate(gaps):
+        rows, columns = np.flatnonzero(pattern.ravel() == number), np.flatnonzero(missing)
+        together = observed[:, columns].all(axis=1) & (side == part)
+        for own in [columns] if together.any() else columns[:, None]:
+            able = np.flatnonzero(observed[:, own].all(axis=1) & (side == part))
+            if not len(own) or not len(able):
+                continue
+            others = np.delete(usable, columns, axis=1).max(axis=1, initial=SCORE_RANGE[0])
+            about = np.column_stack([*scaled[:, :, own], np.sqrt(len(own)) * others])
+            able = able if len(able) <= _MOST_DONORS else np.sort(rng.choice(able, _MOST_DONORS, replace=False))
+            near = cKDTree(about[able]).query(about[rows], min(_NEAREST, len(able)))[1].reshape(len(rows), -1)
+            donor = able[near[np.arange(len(rows)), rng.integers(near.shape[1], size=len(rows))]]
+            for table, recorded in ((score, old.score), (cost, old.cost_usd)):
+                own_cells = recorded[np.ix_(rows, own)]
+                table[np.ix_(rows, own)] = np.where(np.isnan(own_cells), recorded[np.ix_(donor, own)], own_cells)
+            undecided = best[rows] < SCORE_RANGE[1]
+            donors[rows[undecided]] = donor[undecided]
+    return old.with_values(score, cost), donors
 
 
 def _features(bench: Benchmark, observed: Flags, models: Flags) -> FloatArray:

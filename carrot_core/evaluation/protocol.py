@@ -22,7 +22,7 @@ from carrot_core.benchmarks.model_facts import oracle_of_other_samples
 from carrot_core.benchmarks.split import OTHER_SPLIT, duplicate_keys, folds, folds_of, split
 from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.missing import readable, standing_for_all, without_copies, without_costless, without_gaps
+from carrot_core.evaluation.missing import donors_of, readable, without_copies, without_costless, without_gaps
 from carrot_core.frontier import FloatArray, Frontier, most_accurate, sweep
 from carrot_core.outcomes import Benchmark, Estimates, pick, positions
 from carrot_core.routers import BASELINES, Router, make_router
@@ -46,8 +46,7 @@ class Setting:
     n_without_text : prompts left out because a router cannot read them.
     n_copies : prompts of another benchmark left out of training because they are reported on.
     n_folds, fold : number of folds, and fold of each prompt by its id, if cross-fitted; then ``train``, ``validation``
-        and ``test`` each have all prompts: the router that serves learns from all, and is chosen on all by estimates of
-        routers that had not seen them.
+        and ``test`` are all prompts: the router that serves learns from all, its λ is chosen by out-of-fold estimates.
     costless : models left out of the pool because none of their costs is recorded.
     """
 
@@ -271,8 +270,7 @@ class Setting:
     def curve(self, table: Estimates, part: Benchmark) -> Frontier:
         """Exact curve of estimates on some prompts of the benchmark, with the pool of this setting.
 
-        A router that chooses among part of the pool is measured on the same prompts as all others. A router with
-        estimates only on prompts with all outcomes depends on these: such prompts represent all (`standing_for_all`).
+        All are measured on the same prompts; a router that chooses by outcomes on those it read (`Benchmark.whole`).
         """
         pool = [model for model in self.models if model in table.models]
         absent = ", ".join(model for model in table.models if model not in self.models)
@@ -282,11 +280,14 @@ class Setting:
             raise CarrotError(f"A cascade calls {absent}, too: add to the pool, or leave its curve out.")
         ids, donors = set(part.prompt_ids), None
         mask = np.array([prompt_id in ids for prompt_id in table.prompt_ids], dtype=bool)
-        table, outcomes, complete = table.pool(pool).rows(mask), part.measured, part.pool(pool).outcomes.complete
-        if not complete.all() and table.prompt_ids == pick(part.prompt_ids, complete):
-            table, outcomes, donors = standing_for_all(part, table)
+        table, outcomes, whole = table.pool(pool).rows(mask), part.measured, part.whole.pool(pool)
+        reads_outcomes = table.cost_is_paid or np.array_equal(table.score, whole.score)
+        if part.prompt_ids and not table.prompt_ids:
+            raise CarrotError(f"No prompt of {part.name!r} has an outcome of all {len(self.models)} models.")
+        if reads_outcomes and outcomes is not part.outcomes and table.prompt_ids == part.prompt_ids:
+            outcomes, donors = part.whole, donors_of(part)
         curve = sweep(table, outcomes, self.models)
-        rows = positions(curve.outcomes.prompt_ids, part.prompt_ids, "prompt") if donors is None else donors
+        rows = positions(curve.outcomes.prompt_ids, part.prompt_ids, "prompt")
         keys = duplicate_keys(part.prompt_ids, text_keys(part.texts, part.text_hashes))
         curve = replace(curve, donors=donors, keys=pick(keys, rows))
         if part.latency_s is None or np.isnan(part.latency_s).all(axis=0).any():
@@ -307,11 +308,10 @@ def curves_of_other_samples(part: Benchmark) -> list[Frontier]:
 def make_setting(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int | None = None) -> Setting:
     """The protocol on one benchmark, or fitted on one and measured on all prompts of another.
 
-    A benchmark is judged by its source's own split; without one, or with ``n_folds``, by cross-fitting.
-    With ``fit_on``, routers learn from all of it, choices are made on its validation split with a fit
-    that has not seen it, and the report is about every prompt of ``bench``; models are matched by name. Prompts
-    of ``fit_on`` whose text is reported on are left out of it. Models without any cost are left out of the pool if
-    others have costs.
+    A benchmark is judged by its source's own split; without one or with ``n_folds``, by cross-fitting. With ``fit_on``,
+    routers learn from all of it, choices are made on its validation split with a fit that has not seen it, and the
+    report is about every prompt of ``bench``; models are matched by name. Prompts of ``fit_on`` whose text is reported
+    on are left out of it. Models without any cost are left out of the pool if others have costs.
     """
     target, n_unreadable = readable(bench)
     target, costless = without_costless(target)

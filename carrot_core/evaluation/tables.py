@@ -148,7 +148,7 @@ def tidy(result: Comparison) -> pd.DataFrame:
 
 def text(result: Comparison) -> str:
     """The comparison for a terminal: means over seeds, each with its 95 % interval."""
-    lines = [_head(result)]
+    lines = [_head_of(result)]
     for metrics in _BLOCKS:
         present = [name for name in metrics if (result.figures["metric"] == name).any()]
         cells = {
@@ -168,7 +168,7 @@ def latex(result: Comparison, metrics: Sequence[str] = _LATEX_METRICS) -> str:
         [escape(router), *(_latex_cell(result.figure(router, name)) for name in metrics)] for router in result.routers
     ]
     heads = ["router", *(escape(METRICS[name].label) for name in metrics)]
-    return tabular(heads, rows, f"l{'c' * len(metrics)}", _head(result))
+    return tabular(heads, rows, f"l{'c' * len(metrics)}", _head_of(result))
 
 
 def transfer_text(transfer: TaskTransfer, metrics: Sequence[str] = (HEADLINE, "routing_accuracy")) -> str:
@@ -213,27 +213,34 @@ def _label(name: str) -> str:
     return metric.label + ("" if metric.higher_is_better else " (lower is better)")
 
 
-def _head(result: Comparison) -> str:
-    sizes = result.protocol["n_judged"]
+def _head_of(result: Comparison) -> str:
+    return head(result.benchmark, result.report_on, len(result.models), result.protocol, result.replicates)
+
+
+def head(benchmark: str, report_on: str, n_models: int, protocol: pd.DataFrame, replicates: int = 0) -> str:
+    """What was measured by which `Comparison.protocol`, and what to compare with: the best single model, the oracle."""
+    sizes, numbers = protocol["n_judged"], list(map(str, protocol["seed"]))
     count = f"{sizes.min():,}" if sizes.nunique() == 1 else f"{sizes.min():,} to {sizes.max():,}"
-    singles = ", ".join(dict.fromkeys(result.protocol["best_single"]))
-    seeds = (
-        f"mean over seeds {', '.join(map(str, result.seeds))}" if len(result.seeds) > 1 else f"seed {result.seeds[0]}"
-    )
-    folds = int(result.protocol["n_folds"].max())
+    singles = ", ".join(dict.fromkeys(protocol["best_single"]))
+    seeds = f"mean over seeds {', '.join(numbers)}" if len(numbers) > 1 else f"seed {numbers[0]}"
+    folds = int(protocol["n_folds"].max())
     how = f"cross-fitted in {folds} folds, {seeds}" if folds else seeds
+    drawn = f" ({replicates:,} replicates)" if replicates else ""
     return (
-        f"{result.benchmark}, {result.report_on} prompts: {count} x {len(result.models)} models, {how}, "
-        f"95 % intervals over prompts ({result.replicates:,} replicates).\n"
-        f"Best single model, chosen on validation: {singles}; "
-        f"score {result.protocol['best_single_score'].mean():.4f}, "
-        f"oracle {_oracle(result.protocol)}.{_luck(result.protocol)}"
-    ) + "".join(f"\n{gaps_note(most)}" for most in [result.protocol["n_incomplete"].max()] if most)
+        f"{benchmark}, {report_on} prompts: {count} x {n_models} models, {how}, 95 % intervals over prompts{drawn}.\n"
+        f"Best single model, the most accurate on {'each round’s ' if folds else ''}validation prompts: {singles}; "
+        f"score {protocol['best_single_score'].mean():.4f}, "
+        f"oracle {_oracle(protocol)}.{_luck(protocol)}"
+    ) + "".join(f"\n{gaps_note(most)}" for most in [protocol["n_incomplete"].max()] if most)
 
 
 def _oracle(protocol: pd.DataFrame) -> str:
     score = protocol["oracle_score"].mean()
-    return "not known: no prompt has every outcome" if np.isnan(score) else f"{score:.4f}"
+    known = "not known, as no prompt has every outcome" if np.isnan(score) else f"{score:.4f}"
+    if "oracle_least" not in protocol or not protocol["n_incomplete"].any():
+        return known
+    least, most = protocol["oracle_least"].mean(), protocol["oracle_most"].mean()
+    return f"{known} ({least:.4f} if every gap is a failure, {most:.4f} if every gap is a success)"
 
 
 def _luck(protocol: pd.DataFrame) -> str:

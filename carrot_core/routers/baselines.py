@@ -183,7 +183,7 @@ class Oracle:
         return self
 
     def estimate(self, bench: Benchmark) -> Estimates:
-        outcomes = bench.outcomes.pool(self.models_)
+        outcomes = bench.whole.pool(self.models_)
         outcomes = outcomes.rows(outcomes.complete)
         return Estimates(outcomes.prompt_ids, outcomes.models, outcomes.score, outcomes.cost_usd)
 

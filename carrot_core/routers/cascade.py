@@ -129,7 +129,7 @@ class Cascade:
 
         Only prompts on which all models of the cascade were observed are included, since it reads their outcomes.
         """
-        outcomes = bench.outcomes.pool(self.models_)
+        outcomes = bench.whole.pool(self.models_)
         outcomes = outcomes.rows(outcomes.complete)
         paid = np.cumsum(outcomes.cost_usd, axis=1)
         worth = _worth(outcomes.cost_usd, paid, self._accepts(outcomes.prompt_ids, outcomes.score))

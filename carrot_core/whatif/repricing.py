@@ -41,7 +41,9 @@ def _corrected(part: Benchmark, wholes: Sequence[Benchmark]) -> Benchmark:
     for whole in wholes:
         if whole.corrected is not None and set(part.prompt_ids) <= set(whole.prompt_ids):
             rows = positions(part.prompt_ids, whole.prompt_ids, "prompt")
-            return replace(part, corrected=whole.corrected.rows(rows))
+            completed = None if whole.completed is None else whole.completed.rows(rows)
+            corrected = whole.corrected.rows(rows)
+            return replace(part, corrected=corrected, completed=completed, donor_of=whole.donor_of)
     return part
 
 
@@ -69,6 +71,7 @@ def _reprice_part(part: Benchmark, models: list[Column]) -> Benchmark:
         **more,
         outcomes=Outcomes(old.prompt_ids, tuple(model.name for model in models), score, cost),
         corrected=None,
+        completed=None,
         input_tokens=part.input_tokens[:, at],
         output_tokens=part.output_tokens[:, at] * np.array([model.output_factor for model in models]),
         prices={model.name: model.price for model in models if model.price is not None},

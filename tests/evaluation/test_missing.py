@@ -13,15 +13,23 @@ import numpy.typing as npt
 import pytest
 
 from carrot_core.bootstrap import bootstrap_counts, replicate, weighted_means
+from carrot_core.cli.fit import results_table
 from carrot_core.compare.paper_tables import spider
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation import Setting, evaluate, make_setting, stability, tables
+from carrot_core.evaluation import Candidate, Setting, compare, evaluate, make_setting, stability, tables
 from carrot_core.evaluation.measure import report_set
-from carrot_core.evaluation.missing import costless_note, donors_of, gaps_by_model, standing_for_all, without_gaps
+from carrot_core.evaluation.missing import (
+    best_between,
+    costless_note,
+    donors_of,
+    gaps_by_model,
+    gaps_note,
+    without_gaps,
+)
 from carrot_core.evaluation.solve import Goal
 from carrot_core.figures.scene import caption, compose, label
 from carrot_core.frontier import Frontier
-from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.points import paired
 from carrot_core.results.source import StoredResults
 from tests.made import made
@@ -84,11 +92,11 @@ def coverage(mechanism: str, draws: int, n: int = N, replicates: int = 200) -> t
     for _ in range(draws):
         sample = everyone.rows(rng.choice(rows, n, replace=False))
         filled = without_gaps(with_gaps(sample, observed_cells(sample, mechanism, rng)))
-        donors, counts = donors_of(filled), bootstrap_counts(n, replicates, int(rng.integers(1 << 30)))
-        best = filled.outcomes.score.max(axis=1)[donors]
+        counts = bootstrap_counts(n, replicates, int(rng.integers(1 << 30)))
+        best = filled.whole.score.max(axis=1)
         columns = _columns(filled.measured, chosen(sample), best)
         means = weighted_means(columns, counts)
-        means[:, -1] = weighted_means(best[:, None], counts[donors])[:, 0]
+        means[:, -1] = weighted_means(best[:, None], counts[donors_of(filled)])[:, 0]
         low, high = np.quantile(means, [0.025, 0.975], axis=0)
         inside += (low <= truth) & (truth <= high)
         errors += columns.mean(axis=0) - truth
@@ -98,8 +106,7 @@ def coverage(mechanism: str, draws: int, n: int = N, replicates: int = 200) -> t
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_intervals_hold_the_mean_over_all_prompts(mechanism: str) -> None:
     inside, _ = coverage(mechanism, 20, replicates=100)
-    # 95 % in expectation; fewer is one in 10,000. The best score rests on few complete prompts, so it is held to less.
-    assert (inside >= [0.8, 0.8, 0.8, 0.6]).all(), inside
+    assert (inside >= 0.8).all(), inside  # 95 % in expectation; fewer is one in 10,000
 
 
 def test_leaving_prompts_out_would_keep_the_easy_ones() -> None:
@@ -142,19 +149,43 @@ def test_what_a_model_costs_in_prompts_is_told() -> None:
     assert table["n_complete_without"].to_dict() == {"m4": N - 5, "m1": N - 30}
 
 
-def test_whoever_looks_at_outcomes_is_measured_where_all_are_there_and_stands_for_all() -> None:
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_whoever_looks_at_outcomes_reads_those_that_are_there_and_a_like_prompts_where_none_is(mechanism: str) -> None:
     bench = world(np.random.default_rng(2), 2_000)
-    gappy = without_gaps(with_gaps(bench, observed_cells(bench, "by the first model", np.random.default_rng(3))))
-    complete = gappy.outcomes.rows(gappy.outcomes.complete)
-    table = Estimates(complete.prompt_ids, complete.models, complete.score, complete.cost_usd)
-    estimates, outcomes, donors = standing_for_all(gappy, table)
-    assert estimates.prompt_ids == outcomes.prompt_ids == bench.prompt_ids
-    rows, choice, right = np.arange(2_000), estimates.score.argmax(axis=1), bench.outcomes.score.argmax(axis=1)
-    assert outcomes.score[rows, choice].mean() == pytest.approx(bench.outcomes.score.max(axis=1).mean(), abs=0.02)
-    shares = [np.bincount(one, minlength=MODELS) / 2_000 for one in (choice, right)]
-    assert shares[0] == pytest.approx(shares[1], abs=0.05)
-    np.testing.assert_array_equal(donors[donors], donors)
-    assert gappy.outcomes.complete[donors].all()
+    gappy = without_gaps(with_gaps(bench, observed_cells(bench, mechanism, np.random.default_rng(3))))
+    raw, whole, truth = gappy.outcomes, gappy.whole, bench.outcomes
+    for name in ("score", "cost_usd"):
+        cells, filled = getattr(raw, name), getattr(whole, name)
+        np.testing.assert_array_equal(filled[~np.isnan(cells)], cells[~np.isnan(cells)])
+        assert all(np.isin(filled[:, j], cells[:, j]).all() for j in range(MODELS))  # no value that nobody observed
+    best, low, high = whole.score.max(axis=1), *best_between(gappy)
+    assert low <= best.mean() <= high
+    assert best.mean() == pytest.approx(truth.score.max(axis=1).mean(), abs=0.01)
+    paid = [
+        np.where(one.score == one.score.max(axis=1)[:, None], one.cost_usd, np.inf).min(1) for one in (whole, truth)
+    ]
+    assert paid[0].mean() == pytest.approx(paid[1].mean(), rel=0.15)
+    donors = donors_of(gappy)
+    known = np.where(np.isnan(raw.score), 0, raw.score).max(axis=1) == 1
+    np.testing.assert_array_equal(donors[known], np.flatnonzero(known))  # nothing that a donor could decide
+
+
+def test_a_best_score_that_few_complete_prompts_would_overstate_stays_within_what_is_possible() -> None:
+    """A model that is rarely run, on prompts that others do not solve either: the complete ones are all easy."""
+    rng, n = np.random.default_rng(9), 600
+    hard = rng.random(n) < 0.3
+    score = (rng.random((n, 3)) < np.where(hard, 0.05, 0.9)[:, None]).astype(float)
+    observed = np.ones((n, 3), dtype=bool)
+    observed[:, 2] = rng.random(n) < np.where(score[:, 0] == 1, 0.06, 0.02)
+    ids = tuple(map(str, range(n)))
+    outcomes = Outcomes(ids, ("a", "b", "c"), score, rng.uniform(1e-3, 1e-2, (n, 3)))
+    gappy = without_gaps(with_gaps(Benchmark("few", outcomes, (None,) * n, ("t",) * n, np.full(n, "test")), observed))
+    low, high = best_between(gappy)
+    assert low <= gappy.whole.score.max(axis=1).mean() <= high
+    assert high - low > 0.1
+    complete = gappy.outcomes.score[gappy.outcomes.complete].max(axis=1).mean()
+    truth = score.max(axis=1).mean()
+    assert abs(gappy.whole.score.max(axis=1).mean() - truth) < abs(complete - truth)
 
 
 def standing_in(n: int = 400, every: int = 10) -> tuple[Setting, Frontier]:
@@ -172,7 +203,6 @@ def test_prompts_with_the_outcomes_of_another_are_drawn_with_it_wherever_there_i
     protocol, curve = standing_in()
     assert curve.donors is not None
     assert curve.keys is not None
-    assert curve.keys == tuple(curve.keys[donor] for donor in curve.donors)
     rows, drawn = np.arange(400), bootstrap_counts(400, 300)[curve.rows(np.ones(400, dtype=bool)).donors]
     gain = (curve.outcomes.score[rows, curve.choices(0.0)] - curve.outcomes.score[:, 0])[:, None]
     low, high = np.quantile(weighted_means(gain, drawn), [0.025, 0.975])
@@ -180,7 +210,7 @@ def test_prompts_with_the_outcomes_of_another_are_drawn_with_it_wherever_there_i
     assert (row.difference_low, row.difference_high) == pytest.approx((low, high))
     assert curve.call_s is not None
     assert protocol.test.latency_s is not None
-    np.testing.assert_array_equal(curve.call_s, protocol.test.latency_s[curve.donors])  # of the prompt that was called
+    np.testing.assert_array_equal(curve.call_s, protocol.test.latency_s)
 
     oracle = protocol.baseline("oracle")
     width = high - low
@@ -208,7 +238,7 @@ def test_no_draw_of_an_oracle_costs_less_than_the_cheapest_calls() -> None:
     assert (part.cost_error_usd > 0).all()
 
 
-def test_where_no_prompt_of_a_task_has_every_outcome_who_looks_at_them_is_left_out_and_named() -> None:
+def test_who_looks_at_outcomes_and_has_none_of_a_task_is_left_out_and_named() -> None:
     rng = np.random.default_rng(8)
     score, cost = (rng.random((120, 2)) < 0.5).astype(float), rng.uniform(1e-4, 1e-2, (120, 2))
     task, ids = np.repeat(["t1", "t2"], 60), tuple(map(str, range(120)))
@@ -217,13 +247,15 @@ def test_where_no_prompt_of_a_task_has_every_outcome_who_looks_at_them_is_left_o
     has_outcome = np.ones((120, 2), dtype=bool)
     has_outcome[60:] = np.arange(60)[:, None] % 2 == [0, 1]
     protocol = make_setting(with_gaps(bench, has_outcome), n_folds=3)
-    oracle, part = protocol.baseline("oracle"), protocol.narrowed(None, ("t2",))
+    part, here = protocol.narrowed(None, ("t2",)), np.array(protocol.test.tasks) == "t2"
+    assert part.frontier(protocol.baseline("oracle"), "all").n_prompts == 60  # the other task's prompts stand in
+    oracle = {name: table.rows(~here) for name, table in protocol.baseline("oracle").items()}
     with pytest.raises(CarrotError, match="all 2 models"):
         part.frontier(oracle, "all")
     scene = compose(part, {"cascade": oracle}, title="", active="zero", baselines=["zero", "oracle"])
-    assert [curve.name for curve in scene.curves] == ["zero"]
-    assert scene.absent == ("cascade", "oracle")
-    assert all(label(name) in caption(scene) for name in scene.absent)
+    assert [curve.name for curve in scene.curves] == ["zero", "oracle"]
+    assert scene.absent == ("cascade",)
+    assert label("cascade") in caption(scene)
     with pytest.raises(CarrotError, match="all 2 models"):
         compose(part, {"cascade": oracle}, title="", active="cascade", baselines=["zero"])
     stored = StoredResults("two", protocol, {"cascade": oracle}, {}, None)
@@ -231,7 +263,6 @@ def test_where_no_prompt_of_a_task_has_every_outcome_who_looks_at_them_is_left_o
     assert "oracle" in stored.baselines
     stored = stored.within((), ("t2",))
     assert stored.fitted == ()
-    assert "oracle" not in stored.baselines
 
 
 def test_every_prompt_counts_and_no_router_beats_the_oracle() -> None:
@@ -243,6 +274,20 @@ def test_every_prompt_counts_and_no_router_beats_the_oracle() -> None:
     assert 0 < test["n_incomplete"] < test["n_prompts"]
     assert test["routing_accuracy"] <= test["oracle"] + 0.05
     assert run.metrics["baselines"]["oracle"]["routing_accuracy"] == pytest.approx(test["oracle"])
+
+
+def test_one_router_and_several_stand_under_the_same_best_single_model_oracle_and_notes() -> None:
+    bench = made(200)
+    gappy = with_gaps(bench, np.random.default_rng(4).random(bench.outcomes.shape) > 0.1)
+    gappy = replace(gappy, split_is_ours=True)
+    setting, run = make_setting(gappy), evaluate(gappy, "zero", replicates=20)
+    several = compare({0: setting}, {"zero": {0: Candidate.of_run(setting, run)}}, replicates=20)
+    notes = results_table(run, setting).splitlines()[1:3]
+    assert notes == tables.text(several).splitlines()[1:3]
+    assert all(each.best_single in notes[0] for each in setting.rounds)
+    for figure in (run.metrics["all"]["best_single"], run.metrics["all"]["oracle"], *best_between(gappy)):
+        assert f"{figure:.4f}" in notes[0]
+    assert notes[1] == gaps_note(int((~gappy.outcomes.complete).sum()))
 
 
 def test_a_model_without_any_outcome_is_named() -> None:
