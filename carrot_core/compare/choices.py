@@ -31,7 +31,7 @@ from carrot_core.figures.theme import (
     scene_colors,
     words_in_cells,
 )
-from carrot_core.frontier import FloatArray, lam_of_rate, rate_of_lam
+from carrot_core.frontier import FloatArray, Frontier, lam_of_rate, rate_of_lam
 from carrot_core.number_formats import LAM_HOVER, lam_text, percent
 from carrot_core.outcomes import Estimates, pick
 from carrot_core.text import visible
@@ -39,6 +39,7 @@ from carrot_core.text import visible
 RARE = (1, 2, 3)  # a prompt has rare solvers if at most so many models solve it
 SOLVED = 0.5  # least score that solves a prompt
 _SAME = 0.995  # share of equal choices from which two routers count as equal
+_USED = 0.1  # share of the prompts from which on a router uses a model
 _BUDGETS = 60  # points of a curve at which collapse is measured
 _REPLICATES = 200
 
@@ -140,29 +141,35 @@ def grid(names: Sequence[str], theme: ThemeName, **cells: Any) -> go.Figure:
 def collapse(
     setting: Setting, routers: Mapping[str, Mapping[str, Estimates]], replicates: int = _REPLICATES
 ) -> pd.DataFrame:
-    """Share of the most expensive model as each router's budget grows, and how often the router finds rare solvers.
+    """Share of an expensive model as each router's budget grows, and how often the router finds rare solvers.
 
-    At up to 60 points along each curve. Columns router, dearest (that model), part, most, n_prompts, lam, budget (mean
-    cost over that of the most expensive model alone), value, low, high. Part "dearest" is the share of the prompts that
-    this model answers, with ``most`` 0. Part "rare" is about the prompts that at least one and at most ``most`` models
-    solve: the share for which one of these is chosen, with its 95 % interval if they are enough; no rows if there is no
-    such prompt.
+    The model is the most expensive one that some router gives a tenth of the prompts at some point, since a model that
+    no router uses shows nothing; without any such model, the most expensive of all. At up to 60 points along each
+    curve. Columns router, dearest (that model), part, most, n_prompts, lam, budget (mean cost over that of this model
+    alone), value, low, high. Part "dearest" is the share of the prompts that this model answers, with ``most`` 0. Part
+    "rare" is about the prompts that at least one and at most ``most`` models solve: the share for which one of these is
+    chosen, with its 95 % interval if they are enough; no rows if there is no such prompt.
     """
     setting = setting.with_all_outcomes
     columns = ["router", "dearest", "part", "most", "n_prompts", "lam", "budget", "value", "low", "high"]
-    return small((_collapse_of(name, setting, table, replicates) for name, table in routers.items()), columns)
+    curves = {name: setting.frontier(table, setting.report_on) for name, table in routers.items()}
+    peaks = [curve.shares(evenly(curve.exchange_rate_per_usd, _BUDGETS)).max(axis=0) for curve in curves.values()]
+    cost = setting.test.outcomes.cost_usd.mean(axis=0)
+    used = np.max(peaks, axis=0, initial=0.0) >= _USED
+    expensive = int(np.where(used | ~used.any(), cost, -1.0).argmax())
+    unit = setting.cost_unit_usd
+    return small((_collapse_of(name, curve, expensive, unit, replicates) for name, curve in curves.items()), columns)
 
 
-def _collapse_of(name: str, setting: Setting, estimates: Mapping[str, Estimates], replicates: int) -> pd.DataFrame:
-    curve = setting.frontier(estimates, setting.report_on)
-    expensive, solves = int(curve.model_cost_usd.argmax()), curve.outcomes.score >= SOLVED
+def _collapse_of(name: str, curve: Frontier, expensive: int, cost_unit_usd: float, replicates: int) -> pd.DataFrame:
+    solves = curve.outcomes.score >= SOLVED
     rates = evenly(curve.exchange_rate_per_usd, _BUDGETS)
     chosen = np.array([curve.choices(rate) for rate in rates])
     points = pd.DataFrame(
         {
             "router": name,
             "dearest": curve.models[expensive],  # the name in snapshots
-            "lam": lam_of_rate(rates, setting.cost_unit_usd),
+            "lam": lam_of_rate(rates, cost_unit_usd),
             "budget": curve.cost_usd[[curve.at(rate) for rate in rates]] / curve.model_cost_usd[expensive],
         }
     )
@@ -182,12 +189,17 @@ def _collapse_of(name: str, setting: Setting, estimates: Mapping[str, Estimates]
 
 
 def collapse_exhibit(table: pd.DataFrame, most: int = 0) -> Exhibit:
-    """`collapse` onto the most expensive model along each curve; with ``most`` from `RARE`, recall of rare solvers."""
+    """`collapse` onto an expensive model along each curve; with ``most`` from `RARE`, recall of rare solvers."""
     rows = table[table["most"] == most].reset_index(drop=True)
     by = "one model" if most == 1 else f"at most {most} models"
-    title, what = "Collapse onto the most expensive model", "Answered by the most expensive model"
     named = visible(str(rows["dearest"].iloc[0]))
-    caption = f"Share of the prompts that {named} answers. A router that sees where cheap models do keeps it low."
+    title, what = "Collapse onto the most expensive model in use", plotly_text(f"Answered by {named}", 40)
+    caption = f"Share of the prompts that {named} answers, " + (
+        "the most expensive model that gets a tenth of the prompts from some router at some budget. A router that sees "
+        "where cheap models do keeps it low."
+        if (table.loc[table["most"] == 0, "value"] >= _USED).any()
+        else "a model that none of these routers gives a tenth of the prompts at any budget."
+    )
     if most:
         title, what = f"Prompts that {by} can solve", f"Solved, of those that {by} can"
         caption = (
@@ -196,13 +208,13 @@ def collapse_exhibit(table: pd.DataFrame, most: int = 0) -> Exhibit:
         )
     ends = each(rows.loc[rows.groupby("router", sort=False)["budget"].idxmax()])
     sentences = [
-        f"{visible(label(end.router))} {percent(end.value)} at {percent(end.budget, digits=0)} of its cost"
+        f"{visible(label(end.router))} {percent(end.value)} at {percent(end.budget, digits=0)} of that model's cost"
         for end in ends
     ]
     return Exhibit(
         name=f"rare-solvers-{most}" if most else "collapse",
         title=title,
-        caption=f"{caption} The budget is the mean cost, in per cent of what {named}, the most expensive, costs.",
+        caption=f"{caption} The budget is the mean cost, in per cent of what {named} costs.",
         alt=f"{title}, against budget, at the most expensive point of each curve: {'; '.join(sentences)}.",
         table=rows,
         draw=lambda theme: _along_budget(rows, what, theme),
@@ -227,7 +239,7 @@ def _along_budget(rows: pd.DataFrame, what: str, theme: ThemeName) -> go.Figure:
     return figure.update_layout(
         layout_with_axes(
             look, 420, hovermode="closest",
-            xaxis={"title": "Budget, of the most expensive model's cost", **ticks},
+            xaxis={"title": f"Budget, of the cost of {plotly_text(visible(str(rows['dearest'].iloc[0])))}", **ticks},
             yaxis={"title": what, "ticksuffix": " %", "range": [0, 102]},
         )
     )  # fmt: skip

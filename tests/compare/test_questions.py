@@ -109,7 +109,15 @@ def value(table: pd.DataFrame, router: str, part: str, lam: float | None = None)
 def test_collapse_and_rare_solvers_are_counted_prompt_by_prompt(bench: Setting, routers: Tables) -> None:
     table = collapse(bench, routers, replicates=50)
     outcomes, models = bench.test.outcomes, bench.models
-    expensive = models[int(outcomes.cost_usd.mean(axis=0).argmax())]
+    by_cost = [models[j] for j in np.argsort(-outcomes.cost_usd.mean(axis=0))]
+    peaks = dict.fromkeys(models, 0.0)
+    for tables in routers.values():
+        curve = bench.frontier(tables, "test")
+        for rate in curve.exchange_rate_per_usd:
+            answered = [models[j] for j in curve.choices(rate)]
+            peaks |= {model: max(peak, answered.count(model) / len(answered)) for model, peak in peaks.items()}
+    expensive = next(model for model in by_cost if peaks[model] >= 0.1)
+    assert set(table["dearest"]) == {expensive}
     solvers = {
         prompt: {model for model, score in zip(models, scores, strict=True) if score >= 0.5}
         for prompt, scores in zip(outcomes.prompt_ids, outcomes.score, strict=True)
@@ -134,6 +142,25 @@ def test_collapse_and_rare_solvers_are_counted_prompt_by_prompt(bench: Setting, 
     assert rare["value"].between(rare["low"] - 1e-6, rare["high"] + 1e-6).all()
     oracle = rare[rare["router"] == "oracle"].groupby("most")["value"].max()
     assert (oracle == 1).all()
+
+
+def test_collapse_is_drawn_for_the_most_expensive_model_that_a_router_uses(bench: Setting) -> None:
+    """A model that costs most and is never right: whichever router is drawn, its share would be 0."""
+    outcomes = bench.test.outcomes
+    score, cost = outcomes.score.copy(), outcomes.cost_usd.copy()
+    score[:, 0], cost[:, 0] = 0.0, 10 * cost.max()
+    part = replace(bench.test, outcomes=outcomes.with_values(score, cost))
+    setting = replace(
+        bench, train=part, inner_train=part, validation=part, test=part, everything=part, report_on="test"
+    )
+    table = collapse(setting, {name: setting.estimates(name) for name in ("zero", "oracle")}, replicates=10)
+    assert cost.mean(axis=0).argmax() == 0
+    assert set(table["dearest"]) == {outcomes.models[1 + int(cost[:, 1:].mean(axis=0).argmax())]}
+    assert table.loc[table["part"] == "dearest", "value"].max() >= 0.1
+    unused = collapse(
+        setting.narrowed(outcomes.models[:1]), {"zero": setting.narrowed(outcomes.models[:1]).estimates("zero")}
+    )
+    assert set(unused["dearest"]) == {outcomes.models[0]}
 
 
 def lam_of(bench: Setting, rate: float) -> float:
