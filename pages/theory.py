@@ -9,9 +9,9 @@ from carrot_core.dashboard.compare import results
 from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.glossary import see
 from carrot_core.dashboard.stores import labels
-from carrot_core.theory import shipped_dimensions, shipped_spectra, slopes
-from carrot_core.theory.dimension import dimension_exhibit, learning_exhibit, spectra_exhibit
-from carrot_core.theory.rate_figures import rate_exhibit, slope_words, slopes_exhibit
+from carrot_core.theory import learning_exhibit, shipped_dimensions, shipped_spectra, slopes, slopes_exhibit
+from carrot_core.theory.dimension import dimension_exhibit, spectra_exhibit
+from carrot_core.theory.rates import rate_exhibit, slope_words
 
 shell.guard(__file__)
 st.title("Theory", anchor=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 
 from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.theme import THEMES, ThemeName, axis, line_styles, plotly_text, whiskers
+from carrot_core.figures.theme import (
+    THEMES,
+    ThemeName,
+    axis,
+    line_styles,
+    over_legend,
+    plotly_text,
+    whiskers,
+)
 from carrot_core.number_formats import percent
 from carrot_core.text import visible
-from carrot_core.theory.rate_figures import log_axis, over_legend
-from carrot_core.theory.rates import loss_table
 from carrot_core.theory.world import FloatArray
 
 SUBSAMPLE = 2_000  # spectra need every pair
@@ -164,58 +170,6 @@ def _interval(log: FloatArray, replicates: int, seed: int) -> tuple[float, float
     means = np.array([log[rng.integers(len(log), size=len(log))].mean() for _ in range(replicates)])
     low, high = np.quantile(1 / means, [0.025, 0.975])
     return float(low), float(high)
-
-
-def learning_exhibit(curves: Mapping[str, pd.DataFrame]) -> Exhibit:
-    """Learning curves of real benchmarks on the axes of the theory."""
-    table = loss_table(curves)
-    rows = table[table["loss"] > 0]
-    slopes = {str(name): _slope(rows) for name, rows in rows.groupby("benchmark") if len(rows) > 1}
-    slope_list = "; ".join(f"{visible(name)} {slope:.2f}" for name, slope in slopes.items())
-    return Exhibit(
-        name="theory-learning",
-        title="Real learning curves on the same axes",
-        caption=(
-            "AIQ lost by CARROT-KNN fitted on n training prompts against the fit on all of them, on the same test "
-            "prompts; bars are paired 95 % intervals. It is no excess risk: nobody knows a real oracle rule. As n "
-            "comes near to all prompts the loss must reach 0, so curves bend down at the right; slopes there say "
-            "little. A point at or below 0 has no place on a logarithmic axis and is in the data only; so is an "
-            "interval's end there."
-        ),
-        alt=f"Log-log slopes of the AIQ lost against n, over all sizes drawn: {slope_list or 'none'}.",
-        table=table,
-        draw=lambda theme: _learning(rows, theme),
-    )
-
-
-def _slope(rows: pd.DataFrame) -> float:
-    return float(np.polyfit(np.log(rows["n"]), np.log(rows["loss"]), 1)[0])
-
-
-def _learning(points: pd.DataFrame, theme: ThemeName) -> go.Figure:
-    look, figure = THEMES[theme], go.Figure()
-    names = list(dict.fromkeys(points["benchmark"]))
-    least = float(points["loss"].min()) / 3 if len(points) else 1e-3
-    for name, style in line_styles(names).items():
-        rows = points[points["benchmark"] == name]
-        figure.add_scatter(
-            x=rows["n"],
-            y=rows["loss"],
-            error_y=whiskers(rows["loss"], rows["low"].clip(lower=least), rows["high"], thickness=1),
-            mode="lines+markers",
-            line={"color": look.curves[style.color], "dash": style.dash, "width": 2},
-            marker={"symbol": style.symbol, "size": 8},
-            name=plotly_text(visible(name)),
-            hovertemplate="%{x:,} prompts: %{y:.4f} lost<extra></extra>",
-        )
-    sizes = [*points["n"]] or [100, 1_000]
-    values = [*points["loss"], *points["high"], least] if len(points) else [1e-3, 1e-1]
-    figure.update_layout(
-        over_legend(look, 440),
-        xaxis=log_axis(look, "Training prompts n", sizes),
-        yaxis=log_axis(look, "AIQ lost against all prompts", values),
-    )
-    return figure
 
 
 def spectra_exhibit(table: pd.DataFrame) -> Exhibit:

@@ -1,17 +1,24 @@
-"""How fast the plug-in rule approaches the oracle rule as it learns from more prompts: simulated, beside the law."""
+"""How fast the plug-in rule approaches the oracle rule as it learns from more prompts: simulated, beside the law, as
+tables and as figures."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from plotly.colors import sample_colorscale
+from plotly.subplots import make_subplots
 
-from carrot_core.theory.world import FloatArray, World
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.theme import THEMES, ThemeName, log_axis, over_legend, whiskers
+from carrot_core.number_formats import percent
+from carrot_core.theory.world import FloatArray, World, local_estimate
 
 SIZES = (100, 316, 1_000, 3_162, 10_000, 31_623, 100_000)
 _POOL, _CLOSE, _CLEAR = 20_000, 1_200, 400  # prompts drawn in a repetition; tested close and clear ones
@@ -144,99 +151,179 @@ def simulate(
     return RateCurve(world, tuple(sizes), excess)
 
 
-_GATHERED = 2_000_000  # neighbours in memory at once
+_SIDE = 72  # points along a side of a map
+_BREACHES = {
+    "none": "Assumptions hold",
+    "no-margin": "No margin",
+    "rough": "Rougher than assumed",
+    "thin": "Thin training data",
+}
 
 
-def local_estimate(x: FloatArray, y: FloatArray, at: FloatArray, k: int, degree: int) -> FloatArray:
-    """Value at the centre of the least-squares polynomial through the k nearest points, with equal weights.
+def slope_words(curve: RateCurve) -> str:
+    """Measured slope beside the predicted one, in a sentence."""
+    measured, low, high = curve.slope()
+    promised = predicted_slope(curve.world)
+    if not math.isfinite(measured):
+        return f"No slope: at some size nothing was lost; predicted slope {promised:.2f}."
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return (
+            f"Measured slope {measured:.2f}, without an interval, since at some size nothing was lost in some samples "
+            f"of the repetitions; predicted slope {promised:.2f}."
+        )
+    inside = "contains" if low <= promised <= high else "does not contain"
+    return (
+        f"Measured slope {measured:.2f}, 95 % interval {low:.2f} to {high:.2f}; predicted slope {promised:.2f}, which "
+        f"the interval {inside}."
+    )
+
+
+def rate_exhibit(curve: RateCurve, reference: RateCurve | None = None) -> Exhibit:
+    """Excess risk against n, with the fitted and the predicted line.
 
     Parameters
     ----------
-    x, y : (n, d) points and (n, m) values.
-    at : (q, d) points to estimate at.
-    degree : 0 is the mean of the k nearest, 1 fits a plane to them.
-
-    Returns
-    -------
-    (q, m) estimates.
+    reference : the same controls with all assumptions kept, drawn beside a world that breaks one.
     """
-    if x.shape[1] == 1:
-        return _on_a_line(x[:, 0], y, at[:, 0], k, degree)
-    tree, block = cKDTree(x, leafsize=64), max(1, _GATHERED // k)
-    parts = []
-    for first in range(0, len(at), block):
-        here = at[first : first + block]
-        nearest = tree.query(here, k)[1].reshape(len(here), k)
-        mean = np.stack([column[nearest].mean(axis=1) for column in y.T], axis=1)
-        parts.append(mean + _tilt(x[nearest] - here[:, None, :], y, nearest) if degree else mean)
-    return np.concatenate(parts)
-
-
-def _tilt(offset: FloatArray, y: FloatArray, nearest: NDArray[np.int64]) -> FloatArray:
-    """(q, m) difference of the plane's height at the centre from the mean of its points."""
-    middle = offset.mean(axis=1)
-    spread = offset - middle[:, None, :]
-    squares = np.einsum("qki,qkj->qij", spread, spread)
-    lever = np.linalg.solve(squares, -middle[:, :, None])[:, :, 0]
-    weight = np.einsum("qki,qi->qk", spread, lever)
-    return np.stack([np.einsum("qk,qk->q", weight, column[nearest]) for column in y.T], axis=1)
-
-
-def _on_a_line(x: FloatArray, y: FloatArray, at: FloatArray, k: int, degree: int) -> FloatArray:
-    """`local_estimate` in one dimension, where neighbours are consecutive and one running sum serves every window."""
-    order = np.argsort(x)
-    x, y = x[order], y[order]
-    first = _window(x, at, k)
-    mean = _sums(y, first, k) / k
-    if not degree:
-        return mean
-    centre = _sums(x[:, None], first, k) / k
-    squares = _sums((x**2)[:, None], first, k) / k - centre**2
-    slope = (_sums(x[:, None] * y, first, k) / k - centre * mean) / squares
-    tilted: FloatArray = mean + slope * (at[:, None] - centre)
-    return tilted
-
-
-def _window(x: FloatArray, at: FloatArray, k: int) -> NDArray[np.int64]:
-    """(q,) first of the k nearest in sorted points: the leftmost window that a step to the right would not bring
-    nearer."""
-    low, high = np.zeros(len(at), np.int64), np.full(len(at), len(x) - k)
-    while (low < high).any():
-        middle = np.minimum((low + high) // 2, len(x) - k - 1)
-        onward = at - x[middle] > x[middle + k] - at
-        low, high = np.where((low < high) & onward, middle + 1, low), np.where((low < high) & ~onward, middle, high)
-    return low
-
-
-def _sums(values: FloatArray, first: NDArray[np.int64], k: int) -> FloatArray:
-    running = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
-    window: FloatArray = running[first + k] - running[first]
-    return window
-
-
-METRIC = "aiq"
-
-
-def loss_table(curves: Mapping[str, pd.DataFrame], metric: str = METRIC) -> pd.DataFrame:
-    """Loss of a router with fewer training prompts, from the tables of `carrot_core.compare.studies.learning`.
-
-    Columns: benchmark, router, n, loss, low, high (95 % interval, paired), all means over seeds; without the size with
-    all prompts, which loses nothing.
-    """
-    frames = []
-    for benchmark, table in curves.items():
-        rows = table[(table["metric"] == metric) & (table["seed"] == "mean")]
-        rows = rows[rows["size"] < rows["size"].max()]
-        frames.append(
-            pd.DataFrame(
-                {
-                    "benchmark": benchmark,
-                    "router": rows["router"],
-                    "n": rows["size"],
-                    "loss": -rows["lost"],
-                    "low": -rows["lost_high"],
-                    "high": -rows["lost_low"],
-                }
+    curves = [curve] if reference is None else [curve, reference]
+    table = pd.concat([one.table().assign(**asdict(one.world)) for one in curves], ignore_index=True)
+    broken = reference is not None
+    return Exhibit(
+        name="theory-broken" if broken else "theory-rate",
+        title="What a broken assumption does" if broken else "Excess risk against the number of training prompts",
+        caption=(
+            "Dots: mean utility lost against the oracle rule on fresh prompts, computed from the known scores and "
+            f"costs, over {curve.excess.shape[1]} repetitions, with 95 % intervals. Both axes are logarithmic, so a "
+            "power of n is a straight line. "
+            + (
+                "The dashed line is what the law predicts for the controls; where an assumption does not hold it "
+                "promises nothing."
+                if broken
+                else "The solid line is fitted to the dots. The dashed one has the predicted slope; its height is set "
+                "to the dots, for the law says how fast the excess falls and not from where."
             )
+        ),
+        alt=f"Excess risk falls from {curve.excess[0].mean():.2g} at n = {curve.sizes[0]:,} to "
+        f"{curve.excess[-1].mean():.2g} at n = {curve.sizes[-1]:,}. {slope_words(curve)}"
+        + (f" With all assumptions in place: {slope_words(reference)}" if reference is not None else ""),
+        table=table,
+        draw=lambda theme: _rates(curves, theme),
+    )
+
+
+def _rates(curves: Sequence[RateCurve], theme: ThemeName) -> go.Figure:
+    look, figure = THEMES[theme], go.Figure()
+    values: list[float] = []
+    for place, curve in enumerate(curves):
+        table = curve.table()
+        rows = table[table["excess"] > 0]
+        if len(rows) < 2:
+            continue
+        name = _BREACHES[curve.world.breach] if len(curves) > 1 else "Measured"
+        color = look.curves[place]
+        values += [*rows["excess"], *rows["high"], *rows["low"][rows["low"] > 0]]
+        figure.add_scatter(
+            x=rows["n"],
+            y=rows["excess"],
+            error_y=whiskers(rows["excess"], rows["low"], rows["high"], color=color),
+            mode="markers",
+            marker={"color": color, "size": 9, "symbol": ("circle", "square")[place]},
+            name=name,
+            hovertemplate="n = %{x:,}: %{y:.3g}<extra></extra>",
         )
-    return pd.concat(frames, ignore_index=True)
+        slope = curve.slope()[0]
+        if math.isfinite(slope):
+            figure.add_scatter(
+                x=rows["n"], y=_line(rows, slope), mode="lines", hoverinfo="skip",
+                line={"color": color, "width": 2, "dash": ("solid", "dot")[place]}, name=f"fitted, slope {slope:.2f}",
+            )  # fmt: skip
+        if place == len(curves) - 1:
+            promised = predicted_slope(curve.world)
+            figure.add_scatter(
+                x=rows["n"], y=_line(rows, promised), mode="lines", hoverinfo="skip",
+                line={"color": look.ink, "width": 2, "dash": "dash"}, name=f"predicted, slope {promised:.2f}",
+            )  # fmt: skip
+    figure.update_layout(
+        over_legend(look, 420),
+        xaxis=log_axis(look, "Training prompts n", [size for curve in curves for size in curve.sizes]),
+        yaxis=log_axis(look, "Excess risk (utility lost)", values or [1e-3, 1.0]),
+    )
+    return figure
+
+
+def _line(rows: pd.DataFrame, slope: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A line with this slope through the middle of the dots."""
+    log_n, log_excess = np.log(rows["n"].to_numpy(float)), np.log(rows["excess"].to_numpy())
+    line: np.ndarray[Any, np.dtype[np.float64]] = np.exp(log_excess.mean() + slope * (log_n - log_n.mean()))
+    return line
+
+
+def boundary_exhibit(world: World, n: int, seed: int = 0) -> Exhibit:
+    """Which model the oracle rule and the plug-in rule choose, over the square of a world of two dimensions."""
+    rng = np.random.default_rng([seed, n])
+    middle = (np.arange(_SIDE) + 0.5) / _SIDE
+    at = np.stack(np.meshgrid(middle, middle), axis=-1).reshape(-1, 2)
+    oracle, chosen = world.true_utility(at).argmax(axis=1), plug_in(world, n, at, rng)
+    missed = utility_loss(world, chosen, at)
+    wrong = missed > 0
+    there = missed[wrong].mean() if wrong.any() else 0.0
+    table = pd.DataFrame(
+        {"x1": at[:, 0], "x2": at[:, 1], "oracle": oracle + 1, "plug_in": chosen + 1, "utility_lost": missed}
+    )
+    return Exhibit(
+        name="theory-boundary",
+        title="What the oracle and the plug-in rule choose",
+        caption=(
+            f"Each point of the square is a prompt, its shade the model that answers it. Left, the oracle rule, which "
+            f"knows the scores and costs; right, the plug-in rule after {n:,} training prompts. Marked is where the "
+            "two differ: mostly near the boundary, where being wrong costs least."
+        ),
+        alt=(
+            "Two maps of the square. The plug-in rule chooses another model than the oracle on "
+            f"{percent(wrong.mean())} of it; there it loses {there:.3f} of utility on average, "
+            f"{missed.mean():.4f} over the whole square."
+        ),
+        table=table,
+        draw=lambda theme: _maps(table, world.n_models, theme),
+    )
+
+
+def _maps(table: pd.DataFrame, n_models: int, theme: ThemeName) -> go.Figure:
+    look = THEMES[theme]
+    far = look.curves[1] if theme != "print" else "#606060"
+    shades = sample_colorscale([look.grid, far], np.linspace(0.1, 0.9, n_models))
+    steps = [[edge, shades[m]] for m in range(n_models) for edge in (m / n_models, (m + 1) / n_models)]
+    figure = make_subplots(1, 2, subplot_titles=("Oracle rule", "Plug-in rule"), horizontal_spacing=0.06)
+    middle = sorted(table["x1"].unique())
+    for column, rule in enumerate(("oracle", "plug_in"), 1):
+        figure.add_heatmap(
+            x=middle,
+            y=middle,
+            z=table[rule].to_numpy().reshape(_SIDE, _SIDE),
+            zmin=0.5,
+            zmax=n_models + 0.5,
+            colorscale=steps,
+            showscale=False,
+            hovertemplate="model %{z}<extra></extra>",
+            row=1,
+            col=column,
+        )
+    wrong = np.where(table["utility_lost"] > 0, 1.0, np.nan).reshape(_SIDE, _SIDE)
+    figure.add_heatmap(
+        x=middle, y=middle, z=wrong, colorscale=[[0, look.curves[0]], [1, look.curves[0]]],
+        showscale=False, hoverinfo="skip", row=1, col=2,
+    )  # fmt: skip
+    names = [f"model {model}" for model in range(1, n_models + 1)]
+    for name, shade in zip([*names, "another than the oracle's"], [*shades, look.curves[0]], strict=True):
+        figure.add_scatter(
+            x=[None], y=[None], mode="markers", name=name,
+            marker={"color": shade, "size": 12, "symbol": "square", "line": {"color": look.muted, "width": 1}},
+        )  # fmt: skip
+    ticks = {"range": [0, 1], "tickvals": [0, 0.5, 1], "showgrid": False, "constrain": "domain", "color": look.ink}
+    figure.update_xaxes(ticks)
+    figure.update_yaxes(ticks)
+    figure.update_yaxes(showticklabels=False, col=2)
+    figure.update_annotations(font={"size": 13, "color": look.ink})
+    bottom = {"orientation": "h", "x": 0, "y": -0.1, "yanchor": "top"}
+    figure.update_layout(over_legend(look, 440, legend=bottom, margin={"l": 30, "r": 8, "t": 56, "b": 10}))
+    return figure

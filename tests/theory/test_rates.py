@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from carrot_core.theory.rates import (
     RateCurve,
     excess_risk,
-    local_estimate,
     neighbours,
     plug_in,
     predicted_slope,
@@ -18,7 +17,7 @@ from carrot_core.theory.rates import (
     simulate,
     utility_loss,
 )
-from carrot_core.theory.world import World
+from carrot_core.theory.world import World, local_estimate
 from tests.reference import theory as slow
 
 

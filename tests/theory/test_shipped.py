@@ -20,16 +20,18 @@ from carrot_core.theory import (
     WORLDS,
     RateCurve,
     World,
+    learning_exhibit,
+    loss_table,
     make,
     predicted_slope,
     shipped_dimensions,
     shipped_spectra,
     simulated_curve,
     slopes,
+    slopes_exhibit,
 )
-from carrot_core.theory.dimension import dimension_exhibit, learning_exhibit, spectra_exhibit
-from carrot_core.theory.rate_figures import boundary_exhibit, rate_exhibit, slopes_exhibit
-from carrot_core.theory.rates import SIZES, excess_risk, loss_table, simulate
+from carrot_core.theory.dimension import dimension_exhibit, spectra_exhibit
+from carrot_core.theory.rates import SIZES, boundary_exhibit, excess_risk, rate_exhibit, simulate
 from tests.theory.test_dimension import cloud
 
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -18,8 +18,7 @@ from carrot_core.figures.exhibit import Exhibit
 from carrot_core.results import shipped_snapshots
 from carrot_core.results.snapshot import read
 from carrot_core.theory import BREACHES, Breach, RateCurve, World, possible, predicted_slope, simulate, simulated_curve
-from carrot_core.theory.rate_figures import boundary_exhibit
-from carrot_core.theory.rates import SIZES, excess_risk
+from carrot_core.theory.rates import SIZES, boundary_exhibit, excess_risk
 
 PARTS = ("Rate", "Decision boundary", "Broken assumption", "Real prompts", "What it rests on")
 _SMOOTHNESS, _MARGINS = (0.5, 0.75, 1.0, 1.5, 2.0), (0.5, 1.0, 2.0)
