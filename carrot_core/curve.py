@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from carrot_core.bootstrap import Interval
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
@@ -191,3 +193,10 @@ def _distance_from_chord(points: FloatArray, start: FloatArray, end: FloatArray)
     off = reach - along[:, None] * chord
     distance: FloatArray = np.sqrt(np.einsum("ij,ij->i", off, off))
     return distance
+
+
+def small(frames: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """These columns of the frames, concatenated; fractions in single precision."""
+    parts = list(frames)
+    table = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    return table.astype(dict.fromkeys(table.select_dtypes("float64").columns, np.float32))

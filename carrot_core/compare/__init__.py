@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from carrot_core.compare.choices import agreement, collapse
 from carrot_core.compare.gap import decomposition
-from carrot_core.compare.learnable import learnable
-from carrot_core.compare.losses import losses
-from carrot_core.compare.paper_tables import accuracy, spider
+from carrot_core.compare.learnable_losses import learnable, losses
+from carrot_core.compare.model_shares_agreement import agreement, collapse
 from carrot_core.compare.predictions import reliability, usage
-from carrot_core.compare.task_curves import task_curves
+from carrot_core.compare.task_curves import spider, task_curves
 from carrot_core.evaluation import Setting
+from carrot_core.evaluation.quality import accuracy
 from carrot_core.outcomes import Estimates
 
 Routers = Mapping[str, Mapping[str, Estimates]]

@@ -10,10 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.bootstrap import Interval, replicate, weighted_means, weights_on
+from carrot_core.curve import small
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.measure import ReportSet, areas, report_set
-from carrot_core.evaluation.tables import LAMS, small, task_labels
+from carrot_core.evaluation.tables import LAMS, task_labels
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import (

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from carrot_core.curve import small
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation import reliability as bins_of
 from carrot_core.evaluation.quality import POOLED, Values, aligned, usage_by_round
-from carrot_core.evaluation.tables import small
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import (

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from carrot_core.compare.choices import grid
+from carrot_core.compare.model_shares_agreement import grid
 from carrot_core.evaluation import MEAN
 from carrot_core.evaluation.comparison import UNFAIR
 from carrot_core.figures.exhibit import Exhibit

@@ -10,10 +10,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.compare.task_curves import TASKS
+from carrot_core.curve import small
 from carrot_core.evaluation import MEAN, Setting
 from carrot_core.evaluation.learning import learning_curve, leave_one_task_out
 from carrot_core.evaluation.quality import POOLED
-from carrot_core.evaluation.tables import small
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import (

@@ -1,18 +1,26 @@
-"""The curve of every router on each of the larger tasks."""
+"""Routers by task: their curve on each of the larger tasks, and the table of the paper's spider (plot 1).
+
+`spider` has the share of a reference model's score that a router reaches, task by task, at a small share of its cost.
+The authors choose λ for every source on the test prompts themselves. A deployed router has one λ, chosen beforehand:
+here on validation, to meet the budget over all prompts.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from carrot_core.curve import evenly
+from carrot_core.bootstrap import LEAST_PROMPTS, Interval, bootstrap_counts, weighted_means, weights_on
+from carrot_core.curve import evenly, small
+from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
-from carrot_core.evaluation.tables import small, task_labels
+from carrot_core.evaluation.tables import task_labels
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import (
@@ -28,8 +36,9 @@ from carrot_core.figures.theme import (
     router_names,
     task_name,
 )
-from carrot_core.frontier import Frontier, lam_of_rate
+from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
 from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, CostBasis, cost_basis, percent
+from carrot_core.operating_point import best_within_budget
 from carrot_core.outcomes import Estimates
 from carrot_core.text import visible
 
@@ -187,3 +196,110 @@ def _traces(here: pd.DataFrame, look: Theme, basis: CostBasis) -> list[go.Scatte
         )
     )  # fmt: skip
     return traces
+
+
+BUDGET_SHARES = (0.1, 0.2, 0.3)
+AUTHORS, HONEST = "authors", "honest"
+PAPER_REFERENCE = "openai-gpt-4o"
+_FIGURES = ("score", "score_share", "cost_usd", "cost_share", "reference_score", "reference_cost_usd", "lam")
+
+
+def spider(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
+    """Score by task within shares of the reference model's mean cost, λ chosen in two ways.
+
+    ``way`` "authors": for each task the best score on the prompts reported on at a cost within the share of the
+    reference's cost on them. It has no interval, since λ was chosen on the same prompts. "honest": the one λ that
+    scores best on validation within the share of the reference's cost over all validation prompts; a task may then cost
+    more or less than its share. Both are exact, with no grid over λ.
+
+    Returns
+    -------
+    Columns router, task ("" where prompts have none), way, budget_share (of `BUDGET_SHARES`), reference (a
+    model: the paper's where it is in the pool, else the best single model on validation), n_prompts,
+    exchange_rate_per_usd, lam, score, score_low, score_high, cost_usd, reference_score, reference_cost_usd,
+    score_share with its interval (score ÷ reference_score, paired) and cost_share. If no point is within the share, the
+    router's figures are NaN; so are intervals of tasks with fewer than `LEAST_PROMPTS` prompts.
+    """
+    reference = PAPER_REFERENCE if PAPER_REFERENCE in setting.models else setting.best_single
+    column = setting.models.index(reference)
+    curves = {name: setting.frontier(table, setting.report_on) for name, table in routers.items()}
+    rates = {name: _honest_rates(setting.frontier(table, "validation"), column) for name, table in routers.items()}
+    rows: list[dict[str, Any]] = []
+    labels = task_labels(setting, next(iter(curves.values()))) if curves else np.empty(0)
+    for task in sorted(set(labels)):  # the outer loop: all routers share the draws of a task
+        for name, curve in curves.items():
+            keys = {"router": name, "task": task, "reference": reference}
+            here = curve.rows(np.asarray(labels == task))
+            rows += [keys | row for row in _on_task(here, column, rates[name], setting.cost_unit_usd)]
+    if not rows:
+        raise CarrotError(f"No {setting.report_on} prompt has an outcome of all {len(setting.models)} models.")
+    table = pd.DataFrame(rows)
+    place = {name: k for k, name in enumerate(routers)}
+    table = table.sort_values("router", key=lambda names: names.map(place), kind="stable", ignore_index=True)
+    return table.astype({name: np.float32 for name in table.columns if name.startswith(_FIGURES)})
+
+
+def _honest_rates(validation: Frontier, reference: int) -> list[float | None]:
+    """For each budget the rate that scores best within it on validation; None if no point is within it."""
+    cost_usd = float(validation.outcomes.cost_usd[:, reference].mean())
+    return [best_within_budget(validation, share * cost_usd) for share in BUDGET_SHARES]
+
+
+def _on_task(here: Frontier, column: int, honest: list[float | None], cost_unit_usd: float) -> list[dict[str, Any]]:
+    """Both ways at every budget on the prompts of one task."""
+    reference = here.outcomes.score[:, column]
+    cost_usd = float(here.outcomes.cost_usd[:, column].mean())
+    facts = {
+        "n_prompts": here.n_prompts,
+        "reference_score": float(reference.mean()),
+        "reference_cost_usd": cost_usd,
+    }
+    authors = [best_within_budget(here, share * cost_usd) for share in BUDGET_SHARES]
+    intervals = _intervals(here, reference, honest)
+    rows = []
+    for share, theirs, ours, interval in zip(BUDGET_SHARES, authors, honest, intervals, strict=True):
+        for way, rate in ((AUTHORS, theirs), (HONEST, ours)):
+            row = {"way": way, "budget_share": share, **facts, **_at(here, rate, cost_unit_usd), **_no_interval()}
+            row |= interval if way == HONEST else {}
+            rows.append(row | _shares(row))
+    return rows
+
+
+def _at(here: Frontier, rate: float | None, cost_unit_usd: float) -> dict[str, float]:
+    """Figures of one point of a curve; NaN if there is none."""
+    if rate is None:
+        return dict.fromkeys(("exchange_rate_per_usd", "lam", "score", "cost_usd"), np.nan)
+    point, lam = here.at(rate), float(lam_of_rate(rate, cost_unit_usd))
+    score, cost_usd = float(here.score[point]), float(here.cost_usd[point])
+    return {"exchange_rate_per_usd": rate, "lam": lam, "score": score, "cost_usd": cost_usd}
+
+
+def _shares(row: Mapping[str, Any]) -> dict[str, float]:
+    of = {"score_share": ("score", "reference_score"), "cost_share": ("cost_usd", "reference_cost_usd")}
+    return {name: row[part] / row[whole] if row[whole] > 0 else np.nan for name, (part, whole) in of.items()}
+
+
+def _no_interval() -> dict[str, float]:
+    return {f"{name}_{end}": np.nan for name in ("score", "score_share") for end in ("low", "high")}
+
+
+def _intervals(here: Frontier, reference: FloatArray, rates: list[float | None]) -> list[dict[str, float]]:
+    """95 % intervals over prompts of the score at each rate, and of its ratio to the reference's (paired)."""
+    if here.n_prompts < LEAST_PROMPTS:
+        return [{} for _ in rates]
+    rows = np.arange(here.n_prompts)
+    chosen = {rate: here.outcomes.score[rows, here.choices(rate)] for rate in rates if rate is not None}
+    weights = weights_on(here, bootstrap_counts(here.n_prompts))
+    replicates = weighted_means(np.column_stack([reference, *chosen.values()]), weights)
+    by_rate: dict[float | None, dict[str, float]] = {None: {}}
+    for place, (rate, score) in enumerate(chosen.items(), start=1):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = Interval.of(1.0, replicates[:, place] / replicates[:, 0])
+        mean = Interval.of(float(score.mean()), replicates[:, place])
+        by_rate[rate] = {
+            "score_low": mean.low,
+            "score_high": mean.high,
+            "score_share_low": share.low,
+            "score_share_high": share.high,
+        }
+    return [by_rate[rate] for rate in rates]

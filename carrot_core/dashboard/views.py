@@ -17,7 +17,7 @@ import streamlit as st
 
 from carrot_core import modes
 from carrot_core.benchmarks.model_facts import NOTHING
-from carrot_core.compare.choices import shares_exhibit
+from carrot_core.compare.model_shares_agreement import shares_exhibit
 from carrot_core.dashboard import work
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import Version, results_version, store_of

@@ -1,15 +1,21 @@
-"""How well a router predicts scores, and tokens or dollars, beside the train mean of each model."""
+"""How well a router predicts scores, and tokens or dollars, beside the train mean of each model.
+
+`accuracy` is the table of CARROT-KNN in the paper: how well routers predict, and choose if cost does not count.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carrot_core.bootstrap import Interval, bootstrap_counts, weighted_means
+from carrot_core.curve import small
 from carrot_core.evaluation.protocol import Setting
+from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage, positions
 from carrot_core.prices import TOKENS_PER_PRICE, rates_of
 from carrot_core.routers import ZeroRouter
@@ -192,3 +198,93 @@ def _ece(bins: pd.DataFrame) -> float:
     if bins.empty:
         return float("nan")
     return float(np.average((bins["mean_estimate"] - bins["mean_score"]).abs(), weights=bins["n"]))
+
+
+_ACCURACY = ["router", "metric", "value", "low", "high", "n_prompts", "n_models"]
+
+
+def accuracy(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
+    """Figures of the authors' table for each router, on the reported prompts with the whole pool observed.
+
+    Returns
+    -------
+    Columns router, metric, value, low, high (95 % over prompts; NaN where not defined), n_prompts, n_models
+    (that the router estimates). Metrics: binarised_accuracy (share of the cells with score and estimate on the same
+    side of 0.5), score_mae, r2 (all cells together, so it holds the differences between models too), routing_accuracy
+    (at λ = 0), best_single (chosen on validation), oracle, cost_mae_usd and output_tokens_mae (mean absolute errors per
+    call; NaN where a call's cost is known beforehand, where tokens were not recorded, and for a cascade, which pays for
+    several calls). The first three say little of a router whose estimates only order models, as those of a pair or
+    random ones do.
+    """
+    setting, frames = setting.with_all_outcomes, []
+    for name, table in routers.items():
+        curve = setting.frontier(table, setting.report_on)
+        sums = _sums_of_prompts(setting, curve)
+        columns = np.column_stack(list(sums.values()))
+        own, replicates = (
+            _accuracy_figures(dict(zip(sums, weighted_means(columns, weights).T, strict=True)))
+            for weights in (np.ones((len(columns), 1)), bootstrap_counts(curve.n_prompts))
+        )
+        intervals = {metric: Interval.of(float(value[0]), replicates[metric]) for metric, value in own.items()}
+        frame = pd.DataFrame([{"metric": metric, **vars(interval)} for metric, interval in intervals.items()])
+        frames.append(frame.assign(router=name, n_prompts=curve.n_prompts, n_models=int(curve.has_estimates.sum())))
+    return small(frames, _ACCURACY)
+
+
+def _sums_of_prompts(setting: Setting, curve: Frontier) -> dict[str, FloatArray]:
+    """(n,) sums over the cells of each prompt, from which all figures are computed."""
+    mask, rows = curve.has_estimates, np.arange(curve.n_prompts)
+    observed, estimated = curve.outcomes.score[:, mask], curve.estimates.score[:, mask]
+    error = estimated - observed
+    cells: dict[str, FloatArray] = {
+        "right": ((estimated >= 0.5) == (observed >= 0.5)).astype(np.float64),
+        "absolute": np.abs(error),
+        "squared": error**2,
+        "observed": observed,
+        "observed_squared": observed**2,
+        **_usage_errors(setting, curve, mask),
+    }
+    choices = {
+        "routing_accuracy": curve.outcomes.score[rows, curve.choices(0.0)],
+        "best_single": curve.outcomes.score[:, curve.models.index(setting.best_single)],
+        "oracle": curve.outcomes.score.max(axis=1),
+    }
+    return (
+        {name: table.sum(axis=1) for name, table in cells.items()} | {"cells": np.full(len(rows), mask.sum())} | choices
+    )
+
+
+def _usage_errors(setting: Setting, curve: Frontier, mask: npt.NDArray[np.bool_]) -> dict[str, FloatArray]:
+    """(n, K) errors in dollars and output tokens, 0 in cells without one, and masks of the cells with one."""
+    bench = setting.test.rows(positions(curve.outcomes.prompt_ids, setting.test.prompt_ids, "prompt"))
+    bench = bench.pool([model for model, has in zip(curve.models, mask, strict=True) if has])
+    usage, shape = bench.usage, bench.outcomes.shape
+    errors = {"cost_usd": np.full(shape, np.nan), "output_tokens": np.full(shape, np.nan)}
+    if not curve.estimates.cost_is_paid and usage != "input_only":
+        estimates = curve.estimates.pool(bench.models)
+        cost_usd, tokens = estimates.cost_usd, estimates.output_tokens
+        errors["cost_usd"] = np.abs(cost_usd - bench.outcomes.cost_usd)
+        if usage == "output_tokens":
+            errors["output_tokens"] = np.abs(usage_of(bench, cost_usd, output_tokens=tokens) - bench.output_tokens)
+    return {
+        f"{name}{part}": table
+        for name, error in errors.items()
+        for part, table in (("", np.nan_to_num(error)), ("_cells", (~np.isnan(error)).astype(np.float64)))
+    }
+
+
+def _accuracy_figures(means: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """(B,) figures from (B,) means per prompt of the sums of `_sums_of_prompts`."""
+    cells = means["cells"]
+    spread = means["observed_squared"] / cells - (means["observed"] / cells) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            "binarised_accuracy": means["right"] / cells,
+            "score_mae": means["absolute"] / cells,
+            "r2": np.where(spread > 0, 1 - means["squared"] / cells / spread, np.nan),
+            "routing_accuracy": means["routing_accuracy"],
+            "best_single": means["best_single"],
+            "oracle": means["oracle"],
+            "cost_mae_usd": means["cost_usd"] / means["cost_usd_cells"],
+            "output_tokens_mae": means["output_tokens"] / means["output_tokens_cells"],
+        }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -339,10 +339,3 @@ def frontier_frame(frontier: ReadableCurve, cost_unit_usd: float) -> pd.DataFram
 
 
 LAMS = tuple(step / 20 for step in range(21))  # for tables that cannot hold every λ
-
-
-def small(frames: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    """These columns of the frames, concatenated; fractions in single precision."""
-    parts = list(frames)
-    table = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
-    return table.astype(dict.fromkeys(table.select_dtypes("float64").columns, np.float32))

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from carrot_core.bootstrap import LEAST_PROMPTS
-from carrot_core.compare.paper_tables import AUTHORS, HONEST
+from carrot_core.compare.task_curves import AUTHORS, HONEST
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, layout, plotly_text, shortened
@@ -89,7 +89,7 @@ def spider_figure(
 
     Parameters
     ----------
-    table : from `carrot_core.compare.paper_tables.spider`, of one router; the tasks of `most_prompts` are drawn.
+    table : from `carrot_core.compare.task_curves.spider`, of one router; the tasks of `most_prompts` are drawn.
     reference : display name of the reference model.
     """
     look, table = THEMES[theme], table[table["task"].isin(most_prompts(table))]

@@ -17,14 +17,14 @@ from carrot_core.benchmarks.built_in import Embed
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.compare import ANALYSES, SNAPSHOT_TABLES
 from carrot_core.compare.studies import STUDIES, make_study
-from carrot_core.curve import SavedCurve, evenly, paired_errors, save_curve
+from carrot_core.curve import SavedCurve, evenly, paired_errors, save_curve, small
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import DataError
 from carrot_core.evaluation import Comparison, Setting, make_setting, measure_router, single_models, versions
 from carrot_core.evaluation.comparison import AGAINST, MEAN, Candidate, compare, records
 from carrot_core.evaluation.protocol import WITHOUT_TASK
 from carrot_core.evaluation.runs import Trial, compare_routers, fitted_router, run_router, runs_by_seed, validation_aiq
-from carrot_core.evaluation.tables import by_task, small, task_labels
+from carrot_core.evaluation.tables import by_task, task_labels
 from carrot_core.figures.scene import band
 from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.metrics import HEADLINE

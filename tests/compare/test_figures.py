@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carrot_core.compare import ANALYSES
-from carrot_core.compare.choices import agreement_exhibit, collapse_exhibit, shares_exhibit
 from carrot_core.compare.gap import GAP, WORDS, gap_exhibit
-from carrot_core.compare.learnable import learnable_exhibit
-from carrot_core.compare.losses import losses_exhibit
+from carrot_core.compare.learnable_losses import learnable_exhibit, losses_exhibit
+from carrot_core.compare.model_shares_agreement import agreement_exhibit, collapse_exhibit, shares_exhibit
 from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
 from carrot_core.compare.ranking import (
     across_exhibit,

@@ -9,10 +9,18 @@ import pandas as pd
 import pytest
 
 from carrot_core.bootstrap import replicate
-from carrot_core.compare.choices import collapse
 from carrot_core.compare.gap import GAP, decomposition, gap_exhibit, with_better
-from carrot_core.compare.learnable import learnable, learnable_exhibit, slope, verdict
-from carrot_core.compare.losses import NOT_IN_POOL, REASONS, distances, losses
+from carrot_core.compare.learnable_losses import (
+    NOT_IN_POOL,
+    REASONS,
+    distances,
+    learnable,
+    learnable_exhibit,
+    losses,
+    slope,
+    verdict,
+)
+from carrot_core.compare.model_shares_agreement import collapse
 from carrot_core.compare.predictions import ALL, reliability, usage
 from carrot_core.compare.studies import learning, transfer
 from carrot_core.compare.task_curves import task_curves

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from carrot_core.compare import ANALYSES, SNAPSHOT_TABLES
-from carrot_core.compare.choices import agreement
+from carrot_core.compare.model_shares_agreement import agreement
 from carrot_core.evaluation import Setting, setting
 from carrot_core.evaluation.tables import LAMS
 from carrot_core.frontier import rate_of_lam

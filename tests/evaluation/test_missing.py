@@ -14,7 +14,7 @@ import pytest
 
 from carrot_core.bootstrap import bootstrap_counts, replicate, weighted_means
 from carrot_core.cli.fit import results_table
-from carrot_core.compare.paper_tables import spider
+from carrot_core.compare.task_curves import spider
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Candidate, Setting, compare, evaluate, make_setting, stability, tables
 from carrot_core.evaluation.measure import report_set

@@ -11,9 +11,9 @@ import pytest
 from sklearn.metrics import r2_score
 
 from carrot_core.benchmarks.registry import read_any
-from carrot_core.compare.paper_tables import accuracy
 from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation import Setting, setting
+from carrot_core.evaluation.quality import accuracy
 from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.prices import Price
 from carrot_core.results.recipes import RECIPES

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carrot_core.compare.paper_tables import AUTHORS, BUDGET_SHARES, HONEST, LEAST_PROMPTS, PAPER_REFERENCE, spider
+from carrot_core.compare.task_curves import AUTHORS, BUDGET_SHARES, HONEST, LEAST_PROMPTS, PAPER_REFERENCE, spider
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.frontier import rate_of_lam

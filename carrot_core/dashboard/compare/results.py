@@ -13,7 +13,7 @@ import streamlit as st
 
 from carrot_core import modes
 from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, arms_of_models
-from carrot_core.compare.losses import REASONS, distances
+from carrot_core.compare.learnable_losses import REASONS, distances
 from carrot_core.compare.ranking import standing
 from carrot_core.compare.studies import ROUTER, make_study
 from carrot_core.compare.task_curves import legend_of, task_figure
@@ -299,7 +299,7 @@ def _make_study(info: BenchmarkInfo, name: str) -> pd.DataFrame:
 
 @work.cached(max_entries=32, show_spinner="Looking for similar training prompts …")
 def nearby(view: views.View, prompt_ids: Names) -> pd.DataFrame:
-    """`carrot_core.compare.losses.distances` of some prompts; NaN if the benchmark has no vectors."""
+    """`carrot_core.compare.learnable_losses.distances` of some prompts; NaN if the benchmark has no vectors."""
     return distances(Store(Path(view.version.path)).load(view.name, encoder=BUNDLED), prompt_ids)
 
 

@@ -10,9 +10,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.bootstrap import LEAST_PROMPTS, bootstrap_weights
-from carrot_core.curve import evenly
+from carrot_core.curve import evenly, small
 from carrot_core.evaluation import Setting
-from carrot_core.evaluation.tables import LAMS, small
+from carrot_core.evaluation.tables import LAMS
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import Scene, label
 from carrot_core.figures.theme import (
@@ -73,7 +73,7 @@ def agreement_exhibit(table: pd.DataFrame, lam: float) -> Exhibit:
 
     Parameters
     ----------
-    table : `carrot_core.compare.choices.agreement` of the routers to show.
+    table : `carrot_core.compare.model_shares_agreement.agreement` of the routers to show.
     lam : one of its λ.
     """
     rows = table[np.isclose(table["lam"], lam)].reset_index(drop=True)
