@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from pprint import pformat
 
 import pandas as pd
@@ -18,95 +19,7 @@ from carrot_core.points.formats import report
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.point import PointFile, to_yaml
 
-_GROUP = "carrot"
-_PLACEHOLDER = "FILL-IN"
-_CONFIG_HEAD = f"""\
-# LiteLLM's proxy with CARROT choosing the model of each call to {_GROUP!r}, at one operating point.
-#
-# To fill in: a benchmark does not know where you run its models. In each "model: {_PLACEHOLDER}/..." put
-# your deployment as LiteLLM names it (https://docs.litellm.ai/docs/providers), and beside it the api_base
-# or api_key it needs, keys as os.environ/NAME. Leave carrot_model: it says which model of the benchmark the
-# deployment is. Until every one is filled in, all calls are refused.
-#
-# Put carrot_hook.py beside this file, exported from the same point with --format litellm-hook. Then, with
-# carrot-core[litellm] and litellm[proxy] installed:  litellm --config THIS_FILE
-"""
-_HOOK_HEAD = f'''"""LiteLLM's proxy asks CARROT for the model of each call to {_GROUP!r}, at the operating point below.
-
-Save it as carrot_hook.py beside the configuration that names it in ``litellm_settings.callbacks``. Without
-the proxy: ``router.set_custom_routing_strategy(strategy(router))`` for a ``litellm.Router`` of your own.
-"""
-
-from carrot_core import CarrotError, CarrotRouter
-from carrot_core.gateways.litellm import CarrotStrategy
-from carrot_core.serving.point import point_of
-from litellm.integrations.custom_logger import CustomLogger
-
-GROUP = "{_GROUP}"
-'''
-_HOOK_TAIL = f'''CARROT = CarrotRouter.load(point_of(POINT))
-
-
-def strategy(router):
-    """CARROT at the point; there must be a deployment of every model in its pool."""
-    there = router.get_model_list(model_name=GROUP) or []
-    ready = [each for each in there if not each["litellm_params"]["model"].startswith("{_PLACEHOLDER}/")]
-    named = {{each["model_info"].get("carrot_model") for each in ready}}
-    missing = [model for model in POINT["pool"] if model not in named]
-    if missing:
-        raise CarrotError(
-            f"No deployment of {{GROUP!r}} is filled in for {{', '.join(missing)}}. "
-            "Fill them in, or export a point without them in its pool."
-        )
-    return CarrotStrategy(router, CARROT, group=GROUP)
-
-
-class Attach(CustomLogger):
-    """Set the strategy at the first call, since the proxy's configuration has no place for it."""
-
-    attached_to = None
-
-    async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
-        from litellm.proxy.proxy_server import llm_router
-
-        if llm_router is not self.attached_to:
-            llm_router.set_custom_routing_strategy(strategy(llm_router))
-            self.attached_to = llm_router
-        return data
-
-
-attach = Attach()
-'''
-_SCRIPT_HEAD = '''"""Which model answers a prompt, at an operating point that carrot-core exported.
-
-    python FILE "What is 2 + 2?" "Prove that there are infinitely many primes."
-
-prints the name of a model for each prompt, one per line. It calls no model and sends nothing; it needs
-carrot-core, and the router that POINT names in "source", which must be the one that the point was made with.
-"""
-
-import sys
-
-from carrot_core import CarrotError, CarrotRouter
-from carrot_core.serving.point import point_of
-
-'''
-_SCRIPT_TAIL = """
-
-def main() -> None:
-    prompts = sys.argv[1:]
-    if not prompts:
-        sys.exit(f'Usage: python {sys.argv[0]} "PROMPT" ...')
-    try:
-        router = CarrotRouter.load(point_of(POINT))
-    except CarrotError as error:
-        sys.exit(f"Error: {error}")
-    print(*router.route(prompts), sep="\\n")
-
-
-if __name__ == "__main__":
-    main()
-"""
+_GROUP, _PLACEHOLDER = "carrot", "FILL-IN"  # as in the templates of LiteLLM's files
 
 
 def curve_table(router: CarrotRouter, point: PointFile) -> pd.DataFrame:
@@ -207,7 +120,7 @@ def as_yaml(_router: CarrotRouter, point: PointFile) -> bytes:
 
 def as_python(_router: CarrotRouter, point: PointFile) -> bytes:
     """A script that routes prompts at the point; its first lines list its requirements."""
-    return f"{_SCRIPT_HEAD}{assignment(point)}{_SCRIPT_TAIL}".encode()
+    return _with_point("script.py.template", point)
 
 
 def as_config(_router: CarrotRouter, point: PointFile) -> bytes:
@@ -221,12 +134,21 @@ def as_config(_router: CarrotRouter, point: PointFile) -> bytes:
         for model in point.pool
     ]
     settings = {"callbacks": "carrot_hook.attach"}
-    return (_CONFIG_HEAD + to_yaml({"model_list": deployments, "litellm_settings": settings})).encode()
+    head = _template("litellm_config.yaml.template")
+    return (head + to_yaml({"model_list": deployments, "litellm_settings": settings})).encode()
 
 
 def as_hook(_router: CarrotRouter, point: PointFile) -> bytes:
     """LiteLLM's ``carrot_hook.py``, with the point in it."""
-    return f"{_HOOK_HEAD}{assignment(point)}{_HOOK_TAIL}".encode()
+    return _with_point("litellm_hook.py.template", point)
+
+
+def _template(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _with_point(template: str, point: PointFile) -> bytes:
+    return _template(template).replace("POINT = ...\n", assignment(point), 1).encode()
 
 
 def assignment(point: PointFile) -> str:
