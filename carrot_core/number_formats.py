@@ -132,11 +132,11 @@ def call_cost(usd: float | None, low: float | None = None, high: float | None = 
     return cost_basis(math.nan if usd is None else usd).text(usd, low, high, **form)
 
 
-def solved_cost(usd: float | None, low: float | None = None, high: float | None = None) -> str:
-    """Cost per solved task on the basis that its size asks for: $0.0434 per solved task [$0.0401, $0.0470]."""
+def solved_cost(usd: float | None) -> str:
+    """Cost per solved task on the basis that its size asks for: $0.0434 per solved task."""
     if usd is not None and math.isinf(usd):
         return NOTHING_SOLVED
-    return cost_basis(math.nan if usd is None else usd).solved.text(usd, low, high)
+    return cost_basis(math.nan if usd is None else usd).solved.text(usd)
 
 
 def money_interval(usd: float, low: float | None, high: float | None) -> str:

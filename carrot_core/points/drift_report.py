@@ -117,7 +117,7 @@ _COLORS = {"inside": 2, "outside": 0, "too few": 1}  # places in a theme's curve
 _VERDICTS = {"inside": "Inside", "outside": "Outside", "too few": "Too few to tell"}
 
 
-def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str, name: str = "drift") -> Exhibit:
+def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str) -> Exhibit:
     """The differences of all figures, each divided by its tolerance.
 
     Parameters
@@ -130,7 +130,7 @@ def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str, 
     ends = rows[["difference", "difference_low", "difference_high"]].abs()
     beyond = ends.gt(_FURTHEST * rows["tolerance"], axis=0).any(axis=None)
     return Exhibit(
-        name=name,
+        name="drift",
         title="Logged minus promised",
         caption=(
             "Each line is the 95 % interval of a difference, logged minus promised, in units of the tolerance that is "

@@ -162,36 +162,32 @@ def _worth(cost: FloatTable, paid: FloatTable, accepts: Flags) -> FloatTable:
     return np.cumsum(np.where(called, steps, 0.0), axis=1)
 
 
-def verified_cascades(
-    outcomes: Outcomes, sensitivity: float, specificity: float, verifier_usd: float = 0.0
-) -> pd.DataFrame:
+def verified_cascades(outcomes: Outcomes, sensitivity: float, specificity: float) -> pd.DataFrame:
     """Every single model, and every cascade of a cheap model, a verifier, and an expensive one called if it rejects.
 
-    Exact expectation over the verifier's errors, which are independent between answers; nothing is sampled. A score
-    between 0 and 1 counts as the chance that an answer is right. Only prompts observed on every model count.
+    Exact expectation over the errors of the verifier, which is free and whose errors are independent between answers;
+    nothing is sampled. A score between 0 and 1 counts as the chance that an answer is right. Only prompts observed on
+    every model count.
 
     Parameters
     ----------
     outcomes : n prompts x M models.
     sensitivity : how often the verifier accepts a right answer, 0 to 1.
     specificity : how often it rejects a wrong one, 0 to 1.
-    verifier_usd : cost of each of its verdicts, US dollars.
 
     Returns
     -------
-    A row each, by cost: ``first``, ``then`` ("" for a single model), ``score``, ``cost_usd`` (both calls and the
-    verdict) and ``passed_on``, the share of the prompts on which the second model is asked.
+    A row each, by cost: ``first``, ``then`` ("" for a single model), ``score``, ``cost_usd`` (both calls) and
+    ``passed_on``, the share of the prompts on which the second model is asked.
 
     Raises
     ------
     CarrotError
-        A rate beyond 0 and 1, a verdict of negative cost, or no prompt with an outcome of every model.
+        A rate beyond 0 and 1, or no prompt with an outcome of every model.
     """
     for name, value in (("sensitivity", sensitivity), ("specificity", specificity)):
         if not 0 <= value <= 1:
             raise CarrotError(f"The {name} of a verifier must be from 0 to 1, not {value}.")
-    if not verifier_usd >= 0:
-        raise CarrotError(f"A verdict must cost 0 dollars or more, not {verifier_usd}.")
     complete = outcomes.rows(outcomes.complete)
     n_prompts = len(complete.prompt_ids)
     if not n_prompts:
@@ -199,7 +195,7 @@ def verified_cascades(
     score, cost, models = complete.score, complete.cost_usd, complete.models
     rejects = (1 - sensitivity) * score + specificity * (1 - score)
     pair_score = sensitivity * score.mean(axis=0)[:, None] + rejects.T @ score / n_prompts
-    pair_cost = cost.mean(axis=0)[:, None] + verifier_usd + rejects.T @ cost / n_prompts
+    pair_cost = cost.mean(axis=0)[:, None] + rejects.T @ cost / n_prompts
     alone, passed_on = cost.mean(axis=0), rejects.mean(axis=0)
     rows = [(model, "", float(score[:, k].mean()), float(alone[k]), 0.0) for k, model in enumerate(models)]
     rows += [
