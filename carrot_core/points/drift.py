@@ -1,6 +1,6 @@
-"""Whether an operating point still keeps its promise: logged calls against its test figures.
+"""Whether an operating point still does what it did on test: logged calls against its test figures.
 
-The rule is in ``docs/method.md``, "Drift": the difference of every figure, logged minus promised, has a 95 %
+The rule is in ``docs/method.md``, "Drift": the difference of every figure, logged minus test, has a 95 %
 interval that covers the luck of both sides.
 """
 
@@ -35,10 +35,8 @@ _Z = float(ndtri((1 + LEVEL) / 2))
 class Tolerance:
     """The least differences that matter: an interval wider than this cannot show that there is none.
 
-    Attributes
-    ----------
-    score, share : for accuracy and a model's share of the calls, as parts of 1.
-    cost : for the mean cost, as a part of the promised cost.
+    ``score`` and ``share`` are for accuracy and a model's share of the calls, as parts of 1; ``cost`` is for the mean
+    cost, as a part of the point's cost on test.
     """
 
     score: float = 0.05
@@ -53,18 +51,17 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class FigureCheck:
-    """One figure of the logs beside the promised one.
+    """One figure of the logs beside that of the point on test.
 
     Attributes
     ----------
     what : "accuracy", "cost", "share of MODEL", "prompts unlike the training data".
     unit : "score", "usd" or "share".
-    logged, promised, difference : with 95 % intervals; NaN if not known.
+    logged, on_test, difference : the last is logged minus test; with 95 % intervals, NaN if not known.
     tolerance : in the unit.
     n : distinct prompts behind the logged figure.
     n_even : effective number of prompts, as if each were sent equally often (`_effective_draws`); at most n.
-    needed : about how many distinct prompts are enough if ``n`` are too few; None if no number is, or ``n`` are
-        enough.
+    needed : about how many distinct prompts are enough if ``n`` are too few; else, or if no number is, None.
     verdict : whether the difference is inside the tolerance.
     why : why the figure is not known; "" if it is.
     """
@@ -72,7 +69,7 @@ class FigureCheck:
     what: str
     unit: Literal["score", "usd", "share"]
     logged: Interval
-    promised: Interval
+    on_test: Interval
     difference: Interval
     tolerance: float
     n: int
@@ -80,6 +77,11 @@ class FigureCheck:
     needed: int | None
     verdict: Verdict
     why: str = ""
+
+    @property
+    def promised(self) -> Interval:
+        """Former name of `on_test`."""
+        return self.on_test
 
     @property
     def slight(self) -> bool:
@@ -92,7 +94,7 @@ class FigureCheck:
         fields = {
             name: getattr(self, name) for name in ("what", "unit", "tolerance", "n", "n_even", "needed", "verdict")
         }
-        intervals = {name: getattr(self, name) for name in ("logged", "promised", "difference")}
+        intervals = {name: getattr(self, name) for name in ("logged", "on_test", "promised", "difference")}
         return {**fields, "why": self.why or None, **without_nan(intervals)}
 
 
@@ -188,10 +190,10 @@ def drift(
     tolerance, figures, calls = tolerance or Tolerance(), point.test, calls.named_as({*point.pool, *point.shares})
     by_price = calls.cost_at(point.token_prices)
     paid = np.where(np.isnan(calls.cost_usd), by_price, calls.cost_usd)
-    promised = Interval(figures.score, _or_nan(figures.score_low), _or_nan(figures.score_high))
-    score = _means("accuracy", "score", calls.score, calls, promised, figures.n_prompts, tolerance.score)
-    promised = Interval(figures.cost_usd, _or_nan(figures.cost_usd_low), _or_nan(figures.cost_usd_high))
-    cost = _means("cost", "usd", paid, calls, promised, figures.n_prompts, tolerance.cost * figures.cost_usd)
+    on_test = Interval(figures.score, _or_nan(figures.score_low), _or_nan(figures.score_high))
+    score = _means("accuracy", "score", calls.score, calls, on_test, figures.n_prompts, tolerance.score)
+    on_test = Interval(figures.cost_usd, _or_nan(figures.cost_usd_low), _or_nan(figures.cost_usd_high))
+    cost = _means("cost", "usd", paid, calls, on_test, figures.n_prompts, tolerance.cost * figures.cost_usd)
     shares, unlike = _shares(point, calls, tolerance.share), _unlike(point, calls, profile, tolerance.score)
     models = _models(point, calls, paid, by_price)
     notes = [*_notes(point, calls, paid, profile), without]
@@ -208,8 +210,8 @@ def _means(
     unit: Literal["score", "usd"],
     values: FloatArray,
     calls: Calls,
-    promised: Interval,
-    n_promised: int,
+    on_test: Interval,
+    n_test: int,
     tolerance: float,
 ) -> FigureCheck:
     """Check a mean over the calls whose value is known; all calls of one prompt are one draw."""
@@ -218,22 +220,22 @@ def _means(
     n = len(number)
     if n == 0:
         unknown, why = Interval(nan, nan, nan), f"no {'score' if unit == 'score' else what} is logged"
-        return FigureCheck(what, unit, unknown, promised, unknown, tolerance, 0, 0, None, "not known", why)
+        return FigureCheck(what, unit, unknown, on_test, unknown, tolerance, 0, 0, None, "not known", why)
     mean = float(values[mask].mean())
     off, even = np.bincount(prompt, values[mask] - mean), _effective_draws(prompt)
     spread = sqrt(float((off**2).sum()) * even) / int(mask.sum())  # of one draw
-    promised_error = (promised.high - promised.low) / (2 * _Z)
-    if np.isnan(promised_error):
-        promised_error = spread / sqrt(n_promised)
-    # If the promise holds, calls spread as its prompts do: calls that agree by chance do not make the mean surer.
-    spread = max(spread, promised_error * sqrt(n_promised))
+    test_error = (on_test.high - on_test.low) / (2 * _Z)
+    if np.isnan(test_error):
+        test_error = spread / sqrt(n_test)
+    # If nothing changed, calls spread as its prompts do: calls that agree by chance do not make the mean surer.
+    spread = max(spread, test_error * sqrt(n_test))
     error, quantile = spread / sqrt(even), float(stdtrit(max(even - 1, 1), (1 + LEVEL) / 2))
-    half, apart = quantile * hypot(error, promised_error), mean - promised.value
+    half, apart = quantile * hypot(error, test_error), mean - on_test.value
     difference = Interval(apart, apart - half, apart + half)
     logged = Interval(mean, mean - quantile * error, mean + quantile * error)
     verdict = _verdict(even, difference, tolerance)
-    n_needed = _needed(spread, _Z * promised_error, tolerance, _Z, n / even) if verdict == "too few" else None
-    return FigureCheck(what, unit, logged, promised, difference, tolerance, n, even, n_needed, verdict)
+    n_needed = _needed(spread, _Z * test_error, tolerance, _Z, n / even) if verdict == "too few" else None
+    return FigureCheck(what, unit, logged, on_test, difference, tolerance, n, even, n_needed, verdict)
 
 
 def _effective_draws(prompt: npt.NDArray[np.intp]) -> float:
@@ -250,12 +252,12 @@ def _verdict(n: float, difference: Interval, tolerance: float) -> Verdict:
     return "inside" if (difference.high - difference.low) / 2 <= tolerance else "too few"
 
 
-def _needed(spread: float, promised_half: float, tolerance: float, quantile: float, repeats: float) -> int | None:
+def _needed(spread: float, test_half: float, tolerance: float, quantile: float, repeats: float) -> int | None:
     """Number of distinct prompts for an interval no wider than the tolerance; None if no number is enough.
 
     ``spread`` is that of one draw, and ``repeats`` distinct prompts count as one draw.
     """
-    room = tolerance**2 - promised_half**2
+    room = tolerance**2 - test_half**2
     return None if room <= 0 else ceil(repeats * max(LEAST, (quantile * spread) ** 2 / room))
 
 
@@ -266,8 +268,8 @@ def _shares(point: PointFile, calls: Calls, tolerance: float) -> tuple[FigureChe
     names = list(dict.fromkeys([*point.shares, *calls.models]))
     counts = dict(zip(calls.models, np.bincount(calls.model, minlength=len(calls.models)).tolist(), strict=True))
     quantile = float(ndtri(1 - (1 - LEVEL) / (2 * len(names))))
-    sizes, promised = (len(np.unique(calls.prompt)), _effective_draws(calls.prompt)), point.shares
-    rows = [(name, counts.get(name, 0) / len(calls), promised.get(name, 0.0)) for name in names]
+    sizes, on_test = (len(np.unique(calls.prompt)), _effective_draws(calls.prompt)), point.shares
+    rows = [(name, counts.get(name, 0) / len(calls), on_test.get(name, 0.0)) for name in names]
     rows.sort(key=lambda row: -max(row[1:]))
     return tuple(
         _proportion(f"share of {name}", share, sizes, stated, point.test.n_prompts, tolerance, quantile)
@@ -283,13 +285,13 @@ def _proportion(
     ``sizes`` are the numbers of distinct prompts and of effective ones (`FigureCheck.n_even`).
     """
     n, even = sizes
-    logged, promised = wilson(share, even, quantile), wilson(stated, n_stated, quantile)
-    difference = newcombe(logged, promised)
+    logged, on_test = wilson(share, even, quantile), wilson(stated, n_stated, quantile)
+    difference = newcombe(logged, on_test)
     verdict = _verdict(even, difference, tolerance)
     middle = (logged.low + logged.high) / 2
-    half = (promised.high - promised.low) / 2
+    half = (on_test.high - on_test.low) / 2
     needed = _needed(sqrt(middle * (1 - middle)), half, tolerance, quantile, n / even) if verdict == "too few" else None
-    return FigureCheck(what, "share", logged, promised, difference, tolerance, n, even, needed, verdict)
+    return FigureCheck(what, "share", logged, on_test, difference, tolerance, n, even, needed, verdict)
 
 
 def _unlike(point: PointFile, calls: Calls, profile: RouterProfile | None, tolerance: float) -> FigureCheck | None:
@@ -337,7 +339,7 @@ def _notes(point: PointFile, calls: Calls, paid: FloatArray, profile: RouterProf
     if from_tokens:
         notes.append(f"{from_tokens:,} calls have tokens and no dollars: they are taken at the point's prices.")
     if point.fallback is not None:
-        notes.append("The promised figures leave the fallback out: prompts it takes are counted with CARROT's choice.")
+        notes.append("The test figures leave the fallback out: prompts it takes are counted with CARROT's choice.")
     if point.test is not None and point.test.score_low is None:
         notes.append("The point is without intervals: the spread of its test prompts is taken to be that of the logs.")
     if calls.texts and profile is not None and profile.distance is None:

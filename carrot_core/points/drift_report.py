@@ -34,12 +34,12 @@ def headline(drift: Drift) -> str:
 
 
 def describe(one: FigureCheck) -> str:
-    """Describe one figure: logged, promised, the difference and the verdict."""
+    """Describe one figure: logged, on test, the difference and the verdict."""
     name = visible(one.what)
     if one.verdict == "not known":
         return f"{name}: not known, {one.why}."
     text = (
-        f"{name}: {_amount(one, one.logged)} logged, {_amount(one, one.promised)} promised, "
+        f"{name}: {_amount(one, one.logged)} logged, {_amount(one, one.on_test)} on test, "
         f"difference {_difference(one)}: {verdict(one)}"
     )
     return f"{text}."
@@ -62,11 +62,15 @@ def verdict(one: FigureCheck) -> str:
 
 
 def figures_of(drift: Drift) -> pd.DataFrame:
-    """A row per figure: what, unit, logged, promised, difference (and ends), tolerance, n_prompts, needed, verdict."""
+    """A row per figure: what, unit, logged, on_test, difference (and ends), tolerance, n_prompts, needed, verdict.
+
+    ``promised`` is the former name of ``on_test``.
+    """
     rows = []
     for one in drift.compared:
         row: dict[str, object] = {"what": one.what, "unit": one.unit}
-        for name, interval in (("logged", one.logged), ("promised", one.promised), ("difference", one.difference)):
+        for name in ("logged", "on_test", "promised", "difference"):
+            interval: Interval = getattr(one, name)
             row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
         rows.append(
             row | {"tolerance": one.tolerance, "n_prompts": one.n, "needed": one.needed, "verdict": one.verdict}
@@ -100,7 +104,7 @@ def _amount(one: FigureCheck, interval: Interval) -> str:
 
 def _difference(one: FigureCheck) -> str:
     if one.unit == "usd":
-        basis = cost_basis(one.promised.value)
+        basis = cost_basis(one.on_test.value)
         return basis.text(*vars(one.difference).values(), signed=True)
     return points(one.difference.value, one.difference.low, one.difference.high)
 
@@ -131,9 +135,9 @@ def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str) 
     beyond = ends.gt(_FURTHEST * rows["tolerance"], axis=0).any(axis=None)
     return Exhibit(
         name="drift",
-        title="Logged minus promised",
+        title="Logged minus test",
         caption=(
-            "Each line is the 95 % interval of a difference, logged minus promised, in units of the tolerance that is "
+            "Each line is the 95 % interval of a difference, logged minus test, in units of the tolerance that is "
             "set; those of models' shares hold at 95 % for all models together. Outside: the line does not touch 0. "
             "Inside: it does, and is no longer than the shaded band. Too few to tell: neither, or too few calls."
             + (

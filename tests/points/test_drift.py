@@ -109,7 +109,7 @@ def test_as_many_prompts_as_are_said_to_be_needed_are_enough(n: int, tolerance: 
         enough = drift(point, calls_of(*repeated), tolerance=Tolerance(score=tolerance)).score
         assert (enough.difference.high - enough.difference.low) / 2 == pytest.approx(tolerance, rel=0.1)
     elif one.verdict == "too few":
-        assert (one.promised.high - one.promised.low) / 2 >= tolerance
+        assert (one.on_test.high - one.on_test.low) / 2 >= tolerance
         assert "no number of prompts" in describe(one)
 
 
@@ -171,7 +171,8 @@ def test_what_is_not_logged_is_not_known_and_hides_nothing_else() -> None:
     some[100:] = np.nan
     assert "100 of 500 calls have a score" in " ".join(drift(promised(rng), calls_of(some, cost, model)).notes)
     assert worst([]) == worst(["not known"]) == "not known"
-    json.dumps(result.document(), allow_nan=False)
+    document = json.loads(json.dumps(result.document(), allow_nan=False))
+    assert document["cost"]["promised"] == document["cost"]["on_test"]  # its former name, which scripts read
 
 
 def test_a_point_on_which_nothing_was_measured_is_refused() -> None:
@@ -234,7 +235,7 @@ def test_a_model_outside_the_pool_is_named_and_counted() -> None:
     result = drift(promised(rng), replace(calls_of(score, cost, model), models=(*MODELS, "evil/other")))
     assert "Not in the point's pool: evil/other (120 calls)." in about_models(result)
     share = next(one for one in result.shares if one.what == "share of evil/other")
-    assert share.promised.value == 0
+    assert share.on_test.value == 0
     assert share.verdict == "outside"
 
 
@@ -379,7 +380,7 @@ def test_prompts_unlike_the_training_data_are_told_where_the_router_is_here(head
     result = drift(point, calls, profile=head.profile)
     assert result.unlike is not None
     assert result.unlike.verdict == "outside"
-    assert result.unlike.promised.value == pytest.approx(0.01)
+    assert result.unlike.on_test.value == pytest.approx(0.01)
     assert drift(point, calls).unlike is None
     assert drift(point, replace(calls, texts=()), profile=head.profile).unlike is None
     assert {"accuracy", "cost", "prompts unlike the training data"} <= set(figures_of(result)["what"])
