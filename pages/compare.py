@@ -20,7 +20,7 @@ from carrot_core.compare.studies import ROUTER, learning_exhibit, transfer_exhib
 from carrot_core.compare.task_curves import TASKS, tasks_exhibit
 from carrot_core.dashboard import compare, controls, shell, views
 from carrot_core.dashboard.compare import paper_figures, results
-from carrot_core.dashboard.exhibits import models_note, show
+from carrot_core.dashboard.exhibits import gaps_menu, models_note, show
 from carrot_core.dashboard.stores import labels
 from carrot_core.evaluation.tables import LAMS
 from carrot_core.figures.scene import label
@@ -52,6 +52,8 @@ with for_seeds:
 with for_rest, st.container(horizontal=True):
     shell.kind_note(info)
     models_note(info)
+    gaps_menu(whole, pool, tasks)
+    controls.pool_note(pool, whole.models)
     if stored:
         results.fit_panel(info, whole.fitted)
 section = compare.section()
@@ -132,9 +134,10 @@ elif section == "Who answers":
     if results.has_table(table, "agreement of choices"):
         show(agreement_exhibit(table, lam), key="c-agreement")
     areas = compare.several("Shares of", names, "areas")
+    grouping = controls.color_by(view.models, info.facts_by_model)
     for router in areas:
         st.markdown(f"**{shell.plain(visible(compare.label(router)))}**")
-        show(shares_exhibit(view.scene((router,), router)), key=f"c-shares-{router}")
+        show(shares_exhibit(view.scene((router,), router, grouping=grouping)), key=f"c-shares-{router}")
         results.effort_table(view, router, info.facts_by_model, lam)
 
 elif section == "By task":

@@ -4,7 +4,7 @@ import streamlit as st
 
 from carrot_core.dashboard import controls, frontier, glossary, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
-from carrot_core.dashboard.exhibits import csv_button, models_note, show, take_away
+from carrot_core.dashboard.exhibits import csv_button, gaps_menu, models_note, show, take_away
 from carrot_core.dashboard.frontier import solve, stability_panel
 from carrot_core.dashboard.points import keep_button, pins
 from carrot_core.dashboard.shell import plain
@@ -30,16 +30,17 @@ with for_routers:
 if not names:
     st.info("Choose at least one router to draw.")
     st.stop()
-with st.expander("Pool, tasks and curve"):
+with st.expander("Pool, tasks, curve and colours"):
     pool, tasks = controls.pool_and_tasks(
         view.models, view.tasks, info.facts_by_model, views.latency_p95_s(view), whole=not view.can_filter
     )
     active = controls.along(names)
+    grouping = controls.color_by(view.models, info.facts_by_model)
     verifier = frontier.verifier_of_cascades(view, pool, tasks)
 with for_reference:
     reference = controls.reference(pool or view.models, view.best_single(pool, tasks), info.facts_by_model)
 
-choices = names, active, pool, tasks, reference, verifier
+choices = names, active, pool, tasks, reference, verifier, grouping
 scene = view.scene(*choices)
 curve, unit = scene.active_curve.frontier, scene.cost_unit_usd
 rate = controls.rate(views.opening_rate(view, active, unit), unit)
@@ -51,6 +52,8 @@ with st.container(horizontal=True):
     keep_button(info, active, rate, whole=not (pool or tasks))
     shell.kind_note(info)
     models_note(info)
+    gaps_menu(view, pool, tasks)
+    controls.pool_note(pool, view.models)
 solve.show_notice(view, active, pool, tasks, rate, unit)
 live_frontier(
     scene,

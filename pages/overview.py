@@ -18,16 +18,17 @@ with for_choice, st.container(horizontal=True, gap="xsmall", key="choice"):
     info = controls.benchmark(shell.readable_benchmarks())
     shell.kind_note(info)
     models_note(info)
-view = views.view(info)
+    view = views.view(info)
+    pool, grouping = controls.models_menu(view, info.facts_by_model)
 if not view.fitted:
     views.fit_button(info, "Below are the baselines.")
 baselines = drawn_baselines([*view.fitted, *view.baselines])
 active = controls.router_in_use(views.drawable(view) or tuple(baselines))
 names = list(dict.fromkeys([active, *baselines]))
-scene = view.scene(tuple(names), active)
+scene = view.scene(tuple(names), active, pool, grouping=grouping)
 unit = scene.cost_unit_usd
 rate = controls.rate(views.opening_rate(view, active, unit), unit)
-verdict = view.verdict(active, rate) if view.fitted else None  # a baseline has none to headline
+verdict = view.verdict(active, rate, pool=pool) if view.fitted else None  # a baseline has none to headline
 with for_words:
     if verdict is not None:
         st.markdown(f"**{shell.plain(sentence(verdict))}**")

@@ -21,6 +21,7 @@ from carrot_core.figures.theme import (
     ThemeName,
     axis,
     each,
+    group_looks,
     layout,
     layout_with_axes,
     line_styles,
@@ -260,7 +261,8 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
     shares = scene.active_curve.frontier.shares([rate_of_lam(float(lam), scene.cost_unit_usd) for lam in lams])
     colors = scene_colors(scene, theme)
     figure = go.Figure()
-    for place, (name, share, color) in enumerate(_areas(scene, shares, colors, look)):
+    areas = _areas(scene, shares, colors, look) if scene.grouping is None else _group_areas(scene, shares, theme)
+    for place, (name, share, color) in enumerate(areas):
         figure.add_trace(
             go.Scatter(
                 x=lams,
@@ -309,6 +311,13 @@ def _areas(scene: Scene, shares: FloatArray, colors: list[str], look: Theme) -> 
     return areas + ([(f"{len(rest)} others", shares[:, rest].sum(axis=1), look.muted)] if rest else [])
 
 
+def _group_areas(scene: Scene, shares: FloatArray, theme: ThemeName) -> list[tuple[str, FloatArray, str]]:
+    """The areas of the groups of models."""
+    assert scene.grouping is not None
+    looks = group_looks(scene.grouping, theme)
+    return [(name, shares[:, of].sum(axis=1), looks[name][0]) for name, of in scene.columns_by_group.items()]
+
+
 def share_text(scene: Scene) -> str:
     """The chart in words: the shares at both ends and halfway."""
     parts = []
@@ -326,8 +335,8 @@ def shares_exhibit(scene: Scene) -> Exhibit:
     return Exhibit(
         name=f"shares-{name.split(' ')[0]}",
         title=f"Who answers: {visible(label(name))}",
-        caption=f"Share of the prompts that each model answers when {visible(label(name))} routes, at every λ; the "
-        "cheapest model is at the bottom.",
+        caption=f"Share of the prompts that each model answers when {visible(label(name))} routes, at every λ"
+        + (f", together by {scene.grouping.by}." if scene.grouping else "; the cheapest model is at the bottom."),
         alt=f"{visible(label(name))}. {share_text(scene)}",
         table=_shares(scene),
         draw=lambda theme: share_figure(scene, theme),

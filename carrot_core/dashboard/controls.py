@@ -9,13 +9,13 @@ import streamlit as st
 from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.shell import damaged_note, plain
+from carrot_core.dashboard.shell import damaged_note
 from carrot_core.dashboard.stores import labels
-from carrot_core.figures.scene import drawn_baselines, label
-from carrot_core.frontier import ReadableCurve, rate_of_lam, shortest_lam
-from carrot_core.number_formats import cost_basis, lam_text
-from carrot_core.operating_point import Solution, solve_budget, solve_target
-from carrot_core.promise import EVEN, cost_bounds, default_confidence, score_bounds
+from carrot_core.dashboard.views import View, latency_p95_s
+from carrot_core.figures.benchmark import model_groupings
+from carrot_core.figures.scene import Grouping, drawn_baselines, label
+from carrot_core.frontier import rate_of_lam, shortest_lam
+from carrot_core.number_formats import lam_text
 from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
@@ -26,12 +26,15 @@ _IS_SET = "rate:chosen"  # True once the reader or a link set the point; before,
 _DEFAULT_ROUTERS = 2  # fitted routers that are drawn by default
 _DRAWN_ANYWAY = ("zero", "best-single")  # drawn already as the hull of the single models, and as one of them
 # The filters of `pool` by facts on models, at values that every model passes.
-NO_FILTERS: Mapping[str, object] = {"open_weights": False, "providers": [], "released_after": None, "latency_p95": None}
+NO_FILTERS: Mapping[str, object] = {
+    "open_weights": False, "providers": [], "efforts": [], "released_after": None, "latency_p95": None,
+}  # fmt: skip
+_COST = "Cost"  # colours the models unless a fact is chosen
 _STALE = "stale"  # widgets that have not been drawn since the benchmark changed
 # Widgets whose options come from the benchmark.
 _OF_BENCHMARK = (
     "pool", "tasks", "routers", "along", "reference", "router", "fallback", "candidate", "solve:model",
-    "compared", "of", "areas", "model_of", "seed", "beside", "task_label", "rare", *NO_FILTERS,
+    "compared", "of", "areas", "model_of", "seed", "beside", "task_label", "rare", "color_by", *NO_FILTERS,
 )  # fmt: skip
 
 
@@ -168,10 +171,8 @@ def pool_and_tasks(
     if whole:
         on = f"all {len(tasks)} tasks" if len(tasks) > 1 else "its one task"
         st.caption(f"A snapshot shows the whole pool of {len(models)} models on {on}.")
-        links.keep_models("pool", (), [], [], "all models")
+        _keep_whole()
         links.check_several("tasks", (), (), "all tasks")
-        for choose in (_open_weights, _provider, _released, _within):
-            choose(())
         return (), ()
     models_left = pool(models, facts, latency_p95_s)
     reset_if_stale("tasks", [])
@@ -180,6 +181,43 @@ def pool_and_tasks(
     )
     links.check_several("tasks", tasks, choice, "all tasks")
     return models_left, tuple(choice)
+
+
+def _keep_whole() -> None:
+    """Check the parameters of a link to `pool` where no model can be left out."""
+    links.keep_models("pool", (), [], [], "all models")
+    for choose in (_open_weights, _provider, _effort, _released, _within):
+        choose(())
+
+
+def models_menu(view: View, facts: Mapping[str, ModelFacts]) -> tuple[tuple[str, ...], Grouping | None]:
+    """`pool` and `color_by` in a menu, with `pool_note` beside it."""
+    with st.popover("Models", type="tertiary", icon=":material/filter_alt:"):
+        if view.can_filter:
+            models = pool(view.models, facts, latency_p95_s(view))
+        else:
+            models = ()
+            _keep_whole()
+        grouping = color_by(view.models, facts)
+    pool_note(models, view.models)
+    return models, grouping
+
+
+def pool_note(pool: Sequence[str], models: Sequence[str]) -> None:
+    """Say how many models are in use, where some are left out."""
+    if pool:
+        st.caption(f"{len(pool)} of {len(models)} models", width="content")
+
+
+def color_by(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> Grouping | None:
+    """Choose the fact that models are coloured and put together by (``?color_by=``); None for their costs."""
+    groupings = model_groupings(models, facts)
+    reset_if_stale("color_by", _COST)
+    choice = _COST
+    if groupings:
+        choice = st.selectbox("Colour models by", [_COST, *groupings], key="color_by", bind="query-params")
+    links.check_parameter("color_by", links.among([_COST, *groupings]), choice)
+    return groupings.get(choice)
 
 
 def pool(
@@ -191,14 +229,15 @@ def pool(
     """
     reset_if_stale("pool", [])
     links.open_at_models("pool", models, [])
+    options, words, arms = links.with_arms(models, facts)
     choice = st.multiselect(
-        f"Pool ({len(models)} models)", links.by_provider(models, facts), format_func=links.model_words(facts),
-        key="pool", persist_state="session", placeholder="All models", help=tip("pool"),
+        f"Pool ({len(models)} models)", options, format_func=words, key="pool", persist_state="session",
+        placeholder="All models", help=tip("pool"), on_change=_take_arms, args=(arms,),
     )  # fmt: skip
     links.keep_models("pool", models, choice, [], "all models")
     all_facts = [facts.get(model, NOTHING) for model in models]
     fast = _within([(latency_p95_s or {}).get(model) for model in models])
-    of_facts = _open_weights(all_facts), _provider(all_facts), _released(all_facts)
+    of_facts = _open_weights(all_facts), _provider(all_facts), _effort(all_facts), _released(all_facts)
     passes = [all(tests) for tests in zip(*of_facts, fast, strict=True)]
     if all(passes):
         return tuple(choice)
@@ -208,6 +247,12 @@ def pool(
     else:
         st.warning("No model passes these filters, so the filters are ignored.", icon=":material/filter_alt_off:")
     return rest or tuple(choice)
+
+
+def _take_arms(arms: Mapping[str, Sequence[str]]) -> None:
+    """Replace a model in the choice of the pool by its arms."""
+    choice = st.session_state["pool"]
+    st.session_state["pool"] = list(dict.fromkeys(model for option in choice for model in arms.get(option, (option,))))
 
 
 def _open_weights(all_facts: Sequence[ModelFacts]) -> list[bool]:
@@ -222,14 +267,24 @@ def _open_weights(all_facts: Sequence[ModelFacts]) -> list[bool]:
 
 def _provider(all_facts: Sequence[ModelFacts]) -> list[bool]:
     """Which models pass the choice of providers (``?providers=``)."""
-    names, choice = sorted({fact.provider for fact in all_facts} - {""}, key=str.casefold), []
+    return _some_of([fact.provider for fact in all_facts], "providers")
+
+
+def _effort(all_facts: Sequence[ModelFacts]) -> list[bool]:
+    """Which models pass the choice of efforts (``?efforts=``)."""
+    return _some_of([fact.effort for fact in all_facts], "efforts")
+
+
+def _some_of(values: Sequence[str], key: str) -> list[bool]:
+    """Choose some of the values of a fact; which models have one of them."""
+    names, choice = sorted({*values} - {""}, key=str.casefold), []
     if names:
-        reset_if_stale("providers", [])
+        reset_if_stale(key, [])
         choice = st.multiselect(
-            "Providers", names, format_func=visible, key="providers", bind="query-params", placeholder="All providers"
+            key.capitalize(), names, format_func=visible, key=key, bind="query-params", placeholder=f"All {key}"
         )
-    links.check_several("providers", names, choice, "all providers")
-    return [fact.provider in choice or not choice for fact in all_facts]
+    links.check_several(key, names, choice, f"all {key}")
+    return [value in choice or not choice for value in values]
 
 
 def _released(all_facts: Sequence[ModelFacts]) -> list[bool]:
@@ -292,56 +347,3 @@ def set_rate(rate_per_usd: float) -> None:
 def set_lam(lam: float, cost_unit_usd: float) -> None:
     """Set the session's point to a λ in a cost unit."""
     set_rate(rate_of_lam(lam, cost_unit_usd))
-
-
-def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
-    """λ, budget and target accuracy: three handles on one point of the validation curve.
-
-    When one moves, the other two follow. Budget and target are the point's promises, or its means on a curve saved
-    without errors.
-    """
-    at, confidence = chosen_on.at(st.session_state[RATE]), default_confidence(chosen_on)
-    basis = cost_basis(chosen_on.cost_usd)
-    most, least = cost_bounds(chosen_on, confidence).bound[at], score_bounds(chosen_on, confidence).bound[at]
-    st.session_state["budget"] = float(f"{basis.calls * max(most, 0.0):.4g}")
-    st.session_state["target"] = float(f"{100 * min(max(least, 0.0), 1.0):.2f}")
-    where = "validation" if confidence == EVEN else "promised"
-    for_lam, for_budget, for_target = st.columns([2, 1, 1])
-    with for_lam:
-        lam_slider(cost_unit_usd)
-    for_budget.number_input(
-        f"Budget, $ {basis.words} ({where})", 0.0, key="budget", format="%.4g", on_change=_spend,
-        args=(chosen_on,), help=tip("budget", "promise"),
-    )  # fmt: skip
-    for_target.number_input(
-        f"Target accuracy, % ({where})", 0.0, 100.0, key="target", format="%.2f", step=0.5, on_change=_reach,
-        args=(chosen_on,), help=tip("target", "promise"),
-    )  # fmt: skip
-
-
-def lam_slider(cost_unit_usd: float) -> None:
-    """A handle for λ alone, used without a validation curve."""
-    st.session_state["lam_slider"] = shortest_lam(st.session_state[RATE], cost_unit_usd)
-    st.slider(
-        "λ", 0.0, 1.0, step=0.001, format="%.3f", key="lam_slider", on_change=_slide,
-        args=(cost_unit_usd,), help=tip("lambda"),
-    )  # fmt: skip
-
-
-def _slide(cost_unit_usd: float) -> None:
-    set_lam(st.session_state["lam_slider"], cost_unit_usd)
-
-
-def _spend(frontier: ReadableCurve) -> None:
-    budget_usd = st.session_state["budget"] / cost_basis(frontier.cost_usd).calls
-    _take(solve_budget(frontier, budget_usd, default_confidence(frontier)))
-
-
-def _reach(frontier: ReadableCurve) -> None:
-    _take(solve_target(frontier, st.session_state["target"] / 100, default_confidence(frontier)))
-
-
-def _take(solution: Solution) -> None:
-    if solution.shortfall:
-        st.toast(plain(f"On validation {solution.shortfall}: took the nearest."))
-    set_rate(solution.exchange_rate_per_usd)

@@ -16,13 +16,14 @@ from carrot_core.csv_latex import safe_csv
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import errors_as_text, plain, theme
 from carrot_core.dashboard.stores import PrivateInfo, Version, results_version
+from carrot_core.evaluation.missing import gaps_by_model
 from carrot_core.figures.exhibit import EXHIBIT_FORMATS, IMAGES, Exhibit, ExhibitFormat, browser
 from carrot_core.figures.theme import ThemeName
 from carrot_core.number_formats import money, same_decimals
-from carrot_core.results import SnapshotInfo
+from carrot_core.results import Names, SnapshotInfo
 from carrot_core.store import BenchmarkInfo
 from carrot_core.store.info import RECORDED
-from carrot_core.text import visible
+from carrot_core.text import short_names, visible
 
 _LABELS = {"csv": "Data (CSV)", "json": "Data (JSON)", "latex": "Table (LaTeX)", "html": "Page (HTML)"}
 NO_TOOLS = {"displayModeBar": False}  # on a touch screen Plotly's toolbar always covers part of the chart
@@ -88,6 +89,40 @@ def _models_table(info: BenchmarkInfo, version: Version) -> None:
     once = (f"{_OF_PRICES[name]}: {cell}." for name, cell in common.items())
     st.caption(plain(" ".join([_cost_words(info, prices), *once])))
     st.markdown(folding_table(list(map(plain, columns.values())), rows))
+
+
+_GAPS_NAMED = 5  # models with gaps that are offered to be left out
+
+
+def gaps_menu(view: views.View, pool: Names, tasks: Names) -> None:
+    """Prompts without some model's outcome, in a few words that open to the models that lack most, each with a button
+    that leaves it out of the pool; nothing without gaps, or where no model can be left out."""
+    if not view.has_prompts:
+        return
+    judged = view.narrowed(pool, tasks).test
+    rows, n_complete, n_prompts = gaps_by_model(judged), int(judged.outcomes.complete.sum()), len(judged.prompt_ids)
+    if rows.empty or len(judged.models) < 2:
+        return
+    with st.popover(
+        f"{n_prompts - n_complete:,} of {n_prompts:,} prompts with gaps", type="tertiary", icon=":material/rule:"
+    ):
+        st.caption(
+            f"On {n_complete:,} of {n_prompts:,} prompts every model of the pool has an outcome. Elsewhere estimates, "
+            "corrected by what was observed, stand in. Leaving out a model gives:"
+        )
+        names = short_names(judged.models)
+        for model, n_missing, n_complete_without in rows.head(_GAPS_NAMED).itertuples(index=False):
+            st.button(
+                plain(f"Without {names[model]}: {n_complete_without:,} complete"), key=f"gaps:{model}",
+                help=plain(f"{visible(model)} has no outcome on {n_missing:,} of these prompts."),
+                on_click=_leave_out, args=(judged.models, model), type="tertiary",
+            )  # fmt: skip
+        if (others := len(rows) - _GAPS_NAMED) > 0:
+            st.caption(f"{others} more models have gaps, of at most {rows['n_missing'][_GAPS_NAMED]:,} prompts each.")
+
+
+def _leave_out(models: Names, model: str) -> None:
+    st.session_state["pool"] = [other for other in models if other != model]
 
 
 def _has_value(cell: Any) -> bool:

@@ -18,7 +18,7 @@ from streamlit.errors import StreamlitAPIException
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from carrot_core import modes, paths
-from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts
+from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, arms_of_models
 from carrot_core.text import SENTENCE, visible
 
 MOST_LETTERS = 60  # of a value in the notice
@@ -115,6 +115,24 @@ def by_provider(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> list[
         return known.provider.casefold(), base.casefold(), base, model
 
     return sorted(models, key=beside) if facts else list(models)
+
+
+def with_arms(
+    models: Sequence[str], facts: Mapping[str, ModelFacts]
+) -> tuple[list[str], Callable[[str], str], Mapping[str, Sequence[str]]]:
+    """Options of a widget of several models: before the first arm of a model, all its arms as one option; their texts;
+    and the arms by such an option."""
+    words = model_words(facts)
+    arms = {f"\0{names[0]}": (base, names) for base, names in arms_of_models(by_provider(models, facts), facts).items()}
+    options = [option for model in by_provider(models, facts) for option in (f"\0{model}", model)]
+
+    def text(option: str) -> str:
+        if option not in arms:
+            return words(option)
+        base, names = arms[option]
+        return f"{visible(base)} · all {len(names)} arms · {visible(facts[names[0]].provider)}"
+
+    return [each for each in options if each in arms or each in models], text, {of: arms[of][1] for of in arms}
 
 
 def open_at_models(key: str, models: Sequence[str], default: Choice) -> None:

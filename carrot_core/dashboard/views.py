@@ -25,7 +25,7 @@ from carrot_core.embedding import Progress, load_embedded
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.runs import run_router
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.scene import Scene
+from carrot_core.figures.scene import Grouping, Scene
 from carrot_core.frontier import Frontier, ReadableCurve, rate_of_lam
 from carrot_core.operating_point import Point, Solution
 from carrot_core.outcomes import Estimates
@@ -110,9 +110,10 @@ class View:
         tasks: Names = (),
         reference: str | None = None,
         verifier: tuple[float, float] | None = None,
+        grouping: Grouping | None = None,
     ) -> Scene:
         """See `Results`; with cascades if a verifier's sensitivity and specificity are given."""
-        return _scene(self, routers, active, pool, tasks, reference, verifier)
+        return _scene(self, routers, active, pool, tasks, reference, verifier, grouping)
 
     def shares(
         self,
@@ -122,9 +123,10 @@ class View:
         tasks: Names = (),
         reference: str | None = None,
         verifier: tuple[float, float] | None = None,
+        grouping: Grouping | None = None,
     ) -> Exhibit:
         """Chart of the models' shares along the active curve of a `scene`, drawn once for each theme."""
-        return _shares(self, routers, active, pool, tasks, reference, verifier)
+        return _shares(self, routers, active, pool, tasks, reference, verifier, grouping)
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> ReadableCurve:
         return self.results.curve(router, split, pool, tasks)
@@ -247,6 +249,7 @@ def _scene(
     tasks: Names,
     reference: str | None,
     verifier: tuple[float, float] | None,
+    grouping: Grouping | None,
 ) -> Scene:
     scene, able = view.results.scene(routers, active, pool, tasks, reference), {*view.runnable, *view.baselines}
     curves = [
@@ -256,7 +259,7 @@ def _scene(
     cascades = None
     if verifier is not None:
         cascades = undominated(verified_cascades(view.narrowed(pool, tasks).test.outcomes, *verifier))
-    return replace(scene, curves=tuple(curves), cascades=cascades, verifier=verifier)
+    return replace(scene, curves=tuple(curves), cascades=cascades, verifier=verifier, grouping=grouping)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

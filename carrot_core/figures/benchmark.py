@@ -1,15 +1,29 @@
-"""A benchmark before any routing: coverage, and distributions of scores and output tokens."""
+"""A benchmark before any routing: coverage, distributions of scores and output tokens, and groups of its models."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, model_names, plotly_text, shortened
+from carrot_core.figures.scene import Grouping
+from carrot_core.figures.theme import (
+    GROUP_MARKERS,
+    NOT_KNOWN,
+    THEMES,
+    Theme,
+    ThemeName,
+    axis,
+    layout,
+    model_names,
+    plotly_text,
+    shortened,
+)
 from carrot_core.number_formats import percent
 from carrot_core.text import visible
 
@@ -270,3 +284,47 @@ def token_exhibit(spread: pd.DataFrame) -> Exhibit:
         spread,
         lambda theme: token_figure(spread, theme),
     )
+
+
+def model_groupings(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> dict[str, Grouping]:
+    """Groupings of models by each fact that tells some of them apart, by their titles; the largest groups first."""
+    known = {model: facts.get(model, NOTHING) for model in models}
+    weights = {True: "open", False: "closed", None: ""}
+    period = _quarter if _tells_quarters(known.values()) else _year
+    of = {
+        "Provider": {model: fact.provider for model, fact in known.items()},
+        "Open weights": {model: weights[fact.open_weights] for model, fact in known.items()},
+        "Release": {model: period(fact.release_date) for model, fact in known.items()},
+        "Effort": {model: fact.effort for model, fact in known.items()},
+    }
+    return {title: _grouping(title, groups) for title, groups in of.items() if len(set(groups.values())) > 1}
+
+
+def _grouping(title: str, group_of: Mapping[str, str]) -> Grouping:
+    """Models by their group; those without one, and the smallest of too many groups, come last together."""
+    in_order, groups = title == "Release", dict[str, list[str]]()
+    for model, group in group_of.items():
+        groups.setdefault(visible(group), []).append(model)
+    unknown = groups.pop("", [])
+    names = sorted(groups) if in_order else sorted(groups, key=lambda name: (-len(groups[name]), name.casefold()))
+    most = len(names) if in_order or len(names) <= len(GROUP_MARKERS) else len(GROUP_MARKERS) - 1
+    entries = [(name, tuple(groups[name])) for name in names[:most]]
+    if rest := names[most:]:
+        entries.append((f"{len(rest)} others", tuple(model for name in rest for model in groups[name])))
+    if unknown:
+        entries.append((NOT_KNOWN, tuple(unknown)))
+    return Grouping(title.lower(), tuple(entries), in_order)
+
+
+def _tells_quarters(facts: Iterable[ModelFacts]) -> bool:
+    """Whether all known dates of release have a month, within so few quarters that each can be a group."""
+    dates = {fact.release_date for fact in facts} - {""}
+    return all(len(date) > 4 for date in dates) and len(set(map(_quarter, dates))) <= len(GROUP_MARKERS)
+
+
+def _quarter(date: str) -> str:
+    return date and f"{date[:4]} Q{(int(date[5:7]) + 2) // 3}"
+
+
+def _year(date: str) -> str:
+    return date[:4]

@@ -13,11 +13,13 @@ import plotly.graph_objects as go
 from carrot_core.curve import thin
 from carrot_core.figures.scene import Band, Curve, Scene
 from carrot_core.figures.theme import (
+    NOT_KNOWN,
     THEMES,
     Theme,
     ThemeName,
     axis,
     cut_names,
+    group_looks,
     layout,
     line_styles,
     plotly_text,
@@ -38,8 +40,8 @@ def frontier_figure(
     """The chart of a scene: accuracy in percent against US dollars on the scene's basis.
 
     Curves are drawn as `carrot_core.curve.thin` leaves them at ``tolerance``. Each trace's ``meta`` has its ``role``
-    (band, curve, hull, cascades, models, best, and reference if that is another model) and, for lines, its curve's
-    ``name``. A log axis is used only if every cost is above zero.
+    (band, curve, hull, cascades, group, models, best, and reference if that is another model) and, for lines and groups
+    of models, its ``name``. A log axis is used only if every cost is above zero.
     """
     look, styles = THEMES[theme], line_styles([curve.name for curve in scene.curves])
     figure = go.Figure()
@@ -53,6 +55,7 @@ def frontier_figure(
         figure.add_trace(_line(scene, curve, points, look, look.curves[style.color], style.dash, style.symbol))
     if scene.cascades is not None:
         figure.add_trace(_cascades(scene, scene.cascades, look))
+    figure.add_traces(_groups(scene, theme))
     figure.add_trace(_models(scene, scene_colors(scene, theme), look))
     if scene.reference != scene.best_single:  # one model is one mark
         figure.add_trace(_mark(scene, look, "reference", scene.reference, "Reference", "circle-open", 19))
@@ -135,17 +138,47 @@ def _line(
     )
 
 
+def _groups(scene: Scene, theme: ThemeName) -> list[go.Scatter]:
+    """The models' marks, a trace for each group, in place of those of `_models`."""
+    looks = {} if scene.grouping is None else group_looks(scene.grouping, theme)
+    return [
+        go.Scatter(
+            x=scene.basis.calls * scene.model_cost_usd[columns],
+            y=100 * scene.model_score[columns],
+            mode="markers",
+            marker={
+                "color": looks[name][0],
+                "symbol": looks[name][1],
+                "size": 10,
+                "line": {"color": THEMES[theme].ground if name != NOT_KNOWN else looks[name][0], "width": 1.5},
+            },
+            customdata=[plotly_text(visible(scene.models[column])) for column in columns],
+            name=plotly_text(name),
+            meta={"role": "group", "name": name},
+            hovertemplate=f"<b>%{{customdata}}</b> ({plotly_text(name)})<br>{scene.basis.hover}<extra></extra>",
+            cliponaxis=False,
+        )
+        for name, columns in scene.columns_by_group.items()
+    ]
+
+
 def _models(scene: Scene, colors: list[str], look: Theme) -> go.Scatter:
+    grouped = scene.grouping is not None
     return go.Scatter(
         x=scene.basis.calls * scene.model_cost_usd,
         y=100 * scene.model_score,
         mode="markers+text",
-        marker={"color": colors, "size": 10, "line": {"color": look.ground, "width": 1.5}},
+        marker={"color": colors, "size": 10, "opacity": 1 - grouped, "line": {"color": look.ground, "width": 1.5}},
         textfont={"size": 11, "color": look.muted},
         customdata=[plotly_text(visible(model)) for model in scene.models],
         name="Single models",
+        showlegend=not grouped,
         meta={"role": "models", "name": ""},
-        hovertemplate=f"<b>%{{customdata}}</b><br>{scene.basis.hover}<extra></extra>",
+        **(
+            {"hoverinfo": "skip"}
+            if grouped
+            else {"hovertemplate": f"<b>%{{customdata}}</b><br>{scene.basis.hover}<extra></extra>"}
+        ),
         cliponaxis=False,
     )
 

@@ -42,6 +42,15 @@ class Curve:
     band: Band | None = None
 
 
+@dataclass(frozen=True)
+class Grouping:
+    """Models ``by`` a fact on them: groups by name, each with its models, in the order of time if ``in_order``."""
+
+    by: str
+    groups: tuple[tuple[str, tuple[str, ...]], ...]
+    in_order: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """The content of one chart, on one set of prompts and one pool.
@@ -67,6 +76,7 @@ class Scene:
         colour in every chart; if empty, the drawn models; models it lacks come last.
     cascades, verifier : Pareto-optimal pairs of a cheap and an expensive model, and single models
         (`carrot_core.routers.cascade.undominated`), and sensitivity and specificity of the verifier; None if not drawn.
+    grouping : groups that colour the models in place of their costs, and that share areas of who answers.
 
     Raises
     ------
@@ -97,6 +107,7 @@ class Scene:
     palette: tuple[str, ...] = ()
     cascades: pd.DataFrame | None = None
     verifier: tuple[float, float] | None = None
+    grouping: Grouping | None = None
 
     def __post_init__(self) -> None:
         positions([self.active], [curve.name for curve in self.curves], "curve")
@@ -118,6 +129,13 @@ class Scene:
     def front(self) -> list[int]:
         """Models that no other beats in both score and cost, the most accurate first; their names are placed first."""
         return [int(place) for place in unbeaten(self.model_cost_usd, self.model_score)[::-1]]
+
+    @property
+    def columns_by_group(self) -> dict[str, list[int]]:
+        """Columns of the models on the chart by their group; empty without a grouping."""
+        groups = () if self.grouping is None else self.grouping.groups
+        columns = {name: [k for k, model in enumerate(self.models) if model in models] for name, models in groups}
+        return {name: of for name, of in columns.items() if of}
 
     @property
     def shades(self) -> dict[str, int]:
@@ -191,11 +209,12 @@ def caption(scene: Scene, *, hull: bool = True) -> str:
         who = _names([label(name) for name in scene.absent])
         left_out += f" Not drawn: {who}; no prompt has an outcome of all {len(scene.models)} models."
     band = " The band is a 95 % interval over prompts." if scene.active_curve.band is not None else ""
+    by = f"coloured by {scene.grouping.by}" if scene.grouping else "the more expensive the darker"
     mixes = "; the thin dotted line without marks mixes them without looking at the prompt."
     return (
         f"Each line is one router at every λ, on {scene.n_prompts:,} prompts, each judged by a router that had not "
         f"seen it; up and to the left is better.{left_out}"
-        f" Dots are single models, the more expensive the darker{mixes if hull else '.'}{band}{_of_cascades(scene)}"
+        f" Dots are single models, {by}{mixes if hull else '.'}{band}{_of_cascades(scene)}"
     )
 
 

@@ -10,13 +10,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from plotly.colors import sample_colorscale, unlabel_rgb
 
-from carrot_core.figures.scene import Scene, label
+from carrot_core.figures.scene import Grouping, Scene, label
 from carrot_core.metrics import METRICS
 from carrot_core.number_formats import NO_END, money
 from carrot_core.text import short_names, visible
@@ -44,7 +45,7 @@ class Theme:
 
     ``curves`` are the dashboard's ``chartCategoricalColors``, with the same hue at the same index in both themes.
     ``ramps`` colour the models, each from cheapest to most expensive: neighbours in cost alternate between them. Their
-    hues differ from those of the curves.
+    hues differ from those of the curves. ``groups`` colour models by a fact on them; each also has a marker.
     """
 
     ground: str
@@ -54,6 +55,7 @@ class Theme:
     hull: str
     curves: tuple[str, ...]
     ramps: tuple[tuple[str, str], ...]
+    groups: tuple[str, ...]
 
 
 THEMES: dict[ThemeName, Theme] = {
@@ -65,6 +67,7 @@ THEMES: dict[ThemeName, Theme] = {
         hull="#80858f",
         curves=("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#4b1a99", "#6b3a00", "#1a1a1a"),
         ramps=(("#87976f", "#1d2e00"), ("#a18aa6", "#3c1c44")),
+        groups=("#a3195b", "#4a6d9c", "#747800", "#0f7b8a", "#9b5b4b", "#567d2b", "#8a5fb8"),
     ),
     "dark": Theme(
         ground="#171614",
@@ -74,6 +77,7 @@ THEMES: dict[ThemeName, Theme] = {
         hull="#8a909b",
         curves=("#e8743b", "#56b4e9", "#009e73", "#cc79a7", "#8a8aff", "#f0e442", "#ededed"),
         ramps=(("#d5e6ba", "#6e8446"), ("#f1d7f6", "#936f9c")),
+        groups=("#ff85b3", "#9db8e0", "#d0cc5a", "#5fd0de", "#d69c8f", "#a9d472", "#c9a6f0"),
     ),
     "print": Theme(
         ground="#ffffff",
@@ -83,6 +87,7 @@ THEMES: dict[ThemeName, Theme] = {
         hull="#707070",
         curves=("#000000",) * 7,
         ramps=(("#8c8c8c", "#000000"),),
+        groups=("#000000", "#404040", "#606060", "#202020", "#707070", "#505050", "#303030"),
     ),
 }
 
@@ -144,17 +149,37 @@ def scene_colors(scene: Scene, theme: ThemeName) -> list[str]:
     return [colors[scene.shades[model]] for model in scene.models]
 
 
+GROUP_MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")
+NOT_KNOWN = "not known"  # group of the models without a fact
+
+
+def group_looks(grouping: Grouping, theme: ThemeName) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each group, by its name: the later, the stronger, if they are in order."""
+    look, names = THEMES[theme], [name for name, _ in grouping.groups if name != NOT_KNOWN]
+    colors = _ramp(look.ramps[-1], len(names)) if grouping.in_order else look.groups
+    looks = zip(names, zip(cycle(colors), cycle(GROUP_MARKERS), strict=False), strict=False)
+    return dict(looks) | {NOT_KNOWN: (look.hull, "circle-open")}
+
+
+def _ramp(ends: tuple[str, str], n: int) -> list[str]:
+    colors = sample_colorscale(list(ends), [place / max(n - 1, 1) for place in range(n)])
+    return ["#{:02x}{:02x}{:02x}".format(*map(round, unlabel_rgb(color))) for color in colors]
+
+
 def is_hatched(place: int) -> bool:
     """Whether the model with this index in `model_colors` is hatched in bars; models of one hue alternate."""
     return place % 4 >= 2
 
 
-def counterparts(n_models: int) -> dict[str, str]:
+def counterparts(n_models: int, grouping: Grouping | None = None) -> dict[str, str]:
     """Dark counterpart of every colour in a light figure of this many models; recolouring gives the dark figure."""
     light, dark = THEMES["light"], THEMES["dark"]
     pairs = {getattr(light, name): getattr(dark, name) for name in ("ground", "ink", "muted", "grid", "hull")}
     pairs |= dict(zip(light.curves, dark.curves, strict=True))
     pairs |= {translucent(a): translucent(b) for a, b in zip(light.curves, dark.curves, strict=True)}
+    if grouping is not None:
+        ours = (group_looks(grouping, theme).values() for theme in ("light", "dark"))
+        pairs |= {a: b for (a, _), (b, _) in zip(*ours, strict=True)}
     return pairs | dict(zip(model_colors(n_models, "light"), model_colors(n_models, "dark"), strict=True))
 
 

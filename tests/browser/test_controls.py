@@ -137,7 +137,7 @@ TABLE: list[Row] = [
     (
         "/frontier?bench=1st&routers=CARROT-Linear&routers=Oracle&along=Oracle&reference=acme/small"
         "&pool=acme/large&pool=acme/small&tasks=kind 0",
-        ("Pool, tasks and curve", "How to read the chart"), [("Benchmark", "2nd"), ("Tasks", "sort 1")],
+        ("Pool, tasks, curve and colours", "How to read the chart"), [("Benchmark", "2nd"), ("Tasks", "sort 1")],
         [ROUTERS_DRAWN, ALONG, REFERENCE, POOL, TASKS],
     ),
     (
@@ -168,7 +168,7 @@ TABLE: list[Row] = [
 # The same controls after another change, which is not gone back on.
 MORE: list[Row] = [
     (
-        "/frontier?bench=1st&along=Oracle&reference=acme/small", ("Pool, tasks and curve",),
+        "/frontier?bench=1st&along=Oracle&reference=acme/small", ("Pool, tasks, curve and colours",),
         [("Routers", None), ("Pool", "acme/large"), ("Pool", "zeta/mid")], [ROUTERS_DRAWN, ALONG, REFERENCE, POOL],
     ),
     (

@@ -43,7 +43,7 @@ def test_letting_go_of_any_handle_moves_the_others_and_the_address(open_odd: Cal
 
 def test_a_link_reopens_exactly_what_is_seen(open_odd: Callable[..., Page]) -> None:
     page = open_odd("/frontier?bench=1st")
-    click(page.get_by_text("Pool, tasks and curve"))
+    click(page.get_by_text("Pool, tasks, curve and colours"))
     for model in ("acme/large", "zeta/mid"):
         choose(page.get_by_test_id("stMultiSelect").filter(has_text="Pool"), model)
         page.wait_for_url(lambda url, model=model: model in parse_qs(urlsplit(url).query).get("pool", []))

@@ -11,17 +11,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.compare.model_shares_agreement import share_figure
 from carrot_core.curve import thin
 from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.errors import CarrotError
 from carrot_core.figures import alt_text, caption, frontier_figure, read_out, saving
+from carrot_core.figures.benchmark import model_groupings
 from carrot_core.figures.frontier import sides
 from carrot_core.figures.scene import Curve, Scene
 from carrot_core.figures.theme import (
     THEMES,
     ThemeName,
     counterparts,
+    group_looks,
     is_hatched,
     line_styles,
     model_colors,
@@ -383,3 +386,49 @@ def test_one_model_and_one_prompt_make_a_chart() -> None:
     roles = [trace.meta["role"] for trace in frontier_figure(one).data]
     assert roles == ["hull", "curve", "models", "best"]  # which is the reference, too
     assert "100.0 % at $2.00" in alt_text(one, 0.5)
+
+
+def test_models_are_grouped_by_the_facts_that_tell_them_apart() -> None:
+    facts = {
+        "a": ModelFacts("west", open_weights=True, release_date="2025-11-03", effort="high"),
+        "b": ModelFacts("west", open_weights=False, release_date="2025-02", effort="high"),
+        "c": ModelFacts("east", release_date="2026-01-31", effort="high"),
+    }
+    groupings = model_groupings([*facts, "d"], facts)
+    assert groupings["Provider"].groups == (("west", ("a", "b")), ("east", ("c",)), ("not known", ("d",)))
+    assert [name for name, _ in groupings["Release"].groups] == ["2025 Q1", "2025 Q4", "2026 Q1", "not known"]
+    assert dict(groupings["Open weights"].groups) == {"closed": ("b",), "open": ("a",), "not known": ("c", "d")}
+    assert "Effort" not in model_groupings(list(facts), facts)  # it tells none of them apart
+    years = model_groupings(list(facts), facts | {"a": ModelFacts(release_date="2024")})["Release"]
+    assert [name for name, _ in years.groups] == ["2024", "2025", "2026"]
+    makers = {f"m{k}": ModelFacts(f"maker {k}") for k in range(20)}
+    grouping = model_groupings(list(makers), makers)["Provider"]
+    assert sorted(model for _, models in grouping.groups for model in models) == sorted(makers)
+    assert grouping.groups[-1][0] == "14 others"
+    assert not model_groupings(list(facts), {})
+
+
+@pytest.mark.parametrize("title", ["Provider", "Release"])
+def test_groups_of_models_replace_their_colours_and_share_one_area(chart: Scene, title: str) -> None:
+    dates = {"north": "2024", "river": "2025", "atlas": "2025", "orbit": ""}
+    facts = {model: ModelFacts(maker := model.split("/")[0], release_date=dates[maker]) for model in MODELS}
+    grouping = model_groupings(MODELS, facts)[title]
+    grouped = replace(chart, grouping=grouping)
+    marks = {trace.name: trace for trace in frontier_figure(grouped).data if trace.meta["role"] == "group"}
+    assert list(marks) == [name for name, _ in grouping.groups]
+    assert {name: set(trace.customdata) for name, trace in marks.items()} == {
+        name: set(models) for name, models in grouping.groups
+    }
+    for theme in ("light", "dark", "print"):
+        looks = group_looks(grouping, theme)
+        assert len(set(looks.values())) == len(looks)
+        assert all(contrast(color, THEMES[theme].ground) >= 3 for color, _ in looks.values())
+    areas = share_figure(grouped).data
+    assert [area.name for area in areas] == list(marks)
+    assert sum(np.asarray(area.y) for area in areas) == pytest.approx(100)
+    payload = build_payload(grouped)
+    assert {group["name"]: len(group["models"]) for group in payload["groups"]} == {
+        name: len(models) for name, models in grouping.groups
+    }
+    assert {group["color"] for group in payload["groups"]} <= payload["dark"].keys()
+    assert grouping.by in caption(grouped)

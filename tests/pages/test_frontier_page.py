@@ -16,6 +16,8 @@ from carrot_core.compare.model_shares_agreement import share_figure
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.dashboard.shell import plain
+from carrot_core.embedding import BUNDLED, load_embedded
+from carrot_core.evaluation.runs import run_router
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import lam_text, percent, same_decimals
 from carrot_core.outcomes import Outcomes
@@ -385,3 +387,52 @@ def test_two_providers_of_one_model_are_told_apart_on_every_page():
     written = {name for trace in draw("print").data for name in (*(trace.text or ()), trace.name or "")}
     assert f"Best single: {best}" in written
     assert not {"flash", "Best single: flash"} & written
+
+
+@pytest.fixture
+def known(store: Store, tmp_path: Path) -> Store:
+    """The store with a benchmark of models with facts, of which one has gaps."""
+    results, vectors = write_files(made(), tmp_path)
+    runs = pd.read_parquet(results)
+    lost = (runs["model"] == "zeta/mid") & runs["prompt_id"].isin(runs["prompt_id"].unique()[:30])
+    runs[~lost].to_parquet(results)
+    facts = {
+        "acme/large": ModelFacts("acme", open_weights=False),
+        "acme/small": ModelFacts("acme", open_weights=True),
+        "zeta/mid": ModelFacts("zeta", open_weights=True),
+    }
+    store.save_benchmark("known", with_facts(read_long_table(results), facts))
+    store.import_vectors("known", vectors, BUNDLED)
+    run_router(store, load_embedded(store, "known"))
+    return store
+
+
+def test_overview_is_of_the_models_that_pass_its_filters(known: Store) -> None:
+    app = page("overview", bench="known", open_weights="true")
+    pool = ("acme/small", "zeta/mid")
+    view = views.view(known.info("known"))
+    verdict = view.verdict("carrot-knn", float(app.session_state["rate"]), pool=pool)
+    assert sentence(verdict) in page_text(app, "markdown")
+    assert "2 of 3 models" in page_text(app, "caption")
+    app.checkbox(key="open_weights").set_value(False).run()
+    assert sentence(verdict) not in page_text(app, "markdown")
+    assert "of 3 models" not in page_text(app, "caption")
+
+
+def test_a_fact_colours_the_models_of_a_page(known: Store) -> None:
+    app = page("frontier", bench="known", color_by="Provider")
+    assert app.selectbox(key="color_by").options == ["Cost", "Provider", "Open weights"]
+    assert "coloured by provider" in page_text(app, "caption")
+    assert "coloured by" not in page_text(page("frontier", bench="known"), "caption")
+    assert "color_by" in page_text(page("frontier", bench="known", color_by="Effort"), "warning")
+
+
+@pytest.mark.parametrize("name", ["frontier", "compare"])
+def test_a_model_with_gaps_is_left_out_at_a_click(known: Store, name: str) -> None:
+    app = page(name, bench="known")
+    press = button(app, plain("Without mid: 300 complete"))
+    assert "30" in press.help
+    press.click().run()
+    assert not app.exception
+    assert app.session_state["pool"] == ["acme/large", "acme/small"]
+    assert not [each for each in app.button if each.label.startswith("Without")]

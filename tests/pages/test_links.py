@@ -206,6 +206,33 @@ def test_a_provider_finds_its_models_and_the_address_names_the_models_alone() ->
     assert not notices(app)
 
 
+def picker_of_arms() -> None:
+    from carrot_core.benchmarks.model_facts import ModelFacts
+    from carrot_core.dashboard import controls, links
+
+    facts = {
+        "m-low": ModelFacts("west", effort="low", base_model="m"),
+        "m-high": ModelFacts("west", effort="high", base_model="m"),
+        "k": ModelFacts("west", effort="high"),
+        "z": ModelFacts("east"),
+    }
+    links.begin()
+    links.st.caption(" ".join(controls.pool(list(facts), facts)))
+    links.end()
+
+
+def test_a_model_brings_all_its_arms_and_an_effort_chooses_among_them() -> None:
+    app = AppTest.from_function(picker_of_arms).run()
+    box = app.multiselect(key="pool")
+    assert box.options == ["z · east", "k · west", "m · all 2 arms · west", "m-high · west", "m-low · west"]
+    box.set_value(["\0m-high", "z"]).run()
+    assert not app.exception
+    assert app.caption[-1].value == "m-high m-low z"
+    assert app.query_params["pool"] == ["m-high", "m-low", "z"]
+    app.multiselect(key="efforts").set_value(["high"]).run()
+    assert app.caption[-1].value == "m-high"
+
+
 def test_models_go_with_the_reader_to_every_page_that_has_them() -> None:
     pool = ["acme/large", "zeta/mid"]
     app = open_app("frontier", pool=pool, reference="zeta/mid")

@@ -216,7 +216,9 @@ export class Chart {
   placeNames() {
     if (!this.scale()) return; // not drawn yet
     const at = ({ cost, score }, model) => this.#x(cost, score, this.data.seconds?.models[model]);
-    placeLabels(this.plotly, this.plot, this.data, this.look.font, at, this.ringAt());
+    const groups = this.data.groups.filter(({ name }) => this.hidden.has(`group:${name}`));
+    const hidden = new Set(groups.flatMap(({ models }) => models));
+    placeLabels(this.plotly, this.plot, this.data, this.look.font, at, this.ringAt(), hidden);
   }
 
   #setAxis(log) {

@@ -73,10 +73,11 @@ class Live {
     this.root.style.setProperty("--active", color(this.data.active));
     this.root.style.setProperty("--muted", color(this.data.muted));
     this.panel.update(this.data, this.curve, color);
-    const lines = this.data.figure.data.map(({ name, mode, meta, line, marker }) => ({
+    const lines = this.data.figure.data.map(({ name, mode, meta, showlegend, line, marker }) => ({
       name,
       mode,
       meta,
+      showlegend,
       ...(this.look.dark ? recolored({ line, marker }, this.data.dark) : { line, marker }),
     }));
     drawLegend(this.root.querySelector(".legend"), lines, this.data.name, this.chart.hidden, (entry) => this.chart.toggle(entry));

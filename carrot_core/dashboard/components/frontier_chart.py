@@ -150,11 +150,11 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
     frontier = scene.active_curve.frontier
     styles, light = line_styles([curve.name for curve in scene.curves]), THEMES["light"]
     figure = frontier_figure(scene)
-    colors = figure.data[_trace(figure.data, "models")].marker.color
+    (models,) = _of_role(figure.data, "models")
     payload: dict[str, Any] = {
         "title": scene.title,
         "figure": json.loads(pio.to_json(figure)),
-        "dark": counterparts(len(scene.shades)),
+        "dark": counterparts(len(scene.shades), scene.grouping),
         "ground": light.ground,
         "muted": light.muted,
         "name": scene.active,
@@ -170,7 +170,13 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
                 "cost": float(cost),
             }
             for name, color, score, cost in zip(
-                scene.models, colors, scene.model_score, scene.model_cost_usd, strict=True
+                scene.models, models.marker.color, scene.model_score, scene.model_cost_usd, strict=True
+            )
+        ],
+        "groups": [
+            {"name": name, "models": columns, "color": trace.marker.color}
+            for trace, (name, columns) in zip(
+                _of_role(figure.data, "group"), scene.columns_by_group.items(), strict=True
             )
         ],
         "texts": model_names(scene.models, NAME_LETTERS),
@@ -215,6 +221,8 @@ def _seconds(scene: Scene, traces: tuple[Any, ...]) -> dict[str, Any] | None:
             seconds = alone[0, [scene.models.index(marks[role])]]
         elif role in ("hull", "models"):
             seconds = hull if role == "hull" else alone[0]
+        elif role == "group":
+            seconds = alone[0, scene.columns_by_group[name]]
         return [None if math.isnan(value) else value for value in seconds.tolist()]
 
     places = [place(trace) for trace in traces]
@@ -222,8 +230,8 @@ def _seconds(scene: Scene, traces: tuple[Any, ...]) -> dict[str, Any] | None:
     return {"x": places, "models": alone[0].tolist(), "canLog": least > 0, "hover": LATENCY_POINT_HOVER}
 
 
-def _trace(traces: tuple[Any, ...], role: str) -> int:
-    return next(place for place, trace in enumerate(traces) if trace.meta["role"] == role)
+def _of_role(traces: tuple[Any, ...], role: str) -> list[Any]:
+    return [trace for trace in traces if trace.meta["role"] == role]
 
 
 def _label_order(scene: Scene) -> list[int]:

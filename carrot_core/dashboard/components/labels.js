@@ -96,13 +96,14 @@ const boxesOfRing = ({ x, y }, height) => [
   { left: 0, right: x, top: y - 3, bottom: y + 3 },
 ];
 
-// `at` gives the place of a model on the chart's x axis, `ring` a point of the figure in pixels or null.
-export function placeLabels(plotly, plot, data, font, at, ring) {
+// `at` gives the place of a model on the chart's x axis, `ring` a point of the figure in pixels or null; models that are
+// `hidden` have no name.
+export function placeLabels(plotly, plot, data, font, at, ring, hidden) {
   const place = plot.data.findIndex((trace) => trace.meta.role === "models");
   const { xaxis, yaxis } = plot._fullLayout;
   const points = data.models.map((model, place) => ({ x: xaxis.d2p(at(model, place)), y: yaxis.d2p(100 * model.score) }));
   const sides = labelSides(points, textWidths(data.texts, font), {
-    order: data.labelOrder,
+    order: data.labelOrder.filter((model) => !hidden.has(model)),
     named: [data.best, data.reference],
     lines: cellsOfLines(plot, xaxis, yaxis),
     taken: ring ? boxesOfRing({ x: ring.x - xaxis._offset, y: ring.y - yaxis._offset }, yaxis._length) : [],

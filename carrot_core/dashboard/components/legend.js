@@ -37,8 +37,9 @@ function swatch({ line, marker, mode }) {
 const plain = (text) => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 
 export function drawLegend(box, traces, active, hidden, onToggle) {
-  const rank = ({ meta }) => (meta.name === active ? -1 : ["curve", "hull", "cascades", "models", "best", "reference"].indexOf(meta.role));
-  const entries = traces.filter(({ meta }) => meta.role !== "band").sort((a, b) => rank(a) - rank(b));
+  const rank = ({ meta }) => (meta.name === active ? -1 : ["curve", "hull", "cascades", "models", "group", "best", "reference"].indexOf(meta.role));
+  const isListed = ({ meta, showlegend }) => meta.role !== "band" && showlegend !== false;
+  const entries = traces.filter(isListed).sort((a, b) => rank(a) - rank(b));
   box.replaceChildren(
     ...entries.map((trace) => {
       const entry = entryOf(trace);

@@ -3,6 +3,7 @@ import { against, money, percent, perSolved, seconds, unbroken } from "./words.j
 
 const OWN_ROWS = 14; // models with a row of their own: those that answer most at some λ; the rest share one
 const SMALL = 0.01; // several rows below this share are counted in one line, not listed
+const LEAST = 0.001; // a smaller share would be written as 0
 const LISTED = 9; // rows at most, beside that line
 
 const element = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
@@ -36,6 +37,11 @@ export class Panel {
   }
 
   #rows(largest, color) {
+    if (this.data.groups.length) {
+      this.rows = this.data.groups.map(({ name, models, color: light }) => this.#row(models, name, { color: light, hatched: false }, color));
+      this.#fill();
+      return;
+    }
     const byCost = largest.map((_, model) => model).sort((a, b) => this.data.models[a].cost - this.data.models[b].cost);
     const ranked = [...byCost].sort((a, b) => largest[b] - largest[a]);
     const top = new Set(ranked.slice(0, ranked.length === OWN_ROWS + 1 ? OWN_ROWS + 1 : OWN_ROWS));
@@ -43,6 +49,10 @@ export class Panel {
     const others = byCost.filter((model) => !top.has(model));
     this.rows = own.map((model) => this.#row([model], this.data.models[model].short, this.data.models[model], color));
     if (others.length) this.rows.push(this.#row(others, `${others.length} others`));
+    this.#fill();
+  }
+
+  #fill() {
     this.bar.replaceChildren(...this.rows.map((row) => row.segment));
     this.folded = element("li", "idle");
     this.folded.append(element("i", ""), element("span", "name"), element("data", "share"));
@@ -113,11 +123,12 @@ export class Panel {
       item.hidden = place >= listed + Math.max(0, blank);
       item.classList.toggle("blank", place >= listed);
     });
-    this.folded.hidden = !rest.length;
+    const total = rest.reduce((sum, row) => sum + share(row), 0);
+    this.folded.hidden = total === 0;
     const [, name, sum] = this.folded.children;
     const count = rest.reduce((models, row) => models + row.models.length, 0);
     name.textContent = large > LISTED ? `${count} others` : `${count} under ${percent(SMALL, 0)}`;
-    sum.textContent = percent(rest.reduce((total, row) => total + share(row), 0));
+    sum.textContent = total < LEAST ? `under ${percent(LEAST)}` : percent(total);
     const items = ranked.map((row) => row.item);
     const order = [...items.slice(0, listed), this.folded, ...items.slice(listed)];
     if (order.some((item, place) => this.list.children[place] !== item)) this.list.replaceChildren(...order);

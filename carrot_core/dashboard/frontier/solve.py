@@ -1,4 +1,4 @@
-"""Solve λ for a goal beyond budget and target: a model to match, a monthly budget, solved tasks, a cap per query."""
+"""Solve λ for a goal: a model to match, a monthly budget, solved tasks, a cap per query; or by budget and target."""
 
 from __future__ import annotations
 
@@ -12,9 +12,17 @@ from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate, shortest_lam
-from carrot_core.number_formats import call_cost, lam_text, money, percent, solved_cost
-from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_cap, solve_per_solved
-from carrot_core.promise import CONFIDENCE, EVEN, default_confidence
+from carrot_core.number_formats import call_cost, cost_basis, lam_text, money, percent, solved_cost
+from carrot_core.operating_point import (
+    Mix,
+    Solution,
+    mix_within_budget,
+    solve_budget,
+    solve_cap,
+    solve_per_solved,
+    solve_target,
+)
+from carrot_core.promise import CONFIDENCE, EVEN, cost_bounds, default_confidence, score_bounds
 from carrot_core.results import Names
 from carrot_core.text import short_names
 
@@ -195,3 +203,56 @@ def _cap(curve: Frontier) -> tuple[Solution, list[str]]:
         f"From λ {{lam}} on no validation prompt is expected to cost more than {money(cap)}: "
         f"{percent(curve.score[at])} at {call_cost(curve.cost_usd[at])} there."
     ]
+
+
+def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
+    """λ, budget and target accuracy: three handles on one point of the validation curve.
+
+    When one moves, the other two follow. Budget and target are the point's promises, or its means on a curve saved
+    without errors.
+    """
+    at, confidence = chosen_on.at(st.session_state[controls.RATE]), default_confidence(chosen_on)
+    basis = cost_basis(chosen_on.cost_usd)
+    most, least = cost_bounds(chosen_on, confidence).bound[at], score_bounds(chosen_on, confidence).bound[at]
+    st.session_state["budget"] = float(f"{basis.calls * max(most, 0.0):.4g}")
+    st.session_state["target"] = float(f"{100 * min(max(least, 0.0), 1.0):.2f}")
+    where = "validation" if confidence == EVEN else "promised"
+    for_lam, for_budget, for_target = st.columns([2, 1, 1])
+    with for_lam:
+        lam_slider(cost_unit_usd)
+    for_budget.number_input(
+        f"Budget, $ {basis.words} ({where})", 0.0, key="budget", format="%.4g", on_change=_spend,
+        args=(chosen_on,), help=tip("budget", "promise"),
+    )  # fmt: skip
+    for_target.number_input(
+        f"Target accuracy, % ({where})", 0.0, 100.0, key="target", format="%.2f", step=0.5, on_change=_reach,
+        args=(chosen_on,), help=tip("target", "promise"),
+    )  # fmt: skip
+
+
+def lam_slider(cost_unit_usd: float) -> None:
+    """A handle for λ alone, used without a validation curve."""
+    st.session_state["lam_slider"] = shortest_lam(st.session_state[controls.RATE], cost_unit_usd)
+    st.slider(
+        "λ", 0.0, 1.0, step=0.001, format="%.3f", key="lam_slider", on_change=_slide,
+        args=(cost_unit_usd,), help=tip("lambda"),
+    )  # fmt: skip
+
+
+def _slide(cost_unit_usd: float) -> None:
+    controls.set_lam(st.session_state["lam_slider"], cost_unit_usd)
+
+
+def _spend(frontier: ReadableCurve) -> None:
+    budget_usd = st.session_state["budget"] / cost_basis(frontier.cost_usd).calls
+    _go_to(solve_budget(frontier, budget_usd, default_confidence(frontier)))
+
+
+def _reach(frontier: ReadableCurve) -> None:
+    _go_to(solve_target(frontier, st.session_state["target"] / 100, default_confidence(frontier)))
+
+
+def _go_to(solution: Solution) -> None:
+    if solution.shortfall:
+        st.toast(plain(f"On validation {solution.shortfall}: took the nearest."))
+    controls.set_rate(solution.exchange_rate_per_usd)

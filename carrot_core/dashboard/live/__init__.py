@@ -17,6 +17,7 @@ from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.dashboard import controls, links, shell, views, work
 from carrot_core.dashboard.components.decision import live_decision, prompt_box
 from carrot_core.dashboard.exhibits import csv_button, models_note
+from carrot_core.dashboard.frontier.solve import handles, lam_slider
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import kind_note, plain
 from carrot_core.dashboard.stores import Version, version_of
@@ -119,13 +120,13 @@ def decision_options(router: CarrotRouter, info: BenchmarkInfo, *, folded: bool 
     with st.expander(about) if folded else st.popover(about, icon=":material/tune:"):
         pool = controls.pool(router.models, info.facts_by_model, views.latency_p95_s(views.view(info)))
         if pool:
-            controls.lam_slider(unit)
+            lam_slider(unit)
             st.caption(
                 "A budget or a target is read off the curve of the whole pool. With some models left out, set λ "
                 "instead."
             )
         else:
-            controls.handles(router.profile.curves["validation"], unit)
+            handles(router.profile.curves["validation"], unit)
         fallback, above = _fallback(router, pool or router.models, info.facts_by_model)
     return DecisionOptions(lam, pool or None, fallback, above)
 
