@@ -128,15 +128,6 @@ def open_store() -> Store:
     return Store()
 
 
-class Share(click.types.FloatParamType):
-    """A part of 1; one in per cent is refused with what to write."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if per_cent := re.fullmatch(r"\s*(\d+[.,]?\d*)\s*%\s*", str(value)):
-            self.fail(f"for {value} write {float(per_cent[1].replace(',', '.')) / 100:g}", param, ctx)
-        return float(super().convert(value, param, ctx))
-
-
 class OutFile(click.Path):
     """A file to write; refused before anything is computed if it cannot be written."""
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carrot_core import limits
-from carrot_core.cli.common import Command, Share, as_line, open_store, progress
+from carrot_core.cli.common import Command, as_line, open_store, progress
+from carrot_core.cli.solve import Share
 from carrot_core.number_formats import call_cost, lam_text, money, pays
 from carrot_core.text import visible
 

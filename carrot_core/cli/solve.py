@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.common import Result, Share, duration, json_option, open_store
+from carrot_core.cli.common import Result, duration, json_option, open_store
 from carrot_core.cli.fit import cell, router_options, run_of
 from carrot_core.number_formats import (
     NOTHING_SOLVED,
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 
 
 SMALL_SHARE = 0.01  # models that answer less are told as one, where they are several
+
+
+class Share(click.types.FloatParamType):
+    """A part of 1; one in per cent is refused with what to write."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if per_cent := re.fullmatch(r"\s*(\d+[.,]?\d*)\s*%\s*", str(value)):
+            self.fail(f"for {value} write {float(per_cent[1].replace(',', '.')) / 100:g}", param, ctx)
+        return float(super().convert(value, param, ctx))
 
 
 @click.command()
