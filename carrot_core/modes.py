@@ -7,27 +7,21 @@ servers, is the operator's in every mode.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 
-from filelock import FileLock
-
-from carrot_core import limits, paths
 from carrot_core.errors import CarrotError, StoreError
-from carrot_core.roles import VARIABLE as ROLES
-from carrot_core.roles import Person, Role, roles
+from carrot_core.roles_audit import VARIABLE as ROLES
+from carrot_core.roles_audit import Person, Role, append_to_audit_log, audit_line, roles
 
 VARIABLE = "CARROT_MODE"
 FRAMED_BY = "CARROT_FRAMED_BY"
-AUDIT = "audit.jsonl"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -216,7 +210,7 @@ def action(what: str, on: str, place: Path, least: Role = Role.EDITOR) -> Iterat
         yield
         return
     who = person()  # first: a login may end, or the file of roles be half written, before the work is done
-    _append(b"")
+    append_to_audit_log(b"")  # fails if the log cannot be written
     outer, result = _within.set(True), "failed"
     try:
         check_write(place, least)
@@ -227,32 +221,4 @@ def action(what: str, on: str, place: Path, least: Role = Role.EDITOR) -> Iterat
         raise
     finally:
         _within.reset(outer)
-        line = {
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "who": "nobody" if who is None else who.name[: limits.AUDIT_CHARACTERS],
-            "what": what,
-            "on": on[: limits.AUDIT_CHARACTERS],
-            "result": result,
-        }
-        _append(json.dumps(line).encode() + b"\n")  # in ASCII, so that no name can start a new line
-
-
-def _append(line: bytes) -> None:
-    """Append to the log; a full log is renamed first, and the oldest of these is deleted."""
-    path = paths.home() / AUDIT
-    older = [path.with_suffix(f".{number}.jsonl") for number in range(1, limits.AUDIT_FILES)]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            if path.exists() and path.stat().st_size + len(line) > limits.AUDIT_BYTES:
-                for source, target in reversed(list(zip([path, *older], older, strict=False))):
-                    if source.exists():
-                        os.replace(source, target)
-                path.unlink(missing_ok=True)  # exists if no older one is to be kept
-            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                os.write(handle, line)
-            finally:
-                os.close(handle)
-    except OSError as error:
-        raise StoreError(f"The audit log {path} cannot be written: {error.strerror or error}.") from error
+        append_to_audit_log(audit_line(who, what, on, result))

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
-from carrot_core.walk import Switches, by_rate, walk
+from carrot_core.hull_walk_tie_rule import Switches, by_rate, walk
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]

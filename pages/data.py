@@ -8,7 +8,7 @@ from carrot_core.dashboard import controls, shell
 from carrot_core.dashboard.data import details, snapshots_list, sql_console
 from carrot_core.dashboard.data.cards import cards, pull_panel, show_notice, trash_list
 from carrot_core.dashboard.data.upload import upload_panel
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.store import Store
 
 shell.guard(__file__)

@@ -8,7 +8,7 @@ from carrot_core.dashboard.points import keep_panel
 from carrot_core.dashboard.points.check import check_panel
 from carrot_core.dashboard.points.comparison import compare
 from carrot_core.dashboard.points.shelf import bring_panel, list_points, shelf, show_notice
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 
 shell.guard(__file__)
 st.title("Operating points", anchor=False)

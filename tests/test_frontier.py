@@ -13,10 +13,10 @@ from hypothesis.extra.numpy import arrays
 from carrot_core.curve import save_curve
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import lam_of_rate, rate_of_lam, shortest_lam, sweep
+from carrot_core.hull_walk_tie_rule import by_rate
 from carrot_core.operating_point import cheapest_reaching, rate_inside
 from carrot_core.outcomes import Estimates, Outcomes
 from carrot_core.switches import sweep_tables, upper_hull
-from carrot_core.walk import by_rate
 from tests.reference import frontier as reference
 
 # Multiples of 1/16: sums, differences and shifts are exact, so ties are real ties and not rounding.

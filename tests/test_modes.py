@@ -20,8 +20,8 @@ from carrot_core.cli import main
 from carrot_core.errors import CarrotError, StoreError
 from carrot_core.modes import FRAMED_BY, VARIABLE, check_address, frame_ancestors
 from carrot_core.points import PointShelf, shared_points
-from carrot_core.roles import VARIABLE as ROLES
-from carrot_core.roles import Person, Role, Roles, roles
+from carrot_core.roles_audit import VARIABLE as ROLES
+from carrot_core.roles_audit import Person, Role, Roles, roles
 from carrot_core.store import Store, trash
 from carrot_core.store.maintenance import copy_benchmark, rebuild
 from tests.points.test_difference import point

@@ -29,7 +29,7 @@ from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.costs import price_table
-from carrot_core.benchmarks.model_facts import read_model_facts, with_facts
+from carrot_core.benchmarks.model_facts_arms import read_model_facts, with_facts
 from carrot_core.errors import CarrotError
 from carrot_core.paths import damage, read_document, shipped
 from carrot_core.prices.files import PriceList, read_prices

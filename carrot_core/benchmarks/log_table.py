@@ -34,7 +34,7 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.modes import action
 from carrot_core.paths import home, replacing
 from carrot_core.prices import Price, infer_price, token_cost_usd
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.text import names_listed, prompt_text
 
 LOGGED = ("model", "prompt_id", "score", "cost_usd", "input_tokens", "output_tokens", "prompt")

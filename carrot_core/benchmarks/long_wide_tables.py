@@ -13,7 +13,7 @@ from carrot_core.benchmarks.columns import NEEDED, quote
 from carrot_core.benchmarks.costs import cost_problems, fill_costs, pricing_of, scored_models, unpriced, without_zeros
 from carrot_core.benchmarks.formats.head import column_names, paths_in, preview
 from carrot_core.benchmarks.formats.rows import Rows
-from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
+from carrot_core.benchmarks.model_facts_arms import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.parts import Paths, as_paths, refusing, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.benchmarks.run_table import RunTable, found_scores, scale_notes, split_notes
@@ -50,7 +50,7 @@ def read_long_table(
     (train, validation or test), ``sample`` (tells several runs of one prompt and model apart),
     ``cached_input_tokens`` (of the input tokens), ``reasoning_tokens`` (of the output tokens), ``latency_s``,
     ``time`` (ISO 8601, UTC where no zone is stated, or a number since 1970), and facts of the model
-    (`carrot_core.benchmarks.model_facts.ModelFacts`). Others are only there for the predicate. Ids and names are
+    (`carrot_core.benchmarks.model_facts_arms.ModelFacts`). Others are only there for the predicate. Ids and names are
     compared exactly. A row without a score is not observed and is left out.
 
     Parameters

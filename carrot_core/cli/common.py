@@ -315,7 +315,7 @@ def read_frames(
     **reading: Any,
 ) -> Frames:
     """`carrot_core.benchmarks.registry.read_any` with what `import_options` state."""
-    from carrot_core.benchmarks.model_facts import add_arms, read_model_facts, with_facts
+    from carrot_core.benchmarks.model_facts_arms import add_arms, read_model_facts, with_facts
     from carrot_core.benchmarks.reading import Reading
     from carrot_core.benchmarks.registry import read_any
     from carrot_core.prices.files import PriceList, read_prices

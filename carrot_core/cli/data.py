@@ -283,7 +283,7 @@ def arms(name: str, arms: tuple[str, ...], remove: bool, shadow: bool) -> Result
     An arm (best-of-2, majority-of-3 …) is a model that makes several calls, computed from the samples of every cell.
     A change removes the routers fitted before, since they do not know the arms; vectors stay.
     """
-    from carrot_core.benchmarks.model_facts import add_arms, arms_in, without_arms
+    from carrot_core.benchmarks.model_facts_arms import add_arms, arms_in, without_arms
 
     if remove and arms:
         raise click.UsageError("--remove removes all arms: name none with it.")

@@ -15,7 +15,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from carrot_core import limits, modes
 from carrot_core.dashboard.links import plain
 from carrot_core.errors import CarrotError
-from carrot_core.roles import Person, is_verified, roles
+from carrot_core.roles_audit import Person, is_verified, roles
 
 _NEEDED = ("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url")
 _PASS = "carrot_pass"  # noqa: S105  a key of the session's state

@@ -18,7 +18,7 @@ from streamlit.errors import StreamlitAPIException
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from carrot_core import modes, paths
-from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, arms_of_models
+from carrot_core.benchmarks.model_facts_arms import NOTHING, ModelFacts, arms_of_models
 from carrot_core.text import SENTENCE, visible
 
 MOST_LETTERS = 60  # of a value in the notice

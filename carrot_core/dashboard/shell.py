@@ -26,7 +26,7 @@ from carrot_core.dashboard.stores import damaged_uploads, in_order, private_benc
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName
 from carrot_core.results import SnapshotInfo, damaged_snapshots, shipped_snapshots
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.store import BenchmarkInfo, Store
 
 

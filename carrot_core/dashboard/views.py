@@ -16,7 +16,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core import modes
-from carrot_core.benchmarks.model_facts import NOTHING
+from carrot_core.benchmarks.model_facts_arms import NOTHING
 from carrot_core.compare.model_shares_agreement import shares_exhibit
 from carrot_core.dashboard import work
 from carrot_core.dashboard.shell import errors_as_text, plain
@@ -32,7 +32,7 @@ from carrot_core.outcomes import Estimates
 from carrot_core.results import Names, Results, list_prices
 from carrot_core.results.snapshot import read
 from carrot_core.results.source import stored_results
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.routers.base import NEED_NO_TEXTS
 from carrot_core.routers.cascade import undominated, verified_cascades
 from carrot_core.store import BenchmarkInfo, Run, Store

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.benchmarks.model_facts import oracle_of_other_samples
+from carrot_core.benchmarks.model_facts_arms import oracle_of_other_samples
 from carrot_core.benchmarks.split import OTHER_SPLIT, duplicate_keys, folds, folds_of, split
 from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.errors import CarrotError

@@ -31,7 +31,7 @@ from carrot_core.evaluation import (
 from carrot_core.evaluation.evaluate import router_bytes
 from carrot_core.modes import is_own, may
 from carrot_core.outcomes import SPLITS, Benchmark, Estimates
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.routers import BASELINES, BY_NAME_ONLY, ROUTERS, Router
 from carrot_core.routers.saving import router_from_bytes
 from carrot_core.store import Run, Store, run_id

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts
+from carrot_core.benchmarks.model_facts_arms import NOTHING, ModelFacts
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import Grouping
 from carrot_core.figures.theme import (

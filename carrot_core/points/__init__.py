@@ -24,7 +24,7 @@ from carrot_core.modes import action, check_write
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import Point
 from carrot_core.results import Results
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.serving.point import PointFigures, PointFile, read_point, write_point
 from carrot_core.verdict import name_among
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, read_model_facts
+from carrot_core.benchmarks.model_facts_arms import NOTHING, ModelFacts, read_model_facts
 from carrot_core.errors import DataError
 from carrot_core.evaluation import Setting
 from carrot_core.figures.scene import Scene

@@ -20,7 +20,7 @@ from carrot_core.benchmarks import Frames
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.modes import action, check_write
 from carrot_core.outcomes import Benchmark
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.store import content, runs, trash, vectors
 from carrot_core.store.database import reading, rows
 from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name

@@ -171,7 +171,8 @@ def model_summary(store: Store, name: str) -> pd.DataFrame:
     Columns ``model``, ``score``, ``cost_usd`` and ``output_tokens`` (means over what was observed),
     ``n_observed``, ``coverage`` (share of the prompts), ``input_usd_per_mtok``, ``output_usd_per_mtok``,
     ``as_of``, ``source`` of the price, ``latency_s`` and ``latency_p95_s`` (mean and 95th percentile of the seconds of
-    a call) if any latency is recorded, and the `carrot_core.benchmarks.model_facts.FACTS` that are known of any model.
+    a call) if any latency is recorded, and the `carrot_core.benchmarks.model_facts_arms.FACTS` that are known of any
+    model.
     """
     with store.reading(name) as connection:
         latency = "latency_s" in recorded(connection)

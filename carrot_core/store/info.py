@@ -17,7 +17,7 @@ from pandas.api.types import is_numeric_dtype
 
 from carrot_core import paths
 from carrot_core.benchmarks.built_in import BUILT_IN
-from carrot_core.benchmarks.model_facts import FACTS, NOTHING, ModelFacts, facts_of_row
+from carrot_core.benchmarks.model_facts_arms import FACTS, NOTHING, ModelFacts, facts_of_row
 from carrot_core.prices import INFERRED, MORE_PRICES
 from carrot_core.store.database import columns_of, identity, reading, rows
 

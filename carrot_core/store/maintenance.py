@@ -14,7 +14,7 @@ import duckdb
 
 from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.modes import action
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.store import runs, vectors
 from carrot_core.store.database import columns_of, locked, reading, rows, translate_errors, writing
 from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name, key

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from carrot_core import limits, paths
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.modes import action, is_own
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.store import runs
 from carrot_core.store.database import translate_errors
 from carrot_core.store.folder import Files, Folder, delete

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.model_facts import (
+from carrot_core.benchmarks.model_facts_arms import (
     add_arms,
     arms_in,
     arms_of_models,

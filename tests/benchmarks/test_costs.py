@@ -12,7 +12,7 @@ import pytest
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.log_table import read_logs
 from carrot_core.benchmarks.long_wide_tables import read_long_table, read_wide_table
-from carrot_core.benchmarks.model_facts import FACTS, ModelFacts, facts_of_row, read_model_facts, with_facts
+from carrot_core.benchmarks.model_facts_arms import FACTS, ModelFacts, facts_of_row, read_model_facts, with_facts
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation.quality import usage_of
 from carrot_core.prices import FREE, Price, Tier

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Page, expect
 
-from carrot_core import modes
+from carrot_core import roles_audit
 from carrot_core.store import Store
 from tests.browser.conftest import LAUNCHER, Windows
 from tests.tables import frames
@@ -117,7 +117,7 @@ def test_a_viewer_cannot_remove_what_an_admin_removes_and_restores(
     page.get_by_text("Trash (1)").click()
     page.get_by_role("button", name="Restore").click()
     expect(page.get_by_text("ours is back.")).to_be_visible()
-    lines = [json.loads(line) for line in (home / modes.AUDIT).read_text().splitlines()]
+    lines = [json.loads(line) for line in (home / roles_audit.AUDIT).read_text().splitlines()]
     assert [tuple(line[key] for key in ("who", "what", "on", "result")) for line in lines] == [
         ("ann@carrot.example", "remove", "ours", "done"),
         ("ann@carrot.example", "restore", "ours", "done"),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carrot_core.benchmarks.model_facts import ModelFacts
+from carrot_core.benchmarks.model_facts_arms import ModelFacts
 from carrot_core.compare.model_shares_agreement import share_figure
 from carrot_core.curve import thin
 from carrot_core.dashboard.components.frontier_chart import build_payload

@@ -14,7 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_wide_tables import read_long_table
-from carrot_core.benchmarks.model_facts import ModelFacts, with_facts
+from carrot_core.benchmarks.model_facts_arms import ModelFacts, with_facts
 from carrot_core.dashboard import views
 from carrot_core.dashboard.compare import GROUPS, SECTIONS, results
 from carrot_core.embedding import BUNDLED

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_wide_tables import read_long_table
-from carrot_core.benchmarks.model_facts import ModelFacts, with_facts
+from carrot_core.benchmarks.model_facts_arms import ModelFacts, with_facts
 from carrot_core.compare.model_shares_agreement import share_figure
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.components.frontier_chart import build_payload

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.benchmarks.model_facts import ModelFacts
+from carrot_core.benchmarks.model_facts_arms import ModelFacts
 from carrot_core.dashboard import links
 from carrot_core.dashboard.shell import PAGES, plain
 from tests import wording
@@ -180,7 +180,7 @@ def test_a_snapshot_says_that_it_has_no_pool_to_choose() -> None:
 
 
 def two_pickers() -> None:
-    from carrot_core.benchmarks.model_facts import ModelFacts
+    from carrot_core.benchmarks.model_facts_arms import ModelFacts
     from carrot_core.dashboard import controls, links
 
     facts = {"a": ModelFacts("west"), "b": ModelFacts("east"), "c": ModelFacts("west"), "west-1": ModelFacts("west")}
@@ -207,7 +207,7 @@ def test_a_provider_finds_its_models_and_the_address_names_the_models_alone() ->
 
 
 def picker_of_arms() -> None:
-    from carrot_core.benchmarks.model_facts import ModelFacts
+    from carrot_core.benchmarks.model_facts_arms import ModelFacts
     from carrot_core.dashboard import controls, links
 
     facts = {

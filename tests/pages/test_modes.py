@@ -13,12 +13,12 @@ import streamlit as st
 from streamlit.runtime.secrets import Secrets
 from streamlit.testing.v1 import AppTest
 
-from carrot_core import limits, modes
+from carrot_core import limits, modes, roles_audit
 from carrot_core.dashboard import accounts, views
 from carrot_core.errors import CarrotError
 from carrot_core.points import PointShelf, shared_points
-from carrot_core.roles import VARIABLE as ROLES
-from carrot_core.roles import Role
+from carrot_core.roles_audit import VARIABLE as ROLES
+from carrot_core.roles_audit import Role
 from carrot_core.store import Store, trash
 from tests.made import long_frame, made
 from tests.pages.reading import button, page_text
@@ -218,7 +218,7 @@ def test_an_admin_removes_and_brings_back_and_the_log_says_so(team: Path) -> Non
     assert [info.name for info in Store().benchmarks()] == ["somebody's"]
     _pressed(app, "Empty the trash")
     assert not trash.removals(Store())
-    lines = [json.loads(line) for line in (team / modes.AUDIT).read_text().splitlines()]
+    lines = [json.loads(line) for line in (team / roles_audit.AUDIT).read_text().splitlines()]
     assert [(line["who"], line["what"], line["on"], line["result"]) for line in lines] == [
         ("ann@x.org", "remove", "somebody's", "done"),
         ("ann@x.org", "restore", "somebody's", "done"),
@@ -282,7 +282,7 @@ def test_an_address_that_anybody_may_have_written_is_no_name_in_the_log(team: Pa
     (team / "roles.toml").write_text('claim = "groups"\n[values]\nowners = "admin"')
     app = member("ann", "data", email_verified=False, groups=["owners"], sub="1234")
     _pressed(app, "Remove it")
-    (line,) = [json.loads(line) for line in (team / modes.AUDIT).read_text().splitlines()]
+    (line,) = [json.loads(line) for line in (team / roles_audit.AUDIT).read_text().splitlines()]
     assert line["who"] == "1234 (ann@x.org, not verified)"
 
 

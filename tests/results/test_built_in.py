@@ -27,7 +27,7 @@ from carrot_core.benchmarks.built_in import (
     read_built_in,
     vectors_of_built_in,
 )
-from carrot_core.benchmarks.model_facts import facts_of_row
+from carrot_core.benchmarks.model_facts_arms import facts_of_row
 from carrot_core.cli import main
 from carrot_core.dashboard import live
 from carrot_core.embedding import BUNDLED, embed

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from carrot_core.benchmarks.model_facts import oracle_of_other_samples
+from carrot_core.benchmarks.model_facts_arms import oracle_of_other_samples
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import sweep
 from carrot_core.outcomes import Benchmark, FloatTable, Outcomes

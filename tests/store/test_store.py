@@ -24,7 +24,7 @@ import pytest
 from carrot_core.benchmarks import Frames, Relation
 from carrot_core.benchmarks.file_checks import private_connection
 from carrot_core.benchmarks.long_wide_tables import read_long_table
-from carrot_core.benchmarks.model_facts import oracle_of_other_samples
+from carrot_core.benchmarks.model_facts_arms import oracle_of_other_samples
 from carrot_core.benchmarks.split import split
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.frontier import sweep

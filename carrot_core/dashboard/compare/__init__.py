@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from carrot_core.benchmarks.model_facts import ModelFacts
+from carrot_core.benchmarks.model_facts_arms import ModelFacts
 from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.compare.results import accuracy_table
 from carrot_core.dashboard.exhibits import chart, show

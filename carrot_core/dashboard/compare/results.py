@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core import modes
-from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, arms_of_models
+from carrot_core.benchmarks.model_facts_arms import NOTHING, ModelFacts, arms_of_models
 from carrot_core.compare.learnable_losses import REASONS, distances
 from carrot_core.compare.ranking import standing
 from carrot_core.compare.studies import ROUTER, make_study
@@ -33,7 +33,7 @@ from carrot_core.metrics import METRICS
 from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, SECONDS_COLUMN, cost_basis, lam_text
 from carrot_core.paper import ROWS
 from carrot_core.results import Names
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import SENTENCE, short_names, visible
 

@@ -27,7 +27,7 @@ from carrot_core.number_formats import PERCENT_COLUMN, PRICE_COLUMN, SECONDS_COL
 from carrot_core.prices import FREE, Price
 from carrot_core.prices.files import shipped_prices
 from carrot_core.results import SnapshotInfo
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.serving.loading import shipped_heads
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.browse import LEVELS, coverage, model_summary, score_levels, token_spread

@@ -13,7 +13,7 @@ import streamlit as st
 from carrot_core import limits, modes
 from carrot_core.benchmarks import NONE_STATED
 from carrot_core.benchmarks.built_in import SIMULATED
-from carrot_core.benchmarks.model_facts import KINDS, add_arms, arms_in, without_arms
+from carrot_core.benchmarks.model_facts_arms import KINDS, add_arms, arms_in, without_arms
 from carrot_core.benchmarks.split import FOLDS
 from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import file_stem
@@ -22,7 +22,7 @@ from carrot_core.dashboard.stores import PrivateInfo, Version, private_benchmark
 from carrot_core.evaluation.missing import costless_note, gaps_by_model, without_costless
 from carrot_core.paths import shipped_data
 from carrot_core.points import shared_points
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo, Store, trash
 from carrot_core.store.browse import split_sizes

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from carrot_core.benchmarks.model_facts import ModelFacts
+from carrot_core.benchmarks.model_facts_arms import ModelFacts
 from carrot_core.dashboard import controls, links, views
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain

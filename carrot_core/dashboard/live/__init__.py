@@ -13,7 +13,7 @@ import streamlit as st
 
 from carrot_core import limits, modes
 from carrot_core.benchmarks.built_in import SIMULATED
-from carrot_core.benchmarks.model_facts import ModelFacts
+from carrot_core.benchmarks.model_facts_arms import ModelFacts
 from carrot_core.dashboard import controls, links, shell, views, work
 from carrot_core.dashboard.components.decision import live_decision, prompt_box
 from carrot_core.dashboard.exhibits import csv_button, models_note
@@ -27,7 +27,7 @@ from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam, shortest_lam
 from carrot_core.number_formats import lam_text, money, pays, percent
 from carrot_core.paths import shipped_data
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.intervals import GROUP

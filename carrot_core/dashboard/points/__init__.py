@@ -19,7 +19,7 @@ from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam, shortest_lam
 from carrot_core.number_formats import call_cost, lam_text, percent
 from carrot_core.points import Listing, PointShelf, figures_of, join_note, shared_points
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, measured_name, shipped_heads
 from carrot_core.serving.point import PointFigures, PointFile

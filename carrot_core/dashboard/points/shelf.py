@@ -32,7 +32,7 @@ from carrot_core.figures.exhibit import browser
 from carrot_core.figures.scene import drawn_baselines
 from carrot_core.points import PointShelf, ShelfPoint, shared_points, title_and_note
 from carrot_core.points.formats import CHART, DESCRIBE, FORMATS, RUN, Format
-from carrot_core.roles import Role
+from carrot_core.roles_audit import Role
 from carrot_core.serving.point import PointFile, read_point
 from carrot_core.text import visible
 

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core import limits
-from carrot_core.benchmarks.model_facts import ModelFacts
+from carrot_core.benchmarks.model_facts_arms import ModelFacts
 from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.glossary import in_app, link, terms, tip
 from carrot_core.dashboard.shell import plain

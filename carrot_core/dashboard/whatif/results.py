@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from carrot_core.benchmarks.model_facts import ModelFacts
+from carrot_core.benchmarks.model_facts_arms import ModelFacts
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import controls, links, shell, views
 from carrot_core.dashboard.exhibits import priced, show

@@ -1,19 +1,26 @@
-"""Roles of people on a team's server, by the claims of a login's token and the file that `CARROT_ROLES` names."""
+"""Roles of people on a team's server, by the claims of a login's token and the file that `CARROT_ROLES` names; the
+audit log of what they change."""
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from carrot_core.errors import CarrotError
+from filelock import FileLock
+
+from carrot_core import limits, paths
+from carrot_core.errors import CarrotError, StoreError
 
 VARIABLE = "CARROT_ROLES"
+AUDIT = "audit.jsonl"
 
 
 class Role(IntEnum):
@@ -120,3 +127,42 @@ def _role(file: str, name: str, text: object) -> Role:
     if role is None:
         raise CarrotError(f"{file}: {name} = {text!r} is not a role: write viewer, editor or admin.")
     return role
+
+
+def audit_line(who: Person | None, what: str, on: str, result: str) -> bytes:
+    """A line of the audit log about an action that ends now."""
+    line = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "who": "nobody" if who is None else who.name[: limits.AUDIT_CHARACTERS],
+        "what": what,
+        "on": on[: limits.AUDIT_CHARACTERS],
+        "result": result,
+    }
+    return json.dumps(line).encode() + b"\n"  # in ASCII, so that no name can start a new line
+
+
+def append_to_audit_log(line: bytes) -> None:
+    """Append to the log; a full log is renamed first, and the oldest of these is deleted.
+
+    Raises
+    ------
+    StoreError
+        The log cannot be written.
+    """
+    path = paths.home() / AUDIT
+    older = [path.with_suffix(f".{number}.jsonl") for number in range(1, limits.AUDIT_FILES)]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if path.exists() and path.stat().st_size + len(line) > limits.AUDIT_BYTES:
+                for source, target in reversed(list(zip([path, *older], older, strict=False))):
+                    if source.exists():
+                        os.replace(source, target)
+                path.unlink(missing_ok=True)  # exists if no older one is to be kept
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(handle, line)
+            finally:
+                os.close(handle)
+    except OSError as error:
+        raise StoreError(f"The audit log {path} cannot be written: {error.strerror or error}.") from error
