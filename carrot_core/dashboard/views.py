@@ -115,18 +115,10 @@ class View:
         """See `Results`; with cascades if a verifier's sensitivity and specificity are given."""
         return _scene(self, routers, active, pool, tasks, reference, verifier, grouping)
 
-    def shares(
-        self,
-        routers: Names,
-        active: str,
-        pool: Names = (),
-        tasks: Names = (),
-        reference: str | None = None,
-        verifier: tuple[float, float] | None = None,
-        grouping: Grouping | None = None,
-    ) -> Exhibit:
-        """Chart of the models' shares along the active curve of a `scene`, drawn once for each theme."""
-        return _shares(self, routers, active, pool, tasks, reference, verifier, grouping)
+    def shares(self, *scene: Any) -> Exhibit:
+        """Chart of the models' shares along the active curve of the `scene` of these arguments; each theme's is drawn
+        once."""
+        return _shares(self, *scene)
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> ReadableCurve:
         return self.results.curve(router, split, pool, tasks)
