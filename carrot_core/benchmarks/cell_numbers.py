@@ -240,8 +240,9 @@ def numbers_of(
 
 
 def _values(columns: Sequence[str]) -> str:
-    """SQL for the values of several columns, one below the other, as ``v``, without the sign of a percentage."""
-    return " union all ".join(f"select rtrim({quote(column)}, '% ') as v from file" for column in columns)  # noqa: S608
+    """SQL for the values of several columns, one below the other, as ``v``, without % and $."""
+    values = (f"ltrim(rtrim({quote(column)}, '% $'), '$ ')" for column in columns)
+    return " union all ".join(f"select {value} as v from file" for value in values)  # noqa: S608
 
 
 def _points_in_counts(

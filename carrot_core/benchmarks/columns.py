@@ -39,11 +39,10 @@ _SYNONYMS = {
     "cost_usd": ("costusd", "usd", "usdcost", "costinusd", "totalcostusd", "cost$", "costdollars", "dollars",
                  "priceusd", "usdprice", "priceinusd", "pricedollars", "costinusdollars", "totalusd",
                  "kostenusd", "kosteninusd", "kosten$", "kostendollar", "kostenindollar"),
-    "split": ("split", "partition"),
     "cached_input_tokens": (
         "cachedinputtokens", "inputtokenscached", "cachedtokens", "cachereadinputtokens", "cachereadtokens",
     ),
-    "reasoning_tokens": ("reasoningtokens", "outputreasoningtokens", "thinkingtokens"),
+    "split": ("split", "partition"), "reasoning_tokens": ("reasoningtokens", "outputreasoningtokens", "thinkingtokens"),
     "latency_s": ("latencys", "latencyseconds", "latencysec", "durations", "durationseconds", "elapsedseconds"),
     "sample": ("sample", "samplenumber", "epoch", "run", "trial", "repeat", "repetition", "attempt", "replicate"),
     "time": ("time", "timestamp", "datetime", "createdat", "starttime"),
@@ -68,10 +67,7 @@ def guess_columns(names: Collection[str], truths: Collection[str] = ()) -> dict[
     that already has a recognised name keeps it.
     """
     guessed: dict[str, str] = {}
-    plain: dict[str, str] = {}
-    for name in names:
-        if name not in _SYNONYMS:
-            plain.setdefault(_plain(name), name)
+    plain = {_plain(name): name for name in reversed(list(names)) if name not in _SYNONYMS}
     for recognised, synonyms in _SYNONYMS.items():
         matches = [plain[synonym] for synonym in synonyms if synonym in plain]
         if recognised in names or matches:
@@ -104,15 +100,19 @@ def _near(missing: str, names: Collection[str]) -> str | None:
 
 
 def pairs_of(names: Collection[str], of_model: Collection[str]) -> dict[str, str]:
-    """Columns that are a model's by their names, as "m cost ($)" beside "m", by "m|cost_usd"; of what a model has."""
+    """Columns of models by what they hold: "m cost ($)" is "m|cost_usd" beside "m", or "m score", which is "m" then."""
     known = set(guess_columns(names).values())
     plain = {_plain(name): name for name in names if name not in known}
     pairs: dict[str, str] = {}
     for name in plain.values():
         ends = [(what, end) for what in of_model for end in _SYNONYMS[what] if _plain(name).endswith(end)]
         for what, end in sorted(ends, key=lambda each: -len(each[1])):
-            if (model := plain.get(_plain(name).removesuffix(end), name)) != name:
+            stem = _plain(name).removesuffix(end)
+            score = next((plain[stem + word] for word in ("", *_SYNONYMS["score"]) if stem + word in plain), name)
+            if stem and score != name:
+                model = next(score[:end] for end in range(1, len(score) + 1) if _plain(score[:end]) == stem)
                 pairs.setdefault(f"{model}|{what}", name)
+                pairs.setdefault(model, score)
                 break
     return {pair: name for pair, name in pairs.items() if pair not in names}
 

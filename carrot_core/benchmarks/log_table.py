@@ -133,7 +133,7 @@ def read_logs(path: Path, *, columns: Mapping[str, str] | None = None, free: Col
     """
     check_mapping(path, columns or {}, LOGGED)
     with _opened(path, columns or {}) as (table, notes), refusing(path):
-        calls = _without_zeros(_calls(_checked(table)), free)
+        calls = _without_zeros(_calls(_checked(table)), free, table.places)
         return replace(calls, notes=(*notes, *calls.notes))
 
 
@@ -143,7 +143,7 @@ def _checked(table: TableFile) -> TableFile:
     create_views(table)
     problems = _problems(table)
     if problems:
-        raise DataError(table.source, problems)
+        raise DataError(table.source, [table.located(problem) for problem in problems])
     return table
 
 
@@ -183,8 +183,8 @@ def _keep(name: str, path: Path, paths: Sequence[Path], replace: bool) -> tuple[
         raise DataError(source_of(files), "is no log of a gateway or API")
     rows = read_format(each, files)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open_rows(source_of(files), rows.table, rows.starts) as table, refusing(files):
-        of_zeros = _without_zeros(_calls(_checked(table)), ()).notes
+    with open_rows(source_of(files), rows.table, rows.starts, rows.places) as table, refusing(files):
+        of_zeros = _without_zeros(_calls(_checked(table)), (), table.places).notes
     with replacing(path) as part:
         pq.write_table(rows.table, part)
     return rows.table.num_rows, (*rows.notes, *of_zeros)
@@ -225,7 +225,7 @@ def _opened(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[TableFile,
             yield table, ()
     else:
         rows = read_format(of_tool, [path])
-        with open_rows(path.name, rows.table) as table:
+        with open_rows(path.name, rows.table, places=rows.places) as table:
             yield table, rows.notes
 
 
@@ -254,8 +254,8 @@ def _one(table: TableFile, query: str) -> tuple[Any, ...]:
     return tuple(row)
 
 
-def _without_zeros(calls: Calls, free: Collection[str]) -> Calls:
-    """Calls whose zeros are taken out and noted, but those of models that cost nothing."""
+def _without_zeros(calls: Calls, free: Collection[str], places: Sequence[str]) -> Calls:
+    """Calls whose zeros are taken out and noted with their places, but those of models that cost nothing."""
     others = np.isin(
         calls.model,
         [place for place, name in enumerate(calls.models) if not {name, name.partition("/")[2]} & set(free)],
@@ -266,9 +266,9 @@ def _without_zeros(calls: Calls, free: Collection[str]) -> Calls:
         zero = others & (values == 0)
         for place in np.unique(calls.model[zero]):
             model, rows = calls.models[place], np.flatnonzero(zero & (calls.model == place)) + 1
+            where = names_listed([places[row - 1] for row in rows.tolist()], 5) if places else rows_listed(rows)
             notes.append(
-                f"{name} of {model!r} is 0 in {rows_listed(rows)}: taken as not recorded. If that is meant: "
-                f"--free {model!r}."
+                f"{name} of {model!r} is 0 in {where}: taken as not recorded. If that is meant: --free {model!r}."
             )
         return np.where(zero, np.nan, values)
 

@@ -109,7 +109,7 @@ def read_rows(
     PricesNeededError, DataError
         As `read_long_table`; a row is the place of a result in its file.
     """
-    with open_rows(source_of(paths), rows.table, rows.starts) as table, refusing(paths):
+    with open_rows(source_of(paths), rows.table, rows.starts, rows.places) as table, refusing(paths):
         table = _prepared(table, where, reading)
         return frames_of(table, paths, where, prices or {}, rows.notes)
 
@@ -165,7 +165,16 @@ def frames_of(
         *runs.relations(),
         models=models_and_prices,
         provenance=Provenance(table.source, _sha256(as_paths(paths)), rows=len(runs), note=note),
-        warnings=(*notes, *warnings, *alike_names(models), *runs.overlap_notes(), *unscored, *of_zeros, *of_costs),
+        warnings=(
+            *notes,
+            *warnings,
+            *alike_names(models),
+            *runs.overlap_notes(),
+            *runs.value_notes(),
+            *unscored,
+            *of_zeros,
+            *of_costs,
+        ),
         zero_models=zero_models,
     )
 
@@ -206,7 +215,7 @@ def read_wide_table(
     ``<model>|cost_usd``; a problem names row and column of the file.
     """
     of_models = [name for name in columns or {} if models_of([name])]
-    check_mapping(paths, columns or {}, [*OF_PROMPT, *of_models])
+    check_mapping(paths, columns or {}, [*OF_PROMPT, *of_models, *models_of(of_models)])
     headers = dict.fromkeys([name for path in as_paths(paths) for name in column_names(path, reading)] + of_models)
     names = (*OF_PROMPT, *_numbers(models_of(list(headers))))
     with open_table(paths, names, True, columns, reading=reading) as table, refusing(paths):

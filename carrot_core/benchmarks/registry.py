@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -120,6 +121,8 @@ def read_any(
         check_evaluation(of_tool, source_of(files))
         rows = read_format(of_tool, files, Options(reading.model_from, scorer, estimate_tokens))
         check_costs(rows, source_of(files))
+        if format is None:
+            rows = replace(rows, notes=(f"Read as {of_tool.title}; --format names another.", *rows.notes))
         return read_rows(rows, files, where=where, prices=prices, reading=reading)
     if scorer is not None or estimate_tokens:
         what = "has one score: there is no scorer to choose" if scorer else "is a table: its tokens are not estimated"

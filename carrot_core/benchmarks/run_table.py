@@ -34,6 +34,13 @@ drop view cells; drop table file; drop table if exists numbers
 """
 _SHOWN = 12  # words of a split in a note
 _PAIRS = 5  # of ids in a note
+# Columns, what they are hardly ever above, and what is said of it.
+_DOUBTS = (
+    ("cached_input_tokens", "input_tokens", "all input_tokens, which count as cached then"),
+    ("reasoning_tokens", "output_tokens", "all output_tokens, which count as reasoning then"),
+    ("cost_usd", 1000, "$1,000 a call: US dollars may not be meant"),
+    ("latency_s", 3600, "an hour: seconds may not be meant"),
+)
 _LEAST_SHARED = 0.05  # of the prompts, below which hardly any has two models
 # An id without what tools change: capitals, spaces at its ends, ways to write one letter, and ".0" behind a number.
 _PLAIN_ID = r"regexp_replace(lower(trim(nfc_normalize(prompt_id), e' \t\n\r')), '^(-?[0-9]+)\.0$', '\1')"
@@ -84,6 +91,24 @@ class RunTable:
                     f"Names of {table} that tools write for nothing are taken as names: {names_listed(names, 5)}."
                 )
         return notes + ([f"Different prompts, though their ids are nearly the same: {alike}{more}."] if pairs else [])
+
+    def value_notes(self) -> list[str]:
+        """What is said of numbers that can hardly be meant, and of names with spaces at their ends."""
+        there = self.connection.table("runs").columns
+        notes = list[str]()
+        for column, whole, says in _DOUBTS:
+            if column not in there:
+                continue
+            query = f"select count(*), min(row) from runs where {column} > {whole}"  # noqa: S608  fixed names
+            count, row = self.connection.execute(query).fetchall()[0]
+            if count:
+                notes.append(f"{count:,} values of {column} are more than {says} (first in row {row:,}).")
+        for table, column in (("prompts", "prompt_id"), ("models", "name")):
+            query = f"select count(*), min({column}) from {table} where trim({column}, e' \t\n\r') <> {column}"  # noqa: S608
+            count, name = self.connection.execute(query).fetchall()[0]
+            if count:
+                notes.append(f"{count:,} names of {table} have spaces at an end, which they keep: {name!r}.")
+        return notes
 
     def recorded(self, columns: Sequence[str]) -> dict[str, int]:
         """How many runs have a value, by column, of those columns that there are."""

@@ -48,6 +48,7 @@ class TableFile:
     wide : whether a row has the cells of all models.
     columns : the file's own name of a column, by its name here, where it is another one.
     starts : name of each file and the rows before its first, where there are several.
+    places : of each row in its file in words, where it is not its number alone.
     notes : how the files are read, where that is not as usual.
     numbers : how numbers are written.
     paths : to the single values inside objects, where a column that is needed is missing.
@@ -61,6 +62,7 @@ class TableFile:
     wide: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
     starts: tuple[tuple[str, int], ...] = ()
+    places: Sequence[str] = ()
     notes: tuple[str, ...] = ()
     numbers: Numbers = PLAIN
     paths: tuple[str, ...] = ()
@@ -73,11 +75,15 @@ class TableFile:
         return self.columns.get(name, name)
 
     def located(self, problem: Problem) -> Problem:
-        """A problem with the file and the row in it, where its row counts through several files."""
-        if problem.row is None or len(self.starts) < 2:
+        """A problem with the file and the place in it, where its row counts through several files or not all rows."""
+        if problem.row is None:
             return problem
-        name, before = [start for start in self.starts if start[1] < problem.row][-1]
-        return replace(problem, row=problem.row - before, file=name)
+        before = [start for start in self.starts if start[1] < problem.row] if len(self.starts) > 1 else [(None, 0)]
+        name, first = before[-1]
+        place, row = self.places[problem.row - 1] if self.places else "", problem.row - first
+        if place and not place.endswith(f" {row:,}"):
+            return replace(problem, row=None, file=name, message=f"{place}: {problem.message}")
+        return replace(problem, row=row, file=name)
 
     def keep(self, where: str, view: str) -> None:
         """Delete the rows that do not satisfy a predicate over the columns of a view of ``file``.
@@ -144,13 +150,10 @@ def open_table(
 
 
 @contextmanager
-def open_rows(source: str, rows: pa.Table, starts: tuple[tuple[str, int], ...] = ()) -> Iterator[TableFile]:
-    """Load long rows that a reader made of other files into a locked connection, as `open_table` does with tables.
-
-    Parameters
-    ----------
-    starts : name of each file and the rows before its first.
-    """
+def open_rows(
+    source: str, rows: pa.Table, starts: tuple[tuple[str, int], ...] = (), places: Sequence[str] = ()
+) -> Iterator[TableFile]:
+    """Load long rows that a reader made of other files into a locked connection, as `open_table` does with tables."""
     with ExitStack() as stack:
         connection = stack.enter_context(private_connection())
         connection.register("rows", rows)
@@ -159,7 +162,7 @@ def open_rows(source: str, rows: pa.Table, starts: tuple[tuple[str, int], ...] =
         lock_down(connection)
         described = connection.execute("describe from file").fetchall()
         types = {name: kind for name, kind, *_ in described if name != ROW}
-        yield TableFile(source, connection, types, tuple(types), starts=starts, stack=stack)
+        yield TableFile(source, connection, types, tuple(types), starts=starts, places=places, stack=stack)
 
 
 def told_apart(table: TableFile) -> TableFile:
@@ -241,7 +244,8 @@ def _load(
             check_rows(part.path, rows)
     own = {column.name: column.own for columns, *_ in sources for column in columns if column.own != column.name}
     named = dict.fromkeys(name for *_, names in sources for name in names)
-    model = ["The column 'model' is not used: the model is stated."] if _model_twice(parts, sources) else []
+    twice = any(part.model is not None and "model" in each[2] for part, each in zip(parts, sources, strict=True))
+    model = ["The column 'model' is not used: the model is stated."] if twice else []
     notes = [
         f"{part.source}: {note}" if len(parts) > 1 else note
         for part, (*_, of_columns, _) in zip(parts, sources, strict=True)
@@ -286,12 +290,6 @@ def _sources(
     types = {name: str(kind) for name, kind in described.items()}
     types |= {column.source: column.kind for column in columns if column.source and text}
     return columns, rest, types, notes, names
-
-
-def _model_twice(parts: Sequence[Part], sources: Sequence[_Sources]) -> bool:
-    return any(
-        part.model is not None and "model" in types for part, (_, _, types, *_) in zip(parts, sources, strict=True)
-    )
 
 
 def _as(column: Column | None, kind: str) -> str:

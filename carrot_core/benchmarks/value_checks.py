@@ -220,7 +220,7 @@ def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[R
     """Rules for ids and numbers, which hold for every file; each looks at one cell alone."""
     for name in [name for name in IDS if name in types]:
         empty = f"{name} is null or regexp_full_match({name}, '\\s*') or lower({name}) = 'nan'"
-        yield Rule(name, empty, "is empty or nan", "Every row names its prompt and model; unmerge cells of a sheet.")
+        yield Rule(name, empty, "is empty or nan", "Every row names both ids: unmerge cells, leave totals out.")
         yield Rule(name, f"contains({name}, chr(0))", "has a NUL character in it", "Remove it.")
     for name in [name for name in NUMBERS if name in types]:
         scale = numbers.score if name == "score" else None
@@ -228,7 +228,8 @@ def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[R
             text = f"{name} is null and raw_{name} <> '' and not {is_nothing(f'raw_{name}')}"
             what = "is neither " + " nor ".join(scale.words) if scale and scale.words else "is not a number"
             what += " or a fraction such as 3/5, its second number above 0" if scale and scale.text == FRACTION else ""
-            yield Rule(name, text, what, "Write a plain number, or nothing where none was recorded.")
+            plain = "a plain number of US dollars" if name == "cost_usd" else "a plain number"
+            yield Rule(name, text, what, f"Write {plain}, or nothing where none was recorded.")
         if scale and scale.text == PERCENT and not holds_numbers(types[name]):
             others = "(select bool_or(contains(raw_score, '%')) from cells)"
             unclear = f"score > 0 and score <= 0.01 and not contains(raw_score, '%') and {others}"

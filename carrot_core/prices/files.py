@@ -84,7 +84,7 @@ def read_prices(path: Path) -> PriceList:
     problems: list[Problem] = []
     per_token: set[str] = set()
     for number, row in enumerate(rows, start=1):
-        model, as_of = str(row["model"]), str(row.get("as_of") or "")
+        model, as_of = str(row["model"]).strip(), str(row.get("as_of") or "")
         faults = _problems(number, row, as_of, (model, as_of) in keys, columns)
         keys.add((model, as_of))
         problems += faults
@@ -157,17 +157,32 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], bool]:
                 raise DataError(path.name, [Problem("Is a workbook or a zip, not a CSV", "Save its sheet as CSV.")])
         text = path.read_text(encoding="utf-8-sig")
         if text.lstrip()[:1] in ("{", "["):
-            return _json_rows(json.loads(text)), True
-        return _csv_rows(text), False
+            return _json_rows(json.loads(text, object_pairs_hook=lambda pairs: _distinct(path.name, pairs))), True
+        return _csv_rows(path.name, text), False
     except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError, RecursionError) as error:
         raise DataError(path.name, f"Not a readable CSV or JSON file: {error}") from error
 
 
-def _csv_rows(text: str) -> list[dict[str, Any]]:
+def _distinct(source: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of some pairs; a `DataError` names a model or a price that is there twice with different values."""
+    value = dict(pairs)
+    for name, other in pairs if len(value) < len(pairs) else ():
+        if other != value[name] and (isinstance(other, dict) or _column(name)):
+            raise DataError(source, [Problem("is there twice", "Keep one of them.", column=name)])
+    return value
+
+
+def _csv_rows(source: str, text: str) -> list[dict[str, Any]]:
     """The rows of a CSV; its header shows the separator, and if that is not a comma, "0,1" is 0.1."""
     lines = text.splitlines(keepends=True)
     separator = max(",;\t", key=(lines or [""])[0].count)
-    rows: list[dict[str, Any]] = list(csv.DictReader(lines, delimiter=separator))
+    reader = csv.DictReader(lines, delimiter=separator, restkey="\0")
+    _distinct(source, [(name, place) for place, name in enumerate(reader.fieldnames or ())])
+    rows: list[dict[str, Any]] = list(reader)
+    for number, row in enumerate(rows, 1):
+        if surplus := [cell for cell in row.pop("\0", ()) if cell]:
+            remedy = "Put quotes around a value with the separator in it, and write 1234.5 for 1,234.5."
+            raise DataError(source, [Problem("has more values than the header", remedy, number, value=surplus[0])])
     if separator != ",":
         for row in rows:
             commas = [name for name, cell in row.items() if isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(cell)]

@@ -203,12 +203,15 @@ class Look:
     first: pd.DataFrame
 
 
-def look_at(paths: Sequence[Path], rows: int, reading: Reading = FOUND, *, place: Path | None = None) -> Look:
+def look_at(
+    paths: Sequence[Path], rows: int, reading: Reading = FOUND, *, as_table: bool = False, place: Path | None = None
+) -> Look:
     """Look at files of results without reading them whole.
 
     Parameters
     ----------
     rows : number of rows of the first file.
+    as_table : whether files of a tool are looked at as tables.
     place : folder for what the process writes.
 
     Raises
@@ -216,15 +219,15 @@ def look_at(paths: Sequence[Path], rows: int, reading: Reading = FOUND, *, place
     NotFoundError, DataError
         As for `carrot_core.benchmarks.formats.head.preview`, or the process exceeded its budget.
     """
-    request = {"paths": list(map(str, paths)), "rows": rows, "reading": asdict(reading)}
+    request = {"paths": list(map(str, paths)), "rows": rows, "reading": asdict(reading), "as_table": as_table}
     with in_child(f"{__name__}:_look", request, Budget.of(paths), source=paths[0].name, place=place) as (_, answer):
         first = pd.DataFrame(answer["cells"], columns=pd.Index(answer["names"], dtype=object), dtype=object)
         return Look(FORMATS.get(answer["format"]), answer["how"], first)
 
 
-def _look(_: Path, paths: Sequence[str], rows: int, reading: Mapping[str, Any]) -> dict[str, Any]:
+def _look(_: Path, paths: Sequence[str], rows: int, reading: Mapping[str, Any], as_table: bool) -> dict[str, Any]:
     files, stated = list(map(Path, paths)), Reading(**reading)
-    if (of_tool := format_of_all(files)) is not None:
+    if not as_table and (of_tool := format_of_all(files)) is not None:
         return {"format": of_tool.name, "how": "", "names": [], "cells": []}
     first = preview(files[0], rows, stated)
     cells = [[value[:_CELL] if isinstance(value, str) else None for value in row] for row in first.to_numpy().tolist()]

@@ -180,6 +180,20 @@ def test_a_column_that_says_whose_it_is_comes_before_one_that_only_may_be() -> N
     assert pairs_of(names, ["cost_usd"]) == {"n|cost_usd": "n usd"}
 
 
+def test_pairs_of_score_and_cost_are_a_model_by_its_name_alone(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,GPT-4o (accuracy),GPT-4o cost ($),o3_score,o3_cost_usd\np,1,0.5,0.25,2\nq,0,0.5,1,2\n")
+    pairs = pairs_of(path.read_text().split("\n")[0].split(","), ["cost_usd"])
+    assert pairs == {
+        "GPT-4o|cost_usd": "GPT-4o cost ($)", "GPT-4o": "GPT-4o (accuracy)",
+        "o3|cost_usd": "o3_cost_usd", "o3": "o3_score",
+    }  # fmt: skip
+    frames = read_any(path, columns={"prompt_id": "id", **pairs}, format="wide")
+    assert frames.outcomes[["model", "score", "cost_usd"]].to_numpy().tolist() == [
+        ["GPT-4o", 1.0, 0.5], ["o3", 0.25, 2.0], ["GPT-4o", 0.0, 0.5], ["o3", 1.0, 2.0],
+    ]  # fmt: skip
+
+
 def test_columns_of_models_by_other_names_are_proposed_and_read(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("id,gpt-4o,gpt-4o mini,gpt-4o mini cost ($),gpt-4o Cost (USD),judge\np,1,0.5,0.25,2,x\n")

@@ -89,6 +89,24 @@ def test_0_tokens_beside_dollars_are_not_recorded_and_the_dollars_stay(tmp_path:
     assert read(table, tmp_path, prices={"small": FREE}).outcomes.loc[2, "output_tokens"] == 0
 
 
+def test_numbers_that_can_hardly_be_meant_are_told(tmp_path: Path) -> None:
+    table = long_table().assign(cached_input_tokens=1e6, reasoning_tokens=1.0, latency_s=2.0)
+    table.loc[3, "cost_usd"] = 2000.0
+    table.loc[:1, "prompt_id"] += " "
+    notes = [note for note in read(table, tmp_path).warnings if "first in row" in note or "spaces" in note]
+    assert len(notes) == 3
+    assert "cached_input_tokens" in notes[0]
+    assert "cost_usd" in notes[1]
+    assert "row 4" in notes[1]
+    assert "spaces at an end" in notes[2]
+
+
+def test_dollars_with_a_sign_and_commas_between_thousands_are_read(tmp_path: Path) -> None:
+    table = long_table()
+    table["cost_usd"] = [f"${1000 + at:,.2f}" for at in range(len(table))]
+    assert read(table, tmp_path).outcomes["cost_usd"].tolist() == [1000.0 + at for at in range(len(table))]
+
+
 def test_some_costs_of_0_stay_and_are_told(tmp_path: Path) -> None:
     table = long_table()
     table.loc[0, "cost_usd"] = 0.0

@@ -39,6 +39,9 @@ def test_every_model_of_sprout_has_a_dated_price_with_its_source(carrot_home: Pa
         (b"LLM,Input $/M,Output $/M\nm,1,2\n", "'Input $/M'"),
         (b"PK\x03\x04 and so on", "CSV"),
         (HEADER.encode() + b"m,1_0,2,,\n", "per million"),
+        (HEADER.encode() + b"m,1,1,234,,5\n", "quotes"),
+        (HEADER.strip().encode() + b",input_usd_per_mtok\nm,1,2,,,3\n", "Keep one"),
+        (b'{"m": {"input_cost_per_token": 1, "input_cost_per_token": 2, "output_cost_per_token": 1}}', "Keep one"),
     ],
 )
 def test_what_is_no_price_file_comes_with_what_to_do(tmp_path: Path, content: bytes, says: str) -> None:

@@ -28,7 +28,7 @@ from carrot_core.store.intake import Look
 from carrot_core.store.maintenance import copy_benchmark
 from tests import wording
 from tests.benchmarks.formats.truth import FILES
-from tests.made import fill, long_frame, made, write_files
+from tests.made import MODELS, fill, long_frame, made, write_files
 from tests.pages import reading
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_this_process")]
@@ -160,12 +160,14 @@ def test_columns_of_models_by_other_names_are_a_wide_table() -> None:
         ("If 'id' is meant: --column prompt_id=id", "If 'id' is meant: “prompt_id”: id"),
         ("As in --column score=a.0.", "As in “score”: a.0."),
         ("Or --column 'a b|cost_usd=Cost ($)' --column x=y", "Or “a b|cost_usd”: Cost ($) “x”: y"),
-        ("Rename it: --where \"split <> 'x'\".", "Rename it: --where \"split <> 'x'\"."),
+        ("Rename it: --where \"split <> 'x'\".", "Rename it: “Rows” \"split <> 'x'\"."),
+        ("`--split derive` leaves it aside.", "“The file's own split” leaves it aside."),
+        ("--prices makes dollars of them.", "the page asks for their prices then."),
     ],
 )
 def test_remedies_name_the_fields_of_the_page(remedy: str, says: str) -> None:
     assert with_fields(remedy) == says
-    fields_of_reading = any(f"“{field}”" in says for field in ("Scores", "Model"))
+    fields_of_reading = any(f"“{field}”" in says for field in ("Scores", "Model", "Rows"))
     assert is_about_reading(DataError("t", [Problem("x", remedy)])) == fields_of_reading
 
 
@@ -366,9 +368,26 @@ def test_the_results_of_a_tool_are_read_as_they_are_and_a_log_is_sent_on() -> No
     assert not app.exception
     assert wording.SHAPE in reading.page_text(app, "success")
     app = upload(panel(), "log.csv", (FILES / "litellm" / "spend_logs.csv").read_bytes())
+    (choice,) = [radio for radio in app.radio if radio.label == "Format"]
+    choice.set_value("A table").run()
+    assert not app.exception
+    assert any(box.label == "prompt_id" for box in app.selectbox)
+    app = upload(panel(), "log.csv", (FILES / "litellm" / "spend_logs.csv").read_bytes())
     assert not app.exception
     assert any("Operating points" in info.value for info in app.info)
     assert not any(button.key == "upload:check" for button in app.button)
+
+
+def test_rows_are_chosen_by_a_predicate_and_a_mistake_in_it_is_named() -> None:
+    app = upload(panel(), "results.csv", long_frame(made(40)))
+    (rows,) = [box for box in app.text_input if box.label == "Rows"]
+    rows.set_value("modle = 'a'").run()
+    check(app)
+    assert "modle" in " ".join(reading.table(app, "remedy")["problem"])
+    (rows,) = [box for box in app.text_input if box.label == "Rows"]
+    rows.set_value(f"model <> '{MODELS[0]}'").run()
+    check(app)
+    assert f"40 prompts x {len(MODELS) - 1} models" in reading.page_text(app, "success")
 
 
 def test_a_split_of_the_file_is_kept_or_left_aside_as_chosen() -> None:
@@ -376,9 +395,9 @@ def test_a_split_of_the_file_is_kept_or_left_aside_as_chosen() -> None:
         split=lambda rows: ["eval" if "5" in id else "train" for id in rows["prompt_id"]]
     )
     app = check(upload(panel(), "results.csv", frame))
-    assert "--split derive" in " ".join(reading.table(app, "remedy")["remedy"])
     (choice,) = [radio for radio in app.radio if "split" in radio.label]
-    choice.set_value(next(option for option in choice.options if "--split derive" in option)).run()
+    assert f"“{choice.label}”" in " ".join(reading.table(app, "remedy")["remedy"])
+    choice.set_value(choice.options[1]).run()
     check(app)
     assert not app.error
     assert "results" in benchmark_texts(app)

@@ -62,12 +62,13 @@ class Rows:
     """Long rows of one import, and what is to be said about them.
 
     ``table`` has `TEXTS` and `NUMBERS`, of the optional columns those with a value in any row; ``starts`` the name of
-    each file and the rows before its first.
+    each file and the rows before its first; ``places`` where each row stands in its file.
     """
 
     table: pa.Table
     notes: tuple[str, ...] = ()
     starts: tuple[tuple[str, int], ...] = ()
+    places: Sequence[str] = ()
 
 
 @dataclass
@@ -87,6 +88,7 @@ class RowList:
     )
     notes: dict[str, None] = field(default_factory=dict)
     _runs: list[int] = field(default_factory=list)
+    _places: list[str] = field(default_factory=list)
     _starts: list[tuple[str, int]] = field(default_factory=list)
     _lost: Counter[str] = field(default_factory=Counter)
     _names: dict[str, None] = field(default_factory=dict)
@@ -134,6 +136,7 @@ class RowList:
         for name in NUMBERS:
             self.columns[name].append(number(cells.get(name), place, name))
         self._runs.append(self.run)
+        self._places.append(place.within)
 
     def _estimates(self, cells: Mapping[str, object], answer: object) -> dict[str, float]:
         """Tokens that are not recorded, by the length of the texts."""
@@ -184,7 +187,7 @@ class RowList:
             if name in ("model", "score") or any(value is not None for value in self.columns[name])
         ]
         arrays = [pa.array(self.columns[name], pa.string() if name in TEXTS else pa.float64()) for name in names]
-        return Rows(pa.table(arrays, names), tuple(self.notes), tuple(self._starts))
+        return Rows(pa.table(arrays, names), tuple(self.notes), tuple(self._starts), self._places)
 
     def _number_runs(self) -> None:
         """Tell apart what one model answered to one prompt in several files: each is a sample."""

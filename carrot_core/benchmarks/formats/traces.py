@@ -108,6 +108,7 @@ def _any_value(value: object, level: int = 0) -> Any:
 def _otlp_prompt(attributes: Mapping[str, Any], span: Mapping[str, Any]) -> object:
     """The messages sent: of the attribute of today, else of the events or numbered attributes of earlier releases."""
     events = {str(each.get("name")): _attributes(each.get("attributes")) for each in objects(span.get("events"))}
+    attributes = events.get("gen_ai.client.inference.operation.details", {}) | dict(attributes)
     listed = decoded(attributes.get("gen_ai.input.messages") or events.get("gen_ai.content.prompt") or [])
     if isinstance(listed, Mapping):
         listed = decoded(listed.get("gen_ai.prompt"))
@@ -220,9 +221,9 @@ def _langfuse_call(place: Place, record: Mapping[str, Any], score: object, rows:
     details = decoded(first_of(record, "usageDetails", "usage_details", "usage"))
     flat = {**record, "of": details, "usd": decoded(first_of(record, "costDetails", "cost_details"))}
     counts = {
-        "input_tokens": first_of(flat, "of.input", "promptTokens", "inputUsage"),
-        "output_tokens": first_of(flat, "of.output", "completionTokens", "outputUsage"),
-        "total_tokens": first_of(flat, "of.total", "totalTokens", "totalUsage"),
+        "input_tokens": first_of(flat, "of.input", "promptTokens", "inputUsage", "of.promptTokens"),
+        "output_tokens": first_of(flat, "of.output", "completionTokens", "outputUsage", "of.completionTokens"),
+        "total_tokens": first_of(flat, "of.total", "totalTokens", "totalUsage", "of.totalTokens"),
         "input_tokens_cache_read": first_of(details, "input_cached_tokens", "cache_read_input_tokens"),
         "input_tokens_cache_write": first_of(details, "input_cache_creation", "cache_creation_input_tokens"),
         "reasoning_tokens": first_of(details, "output_reasoning_tokens"),

@@ -46,11 +46,16 @@ _ANSWER = "console:answer"
 # Options of the command line, by the fields of the upload: those of how files are read, and others.
 _READING = {
     "--score": "Scores", "--separator": "Separator", "--decimal": "Decimal sign", "--encoding": "Encoding",
-    "--model-from": "Model",
+    "--model-from": "Model", "--where": "Rows",
 }  # fmt: skip
 _FIELDS = {
     "--scorer": "Score", "--free": "Models that are free", "--estimate-tokens": "Estimate tokens that are not recorded",
 }  # fmt: skip
+# Sentences of the command line that the page says otherwise.
+_SENTENCES = {
+    "--prices makes dollars of them": "the page asks for their prices then",
+    "`--split derive` leaves": "“The file's own split” leaves",
+}
 _OPTION = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*(?![\w-])")
 _COLUMN = re.compile(r"--column (?:'([^'=]+)=([^']+)'|([^\s'=]+)=(\S*[^\s.,;:]))")
 EXAMPLE = """select model, count(*) as prompts, avg(score) as score, 1000 * avg(cost_usd) as usd_per_1k
@@ -286,6 +291,8 @@ def ask_free_models(models: Sequence[str], file_id: str) -> dict[str, Price]:
 def with_fields(text: str) -> str:
     """A text with the fields of the page in place of the command line's options."""
     fields = {option: f"“{field}”" for option, field in (_READING | _FIELDS).items()}
+    for sentence, own in _SENTENCES.items():
+        text = text.replace(sentence, own)
     text = _OPTION.sub(lambda option: fields.get(option[0], option[0]), text)
     return _COLUMN.sub(lambda match: f"“{match[1] or match[3]}”: {match[2] or match[4]}", text)
 

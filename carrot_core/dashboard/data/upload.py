@@ -91,13 +91,14 @@ def upload_panel() -> None:
 def _bring_in(uploads: Sequence[UploadedFile]) -> None:
     paths, file_id = all_on_disk(uploads, "uploads"), id_of(uploads)
     look = _look(file_id, paths, FOUND)
-    if isinstance(look, Look) and look.of_tool is not None:
-        _of_tool(look.of_tool, paths, file_id)
+    of_tool = look.of_tool if isinstance(look, Look) else None
+    if of_tool and st.radio("Format", [of_tool.title, "A table"], key=f"format:{file_id}") == of_tool.title:
+        _of_tool(of_tool, paths, file_id)
         return
     error = look if isinstance(look, DataError) else st.session_state.get(_ERRORS, {}).get(file_id)
-    reading = _reading(file_id, is_open=error is not None and is_about_reading(error))
+    reading, where = _reading(file_id, is_open=error is not None and is_about_reading(error))
     try:
-        first, how = (look := first_look(file_id, paths, reading)).first, look.how
+        first, how = (look := first_look(file_id, paths, reading, as_table=of_tool is not None)).first, look.how
     except DataError as refusal:
         raise in_words_of_the_page(refusal) from refusal
     names = [str(name) for name in first.columns]
@@ -116,14 +117,14 @@ def _bring_in(uploads: Sequence[UploadedFile]) -> None:
     columns = _mapping(first, layout, file_id, reading)
     if "split" in {*names, *columns}:
         reading = replace(reading, own_split=_own_split(file_id))
-    _load_panel(paths, file_id, layout, columns, reading)
+    _load_panel(paths, file_id, layout, columns, reading, where=where)
 
 
 def _own_split(file_id: str) -> bool:
     """Choose whether the file's own split is kept."""
     ways = {
-        "Keep it (--split keep)": True,
-        "Ignore it and split the prompts anew (--split derive)": False,
+        "Keep it": True,
+        "Ignore it and split the prompts anew": False,
     }
     help = "If the split has only train and test, validation prompts are taken out of train."
     return ways[str(st.radio("The file's own split", list(ways), key=f"split:{file_id}", help=help))]
@@ -137,7 +138,6 @@ def _of_tool(of_tool: Format, paths: Sequence[Path], file_id: str) -> None:
             "with a point; `carrot data import` keeps it under a name."
         )
         return
-    st.caption(f"{of_tool.title}.")
     scorer = st.text_input(
         "Score", key=f"scorer:{file_id}", placeholder="(the first)",
         help="If the files have several scorers, metrics or filters, the one that counts. A note names them all.",
@@ -212,9 +212,9 @@ def all_on_disk(uploads: Sequence[UploadedFile], place: str) -> list[Path]:
     return paths
 
 
-def first_look(file_id: str, paths: Sequence[Path], reading: Reading = FOUND) -> Look:
+def first_look(file_id: str, paths: Sequence[Path], reading: Reading = FOUND, *, as_table: bool = False) -> Look:
     """Preview the beginning of an upload, once for each upload and each way to read it."""
-    look = _look(file_id, paths, reading)
+    look = _look(file_id, paths, reading, as_table)
     if isinstance(look, DataError):
         # A new error: the cached one would keep the frames of its traceback, and the files with them.
         raise DataError(look.where, look.problems)
@@ -222,16 +222,16 @@ def first_look(file_id: str, paths: Sequence[Path], reading: Reading = FOUND) ->
 
 
 @work.cached(max_entries=16, show_spinner="Looking at the file …")
-def _look(file_id: str, _paths: Sequence[Path], reading: Reading) -> Look | DataError:
+def _look(file_id: str, _paths: Sequence[Path], reading: Reading, as_table: bool = False) -> Look | DataError:
     count_job()
     try:
-        return look_at(_paths, _LOOKED_AT, reading, place=session_folder())
+        return look_at(_paths, _LOOKED_AT, reading, as_table=as_table, place=session_folder())
     except DataError as error:
         return DataError(error.where, error.problems)
 
 
-def _reading(file_id: str, *, is_open: bool) -> Reading:
-    """Let the reader correct the detected format of the files."""
+def _reading(file_id: str, *, is_open: bool) -> tuple[Reading, str | None]:
+    """Let the reader correct the detected format of the files, and choose rows by a predicate."""
     with st.expander("How the files are read", expanded=is_open):
         boxes = iter(st.columns(3)), iter(st.columns(2))
         with next(boxes[0]):
@@ -251,7 +251,11 @@ def _reading(file_id: str, *, is_open: bool) -> Reading:
                 "Model", ["file"], file_id, {"file": "the file's name"}.get, first="in a column of the files",
                 help="Where the model's name is. Any other text is the name of the only model.",
             )  # fmt: skip
-    return Reading(separator, decimal, encoding, score, model_from)
+        where = st.text_input(
+            "Rows", key=f"read:Rows:{file_id}", placeholder="(all)",
+            help="SQL over the columns that chooses rows, as in `kind = 'chat'`.",
+        )  # fmt: skip
+    return Reading(separator, decimal, encoding, score, model_from), where.strip() or None
 
 
 def _stated(

@@ -182,7 +182,29 @@ def test_a_log_that_is_kept_names_the_calls_whose_spend_is_0(carrot_home: Path, 
     path = tmp_path / "spend.csv"
     path.write_text(table([{**row, "spend": 0} for row in SPEND]))
     _, notes = keep_log("free", [path])
-    assert any("cost_usd" in note and "not recorded" in note and "row" in note for note in notes)
+    assert any("cost_usd" in note and "not recorded" in note and "row 1" in note for note in notes)
+
+
+def test_a_bad_call_is_named_by_its_place_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "spend.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in [SPEND[1], {**SPEND[0], "spend": -1}]))
+    with pytest.raises(DataError, match="line 2: must be"):
+        read_logs(path)
+
+
+def test_messages_in_an_event_of_a_span_are_read(tmp_path: Path) -> None:
+    def text(value: str) -> dict[str, str]:
+        return {"stringValue": value}
+
+    messages = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "Why?"}]}])
+    event = {
+        "name": "gen_ai.client.inference.operation.details",
+        "attributes": [{"key": "gen_ai.input.messages", "value": text(messages)}],
+    }
+    span = {"attributes": [{"key": "gen_ai.request.model", "value": text("m1")}], "events": [event]}
+    path = tmp_path / "spans.json"
+    path.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}))
+    assert read_logs(path).texts == ("Why?",)
 
 
 def test_a_table_is_not_kept_as_a_log(carrot_home: Path, tmp_path: Path) -> None:
