@@ -107,7 +107,7 @@ def pairs_of(names: Collection[str], of_model: Collection[str]) -> dict[str, str
     for name in plain.values():
         ends = [(what, end) for what in of_model for end in _SYNONYMS[what] if _plain(name).endswith(end)]
         for what, end in sorted(ends, key=lambda each: -len(each[1])):
-            stem = _plain(name).removesuffix(end)
+            stem = _plain(name).removesuffix(end).rstrip("|")
             score = next((plain[stem + word] for word in ("", *_SYNONYMS["score"]) if stem + word in plain), name)
             if stem and score != name:
                 model = next(score[:end] for end in range(1, len(score) + 1) if _plain(score[:end]) == stem)

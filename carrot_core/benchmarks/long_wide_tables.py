@@ -217,6 +217,8 @@ def read_wide_table(
     of_models = [name for name in columns or {} if models_of([name])]
     check_mapping(paths, columns or {}, [*OF_PROMPT, *of_models, *models_of(of_models)])
     headers = dict.fromkeys([name for path in as_paths(paths) for name in column_names(path, reading)] + of_models)
+    scores = {model: f"{model}|score" for model in models_of(list(headers)) if model not in headers}
+    columns = {model: own for model, own in scores.items() if own in headers} | dict(columns or {})
     names = (*OF_PROMPT, *_numbers(models_of(list(headers))))
     with open_table(paths, names, True, columns, reading=reading) as table, refusing(paths):
         if not reading.own_split:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -13,6 +13,7 @@ import duckdb
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import decimal_sign
+from carrot_core.benchmarks.columns import NEEDED
 from carrot_core.benchmarks.conversion import arrow_as_parquet, plain_csv, sheet_as_csv, unzipped
 from carrot_core.benchmarks.encodings import encoding_of, guess_encoding, transcoded
 from carrot_core.benchmarks.file_checks import (
@@ -38,6 +39,7 @@ from carrot_core.benchmarks.reading import (
     packing_of,
 )
 from carrot_core.errors import DataError, NotFoundError, Problem
+from carrot_core.text import names_listed
 
 _TEXTS = {".csv": "A table of text", ".jsonl": "JSON lines", ".json": "A JSON document"}
 _LOOKED_AT = 100  # rows in which a decimal comma, or a quote behind a backslash, is noticed
@@ -302,6 +304,15 @@ def plain_part(part: Part, folder: Path) -> Part | None:
         row_bytes=max(1, plain.row_bytes),
         notes=(*part.notes, *plain.notes),
     )
+
+
+def check_alike(source: str, parts: Sequence[Part], columns: Sequence[Collection[str]]) -> None:
+    """Raise a `DataError` if some of several files lack a needed column that others have; each has its columns."""
+    for part, own in zip(parts, columns, strict=True):
+        lacks = [name for name in NEEDED if name not in own and any(name in other for other in columns)]
+        if lacks:
+            remedy = f"The file has: {names_listed(part.names or own)}. Give it the names that the others have."
+            raise DataError(source, [Problem("the column is missing here", remedy, column=lacks[0], file=part.source)])
 
 
 def packed_by(part: Part) -> str:

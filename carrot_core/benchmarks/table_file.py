@@ -19,7 +19,7 @@ from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers, read_python_objects
 from carrot_core.benchmarks.columns import Column, columns_of, literal, quote
 from carrot_core.benchmarks.file_checks import check_columns, check_rows, lock_down, private_connection
-from carrot_core.benchmarks.parts import Part, Paths, packed_by, parts_of, plain_part, source_of
+from carrot_core.benchmarks.parts import Part, Paths, check_alike, packed_by, parts_of, plain_part, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.errors import DataError, Problem, sql_mistake
 from carrot_core.text import names_listed
@@ -223,6 +223,7 @@ def _load(
 ) -> TableFile:
     """Create the table ``file``; raises `RefusedError` where DuckDB does not read a part."""
     sources = [_sources(connection, part, known, others, mapping) for part in parts]
+    check_alike(source, parts, [[column.name for column in columns] for columns, *_ in sources])
     kinds = _unified([columns for columns, *_ in sources])
     connection.execute("drop table if exists file")
     starts, rows = list[tuple[str, int]](), 0

@@ -194,6 +194,22 @@ def test_pairs_of_score_and_cost_are_a_model_by_its_name_alone(tmp_path: Path) -
     ]  # fmt: skip
 
 
+def test_scores_that_say_so_are_read_in_a_wide_table(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt_id,m|score,m|cost_usd,n|score,n|cost_usd\np,1,0.5,0.25,2\n")
+    assert read_any(path).outcomes["score"].tolist() == [1.0, 0.25]
+
+
+def test_a_file_of_several_that_names_a_column_otherwise_is_named(tmp_path: Path) -> None:
+    for name, column in (("a", "prompt_id"), ("b", "id")):
+        (tmp_path / f"{name}.csv").write_text(f"{column},score,cost_usd\np,1,0.5\n")
+    with pytest.raises(DataError) as caught:
+        read_any(tmp_path, reading=Reading(model_from="file"))
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.column) == ("b.csv", "prompt_id")
+    assert "id, score" in problem.remedy
+
+
 def test_columns_of_models_by_other_names_are_proposed_and_read(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("id,gpt-4o,gpt-4o mini,gpt-4o mini cost ($),gpt-4o Cost (USD),judge\np,1,0.5,0.25,2,x\n")

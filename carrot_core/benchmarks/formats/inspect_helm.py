@@ -60,6 +60,8 @@ def inspect_rows(paths: Sequence[Path], options: Options) -> Rows:
             (place, _cells(sample, model, task, epochs, place, rows), _scores(sample)) for place, sample in samples
         ]
         scorer = _scorer(log, Counter(name for _, _, scores in answers for name in scores), task, path, rows)
+        if (status := log.get("status")) not in (None, "success"):
+            rows.note(f"{path.name}: the run ended with the status {status}; the samples that it finished are read.")
         unscored = 0
         for place, cells, scores in answers:
             score = _score(scores.get(scorer), scorer, place, rows)
