@@ -7,6 +7,7 @@ server stops; folders of a killed server are removed by the next one.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import hashlib
 import math
@@ -14,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -21,8 +23,9 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import streamlit as st
 from filelock import FileLock, Timeout
@@ -52,6 +55,8 @@ _UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
 _TTL = "server.disconnectedSessionTTL"  # seconds in which a page that lost its connection may come back
 _LOOK_S = 5.0  # between two searches for sessions that are over
 _FIRST_SNAPSHOT = "mmlu-pro-cot"
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class _Presence:
     def _close_if_gone(self) -> None:
         if not (runtime.exists() and runtime.get_instance().is_active_session(self.session_id)):
             self.close()
+            give_back_memory()
 
 
 @st.cache_resource(scope="session", on_release=_Presence.close_later, show_spinner=False)
@@ -200,7 +206,14 @@ async def _end_sessions() -> None:
                 ending.session.session_state.clear()
         if over:
             gc.collect()  # a session's objects refer to each other in circles
+            give_back_memory()
         await asyncio.sleep(_LOOK_S)
+
+
+def give_back_memory() -> None:
+    """Give freed memory back to the system: glibc keeps it where anything in use lies behind it."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):  # musl has none
+        trim(0)
 
 
 _pace = Pace(limits.SESSION_JOBS_A_MINUTE)
@@ -244,6 +257,33 @@ def version_of(info: BenchmarkInfo) -> Version:
     """Cache key of a stored benchmark; it changes with every import, embedding or fit of it."""
     store = store_of(info)
     return Version(str(store.path), store.version(info.name))
+
+
+def cached_by_version(**options: Any) -> Callable[[Callable[Params, Result]], Callable[Params, Result]]:
+    """`st.cache_resource`; what is computed of a benchmark that only this session sees goes when its page closes.
+
+    Parameters
+    ----------
+    options : options of `st.cache_resource`. The function's first argument is a `Version`, or has one, or neither.
+    """
+
+    def decorate(function: Callable[Params, Result]) -> Callable[Params, Result]:
+        shared: Callable[Params, Result] = st.cache_resource(**options)(function)
+        private: Callable[Params, Result] = st.cache_resource(**{**options, "scope": "session"})(function)
+
+        @wraps(function)
+        def at_hand(*args: Params.args, **kwargs: Params.kwargs) -> Result:
+            return (private if _is_private(getattr(args[0], "version", args[0])) else shared)(*args, **kwargs)
+
+        return at_hand
+
+    return decorate
+
+
+def _is_private(version: object) -> bool:
+    if not isinstance(version, Version) or _FOLDER not in st.session_state:
+        return False
+    return Path(version.path).is_relative_to(session_folder())
 
 
 def results_version(info: BenchmarkInfo) -> Version:

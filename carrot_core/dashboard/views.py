@@ -20,7 +20,7 @@ from carrot_core.benchmarks.model_facts_arms import NOTHING
 from carrot_core.compare.model_shares_agreement import shares_exhibit
 from carrot_core.dashboard import work
 from carrot_core.dashboard.shell import errors_as_text, plain
-from carrot_core.dashboard.stores import Version, results_version, store_of
+from carrot_core.dashboard.stores import Version, cached_by_version, results_version, store_of
 from carrot_core.embedding import Progress, load_embedded
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.runs import run_router
@@ -221,18 +221,18 @@ def opening_rate(view: View, router: str, cost_unit_usd: float) -> float:
     return rate_of_lam(0.5, cost_unit_usd) if solution is None else solution.exchange_rate_per_usd
 
 
-@st.cache_resource(max_entries=8, show_spinner="Loading the benchmark and its fitted routers …")
+@cached_by_version(max_entries=8, show_spinner="Loading the benchmark and its fitted routers …")
 def _results(version: Version, name: str, has_prompts: bool) -> Results:
     path = Path(version.path)
     return stored_results(Store(path), name) if has_prompts else read(path)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@cached_by_version(max_entries=8, show_spinner=False)
 def _part(view: View) -> Results:
     return _results(view.version, view.name, view.has_prompts).within(*view.part)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@cached_by_version(max_entries=32, show_spinner=False)
 def _scene(
     view: View,
     routers: Names,
@@ -254,19 +254,19 @@ def _scene(
     return replace(scene, curves=tuple(curves), cascades=cascades, verifier=verifier, grouping=grouping)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@cached_by_version(max_entries=32, show_spinner=False)
 def _shares(view: View, *scene: Any) -> Exhibit:
     exhibit = shares_exhibit(_scene(view, *scene))
     assert exhibit.draw is not None
     return replace(exhibit, draw=cache(exhibit.draw))
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@cached_by_version(max_entries=32, show_spinner=False)
 def _matching_point(view: View, router: str) -> Point | None:
     return view.results.matching_point(router)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@cached_by_version(max_entries=64, show_spinner=False)
 def _verdict(view: View, router: str, rate: float, reference: str, pool: Names, tasks: Names) -> Verdict:
     results = view.results
     return verdict_on(results, router, results.point_at(router, rate, reference, pool, tasks), reference, pool, tasks)
@@ -277,12 +277,12 @@ def _analysis(view: View, name: str, routers: Names) -> pd.DataFrame | None:
     return view.results.analysis(name, routers)
 
 
-@st.cache_resource(max_entries=8, show_spinner="Measuring the prompts' vectors …")
+@cached_by_version(max_entries=8, show_spinner="Measuring the prompts' vectors …")
 def _spectra(view: View) -> pd.DataFrame | None:
     return view.results.spectra()
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@cached_by_version(max_entries=16, show_spinner=False)
 def _seeds(view: View, routers: Names) -> tuple[int, ...]:
     return view.results.seeds(routers)
 

@@ -20,6 +20,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from carrot_core import limits
+from carrot_core.dashboard.stores import cached_by_version, give_back_memory
 
 _LOOK_S = 0.3  # between two checks for a turn, at which a waiting page can be stopped
 
@@ -128,6 +129,7 @@ def _turn(waiting: Callable[[int], None]) -> Iterator[Callable[[], None]]:
             yield step
         finally:
             _has_turn.reset(token)
+            give_back_memory()
 
 
 def _words(before: int) -> str:
@@ -194,12 +196,7 @@ class _NoTurnError(Exception):
 
 
 def cached(**options: Any) -> Callable[[Callable[Params, Result]], Callable[Params, Result]]:
-    """`st.cache_resource` for heavy work: cached values come at once, else the script waits for its turn.
-
-    Parameters
-    ----------
-    options : options of `st.cache_resource`.
-    """
+    """`cached_by_version` for heavy work: cached values come at once, else the script waits for its turn."""
 
     def decorate(function: Callable[Params, Result]) -> Callable[Params, Result]:
         @wraps(function)
@@ -208,7 +205,7 @@ def cached(**options: Any) -> Callable[[Callable[Params, Result]], Callable[Para
                 raise _NoTurnError
             return function(*args, **kwargs)
 
-        computed: Callable[Params, Result] = st.cache_resource(**options)(in_turn)
+        computed = cached_by_version(**options)(in_turn)
 
         @wraps(function)
         def at_hand(*args: Params.args, **kwargs: Params.kwargs) -> Result:

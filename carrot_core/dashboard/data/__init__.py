@@ -19,7 +19,7 @@ from carrot_core.dashboard.data.prompts import prompt_browser
 from carrot_core.dashboard.exhibits import csv_button, folding_table, priced, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
-from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.dashboard.stores import Version, cached_by_version, version_of
 from carrot_core.dashboard.views import latency_p95_s, view
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token_exhibit
@@ -95,7 +95,7 @@ def snapshots_list() -> None:
             st.markdown("\n".join(f"- {plain(caveat)}" for caveat in info.caveats))
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@cached_by_version(max_entries=32, show_spinner=False)
 def _table(version: Version, name: str, what: str) -> pd.DataFrame:
     return _QUERIES[what](Store(Path(version.path)), name)
 

@@ -14,7 +14,7 @@ import streamlit as st
 from carrot_core.dashboard import links
 from carrot_core.dashboard.exhibits import priced
 from carrot_core.dashboard.shell import errors_as_text, plain
-from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.dashboard.stores import Version, cached_by_version, version_of
 from carrot_core.errors import NotFoundError
 from carrot_core.outcomes import SPLITS
 from carrot_core.store import BenchmarkInfo, Store
@@ -28,22 +28,22 @@ _LINE = 160  # characters of a text in the table
 
 
 # A cached resource, so not copied for every reader: no caller changes the table.
-@st.cache_resource(max_entries=4, show_spinner="Reading the prompts …")
+@cached_by_version(max_entries=4, show_spinner="Reading the prompts …")
 def _all(version: Version, name: str) -> pd.DataFrame:
     return prompt_table(Store(Path(version.path)), name)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@cached_by_version(max_entries=64, show_spinner=False)
 def _matches(version: Version, name: str, filter_: Filter) -> npt.NDArray[np.intp]:
     return matching(Store(Path(version.path)), name, _all(version, name), filter_)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@cached_by_version(max_entries=64, show_spinner=False)
 def _tasks(version: Version, name: str) -> list[str]:
     return sorted(set(_all(version, name)["task"]) - {""})
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@cached_by_version(max_entries=64, show_spinner=False)
 def _prompt(version: Version, name: str, prompt_id: str) -> PromptView:
     return one_prompt(Store(Path(version.path)), name, prompt_id)
 

@@ -172,7 +172,7 @@ def _load_panel(
                     reading=reading, keep_zeros=zero_models is not None, place=session_folder(), **of_tool,
                 )  # fmt: skip
         except DataError as new_error:
-            st.session_state[_ERRORS] = {file_id: new_error}
+            st.session_state[_ERRORS] = {file_id: new_error.with_traceback(None)}
             st.rerun()
         # The form for prices stays until the file is loaded.
         st.session_state[_ERRORS] = {file_id: error if isinstance(error, PricesNeededError) else None}
@@ -221,7 +221,7 @@ def first_look(file_id: str, paths: Sequence[Path], reading: Reading = FOUND, *,
     return look
 
 
-@work.cached(max_entries=16, show_spinner="Looking at the file …")
+@work.cached(scope="session", max_entries=16, show_spinner="Looking at the file …")
 def _look(file_id: str, _paths: Sequence[Path], reading: Reading, as_table: bool = False) -> Look | DataError:
     count_job()
     try:

@@ -14,6 +14,7 @@ from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import controls, links, shell, views
 from carrot_core.dashboard.exhibits import priced, show
 from carrot_core.dashboard.glossary import tip
+from carrot_core.dashboard.stores import cached_by_version
 from carrot_core.figures.scene import Scene, label
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import (
@@ -63,7 +64,7 @@ def apply_scenario(view: views.View, router: str, scenario: Scenario) -> tuple[W
     return _apply(view, router, scenario_json(scenario))
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@cached_by_version(max_entries=8, show_spinner=False)
 def _apply(view: views.View, router: str, scenario: str) -> tuple[WhatIf, Scene]:
     result = apply(view.narrowed(), view.estimates(router), parse_scenario(scenario))
     return result, whatif_scene(result, f"{view.name} · what if", router)
