@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -54,6 +55,15 @@ def test_a_list_of_commands_shows_the_help_of_each_whole(carrot, group):
     _, _, commands = carrot(*group, "--help").partition("Commands:\n")
     assert commands
     assert "..." not in commands
+
+
+@pytest.mark.parametrize("name", ["bench", "results"])
+@pytest.mark.parametrize("missing", ["scripts", "cli"])
+def test_what_only_a_checkout_can_do_says_so_without_one(carrot, monkeypatch, name, missing):
+    for module in [module for module in sys.modules if module.partition(".")[0] == "scripts"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "scripts" if missing == "scripts" else f"scripts.{name}.cli", None)
+    assert "needs a checkout" in carrot(name, "--help", code=1)
 
 
 @pytest.mark.parametrize(
