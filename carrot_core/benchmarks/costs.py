@@ -31,13 +31,13 @@ class Pricing:
     Attributes
     ----------
     by_model : price by the name of the model in the file of results.
-    meant : for a model without a price, names of the price file that may be its own.
+    alternatives : for a model without a price, names of the price file that may be its own.
     absent : names of the price file that no model has, unless it is a map of all models there are.
     notes : what is to be said of the prices.
     """
 
     by_model: Mapping[str, Price]
-    meant: Mapping[str, tuple[str, ...]]
+    alternatives: Mapping[str, tuple[str, ...]]
     absent: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -73,8 +73,8 @@ def pricing_of(models: Sequence[str], prices: Mapping[str, Price]) -> Pricing:
     renamed = [f"{model!r} has that of {name!r}" for model, name in names.items() if model != name]
     if renamed:
         notes.append(f"Prices by another name: {names_listed(renamed, 10)}.")
-    meant = {model: match.meant for model, match in matches.items() if match.meant}
-    doubtful = [f"{model!r} (did you mean {_either(others)}?)" for model, others in meant.items()]
+    alternatives = {model: match.alternatives for model, match in matches.items() if match.alternatives}
+    doubtful = [f"{model!r} (did you mean {_either(others)}?)" for model, others in alternatives.items()]
     if doubtful:
         notes.append(f"No price is taken for {names_listed(doubtful, 10)}.")
     others = prices.others if isinstance(prices, PriceList) else {}
@@ -82,7 +82,7 @@ def pricing_of(models: Sequence[str], prices: Mapping[str, Price]) -> Pricing:
     if ignored:
         notes.append(f"Prices that are not used: {', '.join(ignored)}.")
     absent = () if others else tuple(sorted(set(prices) - set(names.values())))
-    return Pricing(by_model, meant, absent, tuple(notes))
+    return Pricing(by_model, alternatives, absent, tuple(notes))
 
 
 def _either(names: Sequence[str]) -> str:
@@ -97,12 +97,13 @@ def cost_problems(table: TableFile, pricing: Pricing) -> list[Problem]:
     model, row, _ = lost[0]
     several = f" (first of {len(lost)} such models)" if len(lost) > 1 else ""
     lacking = "the tokens its price is for" if model in pricing.by_model else "a price"
-    meant = f" Did you mean {_either(pricing.meant[model])} of the prices?" if model in pricing.meant else ""
+    others = pricing.alternatives.get(model)
+    question = f" Did you mean {_either(others)} of the prices?" if others else ""
     return [
         Problem(
             f"{model!r} has no cost_usd, and none can be computed without {lacking}{several}",
             "Add a column cost_usd, or input_tokens, output_tokens and a price for every model; "
-            f"a free model is named by --free.{meant}{_where_dollars_may_be(table)}",
+            f"a free model is named by --free.{question}{_where_dollars_may_be(table)}",
             row,
             table.column_of("cost_usd", model),
         )

@@ -103,8 +103,8 @@ def _at(setting: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFra
 def _best(utility: FloatArray, expected: FloatArray, cost_usd: FloatTable) -> npt.NDArray[np.intp]:
     """(n,) column of the largest utility; ties: the largest expected one, then the cheapest, then the first."""
     tied = utility == utility.max(axis=1, keepdims=True)
-    hoped = np.where(tied & ~np.isnan(expected), expected, -np.inf)
-    tied &= hoped == hoped.max(axis=1, keepdims=True)
+    expectation = np.where(tied & ~np.isnan(expected), expected, -np.inf)
+    tied &= expectation == expectation.max(axis=1, keepdims=True)
     best: npt.NDArray[np.intp] = np.where(tied, cost_usd, np.inf).argmin(axis=1)
     return best
 

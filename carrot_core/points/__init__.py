@@ -128,10 +128,10 @@ class PointShelf:
 
     def delete(self, id: str) -> None:
         """Move a point where `restore` finds it; of these, old ones and the oldest of many are removed for good."""
-        gone = self.folder / _DELETED
+        trash = self.folder / _DELETED
         with self._alone("delete a point", id, Role.ADMIN):
-            gone.mkdir(exist_ok=True)
-            self._move(self.path(id), gone / f"{id}.json")
+            trash.mkdir(exist_ok=True)
+            self._move(self.path(id), trash / f"{id}.json")
             self._sweep()
 
     def restore(self, id: str) -> None:
@@ -151,11 +151,11 @@ class PointShelf:
 
     def deleted(self) -> list[tuple[ShelfPoint, datetime]]:
         """The points that `restore` can bring back, and when they were deleted, newest first."""
-        gone = PointShelf(self.folder / _DELETED)
+        trash = PointShelf(self.folder / _DELETED)
         times = []
-        for record in gone.listing().points:
+        for record in trash.listing().points:
             with suppress(FileNotFoundError):  # restored meanwhile
-                times.append((record, datetime.fromtimestamp(gone.path(record.id).stat().st_mtime, UTC)))
+                times.append((record, datetime.fromtimestamp(trash.path(record.id).stat().st_mtime, UTC)))
         return sorted(times, key=lambda entry: entry[1], reverse=True)
 
     def sweep(self, everything: bool = False) -> None:
@@ -286,9 +286,9 @@ def paired(one: PointFile, on_one: Frontier, other: PointFile, on_other: Frontie
     """
     if on_one.outcomes.prompt_ids != on_other.outcomes.prompt_ids:
         return None
-    drawn = bootstrap_counts(on_one.n_prompts)
+    counts = bootstrap_counts(on_one.n_prompts)
     (value, means), (other_value, other_means) = (
-        (table.mean(axis=0), weighted_means(table, weights_on(curve, drawn)))
+        (table.mean(axis=0), weighted_means(table, weights_on(curve, counts)))
         for curve, table in ((on_one, _chosen(one, on_one)), (on_other, _chosen(other, on_other)))
     )
     score, cost = map(Interval.of, (value - other_value).tolist(), (means - other_means).T)

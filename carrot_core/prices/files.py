@@ -279,7 +279,7 @@ class Match(NamedTuple):
     """A model's name in a file, "" if it has none, and names that may be meant instead."""
 
     name: str
-    meant: tuple[str, ...]
+    alternatives: tuple[str, ...]
 
 
 _RELEASE = re.compile(
@@ -312,8 +312,8 @@ def match_name(model: str, entries: Mapping[str, Hashable]) -> Match:
     if len({entries[name] for name in first}) == 1:
         return Match(first[0], ())
     near = difflib.get_close_matches(undated, {_undated(name) for name in entries}, n=3, cutoff=0.8)
-    meant = [*first, *alike, *(name for name in entries if _undated(name) in near)]
-    return Match("", tuple(dict.fromkeys(meant))[:3])
+    alternatives = [*first, *alike, *(name for name in entries if _undated(name) in near)]
+    return Match("", tuple(dict.fromkeys(alternatives))[:3])
 
 
 def _bare(name: str) -> str:

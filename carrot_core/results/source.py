@@ -147,12 +147,12 @@ class StoredResults:
         self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
     ) -> Point:
         setting, curve = self.narrowed(pool, tasks), self.exact_curve(router, "test", pool, tasks)
-        against, drawn = reference or setting.best_single, bootstrap_counts(curve.n_prompts)
+        against, counts = reference or setting.best_single, bootstrap_counts(curve.n_prompts)
         solution = self.match(router, against, pool, tasks)
         if not same_rate(rate, solution.exchange_rate_per_usd):
-            return operating_point(curve, rate, against, setting.cost_unit_usd, drawn)
+            return operating_point(curve, rate, against, setting.cost_unit_usd, counts)
         estimates = self.estimates(router, pool, tasks)
-        return chosen_point(setting, estimates, lambda each: match_model(each, against, CONFIDENCE), against, drawn)[1]
+        return chosen_point(setting, estimates, lambda each: match_model(each, against, CONFIDENCE), against, counts)[1]
 
     def matchable(self, pool: Names = ()) -> Names:
         return pool or self.models

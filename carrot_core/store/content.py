@@ -274,8 +274,8 @@ def _divide(connection: duckdb.DuckDBPyConnection, n: int) -> tuple[str, list[st
     elif absent == ["validation"]:
         learned, chosen, _ = FRACTIONS
         divided, shares = "own = 'train'", (learned / (learned + chosen), chosen / (learned + chosen), 0.0)
-        drawn = f"train and validation {_percents(shares[:2])} of the distinct texts of its train, {_BY_HASH}"
-        rule = f"{OWN_SPLIT}, {drawn}"
+        shares_drawn = f"train and validation {_percents(shares[:2])} of the distinct texts of its train, {_BY_HASH}"
+        rule = f"{OWN_SPLIT}, {shares_drawn}"
         warnings = [f"The file's own split has no validation prompts: they are taken out of train. {OTHER_SPLIT}"]
     elif absent:
         warnings = [f"The file's own split has no {' and no '.join(absent)} prompts. {OTHER_SPLIT}"]

@@ -186,4 +186,4 @@ def test_which_entry_of_a_price_file_is_a_models(model: str, name: str) -> None:
     ("model", "meant"), [("z/alpha", "x/alpha"), ("claude-opus-20250514", "Anthropic/Claude-Opus")]
 )
 def test_a_name_in_doubt_gets_a_did_you_mean(model: str, meant: str) -> None:
-    assert any(name.startswith(meant) for name in match_name(model, ENTRIES).meant)
+    assert any(name.startswith(meant) for name in match_name(model, ENTRIES).alternatives)

@@ -197,24 +197,24 @@ def _key_paths(start: bytes) -> frozenset[str]:
     paths: set[str] = set()
     levels: list[str | None] = []  # path of each open object or list; None below `_LEVELS`
     objects: list[bool] = []
-    key, awaited = "", False  # the key whose value comes next; whether a string is a key
+    key, is_key = "", False  # the key whose value comes next; whether a string is a key
     for token in _TOKEN.finditer(start):
         mark = token.group()
         if mark in (b"{", b"["):
             path = _child(levels, objects, key) if levels else ""
             levels.append(path if path is None or mark == b"{" else f"{path}[]")
             objects.append(mark == b"{")
-            awaited = mark == b"{"
+            is_key = mark == b"{"
         elif mark in (b"}", b"]"):
             levels.pop()
             objects.pop()
             if not levels:
                 break
-            awaited = False
+            is_key = False
         elif mark == b",":
-            awaited = bool(objects) and objects[-1]
-        elif awaited:
-            key, awaited = mark.strip(b'"').decode("utf-8", "replace"), False
+            is_key = bool(objects) and objects[-1]
+        elif is_key:
+            key, is_key = mark.strip(b'"').decode("utf-8", "replace"), False
             path = _child(levels, objects, key)
             if path is not None:
                 paths.add(path)
