@@ -132,7 +132,8 @@ elif section == "Who answers":
     table = view.analysis("agreement", names)
     lam = compare.lam(LAMS, view)
     if results.has_table(table, "agreement of choices"):
-        show(agreement_exhibit(table, lam), key="c-agreement")
+        exhibit = agreement_exhibit(table, lam)
+        show(exhibit, key="c-agreement", table=None if exhibit.draw else lambda: None)  # its caption says why
     areas = compare.several("Shares of", names, "areas")
     grouping = controls.color_by(view.models, info.facts_by_model)
     for router in areas:

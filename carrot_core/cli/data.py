@@ -294,8 +294,9 @@ def arms(name: str, arms: tuple[str, ...], remove: bool, shadow: bool) -> Result
         info = store.change_benchmark(name, change, shadow=shadow)
     there = arms_in(info.models)
     lines = [f"{arm}: {', '.join(map(visible, models))}" for arm, models in there.items()]
+    shadowing = " --shadow" if info.ships else ""
     return {"name": name, "arms": there, "data_hash": info.data_hash}, "\n".join(
-        lines or [f"{name!r} has no arms: `carrot data arms {name} best-of-2` adds some."]
+        lines or [f"{name!r} has no arms: `carrot data arms {name} best-of-2{shadowing}` adds some."]
     )
 
 

@@ -166,9 +166,10 @@ def _ramp(ends: tuple[str, str], n: int) -> list[str]:
     return ["#{:02x}{:02x}{:02x}".format(*map(round, unlabel_rgb(color))) for color in colors]
 
 
-def is_hatched(place: int) -> bool:
-    """Whether the model with this index in `model_colors` is hatched in bars; models of one hue alternate."""
-    return place % 4 >= 2
+def hatch_angle(place: int) -> str:
+    """Angle in CSS at which the model with this index in `model_colors` is hatched in bars, "" if it is not; four
+    neighbours of one hue differ."""
+    return ("", "135deg", "45deg", "90deg")[place // 2 % 4]
 
 
 def counterparts(n_models: int, grouping: Grouping | None = None) -> dict[str, str]:

@@ -25,7 +25,7 @@ from carrot_core.figures.theme import (
     ThemeName,
     counterparts,
     group_looks,
-    is_hatched,
+    hatch_angle,
     line_styles,
     model_colors,
     plotly_text,
@@ -166,7 +166,7 @@ def test_models_have_colours_of_their_own_and_neighbours_differ(name: ThemeName)
         assert min(itertools.starmap(distance, itertools.pairwise(colors))) > 0.1
     # In a bar two of one hue may touch where the model between them does not answer.
     for place in range(34):
-        assert is_hatched(place) != is_hatched(place + 2)
+        assert len({hatch_angle(place + 2 * step) for step in range(4)}) == 4
 
 
 def test_a_model_keeps_its_colour_whatever_else_is_drawn_and_whatever_it_costs(chart: Scene) -> None:

@@ -1,5 +1,5 @@
 // The decision on one prompt at every λ. λ moves in the browser; Python gets it when it is released.
-import { Rows, element, swatchOf } from "./rows.js";
+import { Rows, element, hatched, swatchOf } from "./rows.js";
 import { lastAtMost, shortest } from "./curve.js";
 import { Slider } from "./slider.js";
 import { lamText, money, pays } from "./words.js";
@@ -42,8 +42,8 @@ class Decision {
       this.content = content;
       this.data = data;
       this.colors = data.models.map((model) => (dark ? model.dark : model.light));
-      this.rows.fill(data.models, this.colors, data.nearest, data.basis);
       this.#write(".basis", data.basis.words);
+      this.rows.fill(data.models, this.colors, data.nearest, data.basis);
       this.#ribbon();
       this.#nearest();
       this.announcement = null;
@@ -106,7 +106,7 @@ class Decision {
     this.#place();
     this.switches = segments.map(({ model, from, to }) => {
       const item = element("li", "");
-      item.append(swatchOf(this.colors[model], models[model].hatched), element("span", "name", models[model].short), element("span", "range", `${lamText(from)} – ${lamText(to)}`));
+      item.append(swatchOf(this.colors[model], models[model].hatch), element("span", "name", models[model].short), element("span", "range", `${lamText(from)} – ${lamText(to)}`));
       item.title = `${models[model].name}: λ ${from} to ${to}`;
       return item;
     });
@@ -129,8 +129,8 @@ class Decision {
   }
 
   #segment({ model, from, to }) {
-    const { short, name, hatched } = this.data.models[model];
-    const part = element("span", hatched ? "segment hatched" : "segment");
+    const { short, name, hatch } = this.data.models[model];
+    const part = hatched(element("span", "segment"), hatch);
     const color = this.colors[model];
     const [left, right] = [to, from].map((lam) => this.#placeOf(lam));
     Object.assign(part.style, { left: `${100 * left}%`, width: `${100 * (right - left)}%`, backgroundColor: color, color: inkOn(color) });

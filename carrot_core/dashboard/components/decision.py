@@ -21,7 +21,7 @@ from carrot_core.dashboard.components import COMPONENT, slider_css
 from carrot_core.dashboard.components.frontier_chart import check_lam
 from carrot_core.embedding import readable
 from carrot_core.errors import CarrotError
-from carrot_core.figures.theme import is_hatched, model_colors
+from carrot_core.figures.theme import hatch_angle, model_colors
 from carrot_core.frontier import lam_of_rate
 from carrot_core.number_formats import cost_basis, lam_text
 from carrot_core.serving.decision import Decisions, Explanation, in_words, ribbon
@@ -180,7 +180,7 @@ def build_payload(explanation: Explanation, palette: Sequence[str] = ()) -> dict
         "models": [
             {
                 "name": visible(name), "short": short[name], "light": light[shades[name]], "dark": dark[shades[name]],
-                "hatched": is_hatched(shades[name]), **_cells(rows[name]),
+                "hatch": hatch_angle(shades[name]), **_cells(rows[name]),
             }
             for name in names
         ],

@@ -24,7 +24,7 @@ from carrot_core.dashboard.components import COMPONENT, install_plotly_js, slide
 from carrot_core.errors import CarrotError
 from carrot_core.figures.frontier import NAME_LETTERS, frontier_figure
 from carrot_core.figures.scene import Scene, alt_text
-from carrot_core.figures.theme import THEMES, counterparts, is_hatched, line_styles, model_names
+from carrot_core.figures.theme import THEMES, counterparts, hatch_angle, line_styles, model_names
 from carrot_core.frontier import FloatArray, ReadableCurve, lam_of_rate
 from carrot_core.metrics import cost_per_solved
 from carrot_core.number_formats import LATENCY_POINT_HOVER
@@ -165,7 +165,7 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
                 "name": visible(name),
                 "short": scene.short_names[name],
                 "color": color,
-                "hatched": is_hatched(scene.shades[name]),
+                "hatch": hatch_angle(scene.shades[name]),
                 "score": float(score),
                 "cost": float(cost),
             }

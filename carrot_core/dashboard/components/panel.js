@@ -1,4 +1,5 @@
 // The numbers beside the chart, and the shares of the models.
+import { hatched } from "./rows.js";
 import { against, money, percent, perSolved, seconds, unbroken } from "./words.js";
 
 const OWN_ROWS = 14; // models with a row of their own: those that answer most at some λ; the rest share one
@@ -38,7 +39,7 @@ export class Panel {
 
   #rows(largest, color) {
     if (this.data.groups.length) {
-      this.rows = this.data.groups.map(({ name, models, color: light }) => this.#row(models, name, { color: light, hatched: false }, color));
+      this.rows = this.data.groups.map(({ name, models, color: light }) => this.#row(models, name, { color: light, hatch: "" }, color));
       this.#fill();
       return;
     }
@@ -65,7 +66,7 @@ export class Panel {
     const segment = element("span", "segment");
     for (const node of look ? [swatch, segment] : []) {
       node.style.backgroundColor = color(look.color);
-      node.classList.toggle("hatched", look.hatched);
+      hatched(node, look.hatch);
     }
     item.append(swatch, name, share);
     item.title = names;

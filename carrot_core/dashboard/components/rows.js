@@ -11,9 +11,16 @@ function between(low, high, words) {
   return low === null || words(low) === words(high) ? "" : unbroken(`${words(low)} to ${words(high)}`);
 }
 
+// A node that is hatched at an angle in CSS, or plain if that is empty.
+export function hatched(node, angle) {
+  node.classList.toggle("hatched", angle !== "");
+  node.style.setProperty("--hatch", angle);
+  return node;
+}
+
 // The colour of a model, hatched as in the bar.
-export function swatchOf(color, hatched) {
-  const swatch = element("i", hatched ? "swatch hatched" : "swatch");
+export function swatchOf(color, hatch) {
+  const swatch = hatched(element("i", "swatch"), hatch);
   swatch.style.backgroundColor = color;
   return swatch;
 }
@@ -65,11 +72,11 @@ function record(node, scores) {
 }
 
 class Row {
-  constructor({ name, short, hatched }, color) {
+  constructor({ name, short, hatch }, color) {
     this.node = element("tr", "");
     const head = element("th", "");
     head.scope = "row";
-    const swatch = swatchOf(color, hatched);
+    const swatch = swatchOf(color, hatch);
     this.badge = element("span", "badge");
     const maker = name.endsWith(short) ? name.slice(0, -short.length) : "";
     const words = element("span", "name");
@@ -110,12 +117,14 @@ export class Rows {
     for (const kind of ["input", "output"]) {
       table.classList.toggle(`without-${kind}`, models.every((model) => model[kind] === null));
     }
-    const content = JSON.stringify([models.map(({ name, short, hatched }) => [name, short, hatched]), colors]);
+    const content = JSON.stringify([models.map(({ name, short, hatch }) => [name, short, hatch]), colors]);
     if (content !== this.content) {
       this.content = content;
       this.rows = models.map((model, place) => new Row(model, colors[place]));
       this.order = "";
     }
+    const heads = [...table.querySelectorAll("thead th")].map((head) => head.textContent);
+    for (const { node } of this.rows) [...node.cells].forEach((cell, place) => (cell.dataset.head = heads[place]));
     this.rows.forEach((row, place) => row.show(models[place], nearest.map(({ scores }) => scores[place]), basis));
   }
 
