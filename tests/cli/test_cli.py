@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from carrot_core import limits
+from carrot_core.benchmarks.built_in import read_built_in
 from carrot_core.cli import main
 from carrot_core.cli.data import import_, pull
+from carrot_core.paths import shipped
+from carrot_core.store import Store
 from tests.made import MODELS, long_frame, made, write_files
 
 pytestmark = pytest.mark.slow
@@ -140,6 +144,13 @@ def test_arms_of_what_is_stored_are_added_listed_and_removed(carrot, tmp_path):
     assert carrot("data", "arms", "runs", "--json")["arms"] == {"best-of-2": [f"{model} best-of-2" for model in MODELS]}
     assert carrot("data", "arms", "runs", "--remove", "--json")["data_hash"] == before["data_hash"]
     assert "best-of-3" in carrot("data", "arms", "runs", "best-of-3", code=4)
+
+
+def test_the_command_that_adds_arms_is_one_that_a_benchmark_that_ships_accepts(carrot, carrot_home):
+    Store().save_benchmark("misguided-attention", read_built_in(shipped("benchmarks") / "misguided-attention"))
+    (command,) = re.findall("`carrot ([^`]*)`", carrot("data", "arms", "misguided-attention"))
+    carrot(*command.split())
+    assert "best-of-2" in carrot("data", "arms", "misguided-attention", "--json")["arms"]
 
 
 def test_the_predicate_keeps_some_rows(carrot, tmp_path):
