@@ -90,7 +90,9 @@ class Bounds:
         return Promise(self.of, self.confidence, mean, limit, self.n_prompts)
 
 
-def least_of(mean: FloatArray, error: FloatArray | None, n_prompts: int, confidence: float) -> FloatArray:
+def least_of(
+    mean: FloatArray, error: FloatArray | None, n_prompts: int, confidence: float, ahead: float = np.inf
+) -> FloatArray:
     """(K,) what each point of a curve promises at least, so that the promise of a point chosen by it holds.
 
     The mean over as many new prompts varies as much as that over those at hand, so the margin is √2 standard errors
@@ -102,6 +104,7 @@ def least_of(mean: FloatArray, error: FloatArray | None, n_prompts: int, confide
     ----------
     mean, error : (K,) means over the prompts at hand, the larger the better, and their standard errors.
     n_prompts : how many prompts these are.
+    ahead : most standard errors that a point is ahead of the goal, to leave out the luck in that (`_margin`).
 
     Raises
     ------
@@ -112,17 +115,22 @@ def least_of(mean: FloatArray, error: FloatArray | None, n_prompts: int, confide
         return mean
     if error is None:
         raise CarrotError("This curve was saved without the errors of its means, so no point of it can promise more.")
-    at_default, least = (mean - _margin(n_prompts, level) * error for level in (CONFIDENCE, confidence))
+    at_default, least = (mean - _margin(n_prompts, level, ahead) * error for level in (CONFIDENCE, confidence))
     surest = int(at_default.argmax())  # the same for every confidence, so that a higher one promises less everywhere
     before, after = np.minimum.accumulate(least[surest::-1])[::-1], np.minimum.accumulate(least[surest:])
     return np.concatenate([before, after[1:]])
 
 
-def _margin(n_prompts: int, confidence: float) -> float:
-    """Standard errors between a mean and what is promised of it over as many new prompts."""
+def _margin(n_prompts: int, confidence: float, ahead: float = np.inf) -> float:
+    """Standard errors between a mean and what is promised of it over as many new prompts.
+
+    A point that is hardly ahead of its goal is so mostly by luck. If it is ``ahead`` by z standard errors, it is truly
+    ahead by about z - 2 / z: Tweedie's formula, with leads as a Cauchy distribution has them, many near 0 and a few
+    large. So 2 / z is added, and nothing passes from 1 on downwards.
+    """
     from scipy.special import stdtrit  # only where something is promised
 
-    return float(np.sqrt(2.0) * stdtrit(max(n_prompts - 1, 1), confidence))
+    return float(np.sqrt(2.0) * stdtrit(max(n_prompts - 1, 1), confidence)) + 2.0 / max(ahead, 1.0)
 
 
 def score_bounds(curve: ReadableCurve, confidence: float, error: FloatArray | None = None) -> Bounds:
@@ -214,7 +222,9 @@ def lead_bounds(curve: Frontier, model: str, confidence: float, error: FloatArra
         The model is not in the pool.
     """
     lead, own_error = curve.lead_over(model)
-    least = least_of(lead, own_error if error is None else error, curve.n_prompts, confidence)
+    error = own_error if error is None else error
+    ahead = float(np.max(lead[error > 0] / error[error > 0], initial=-np.inf))
+    least = least_of(lead, error, curve.n_prompts, confidence, ahead)
     return Bounds("score_difference", confidence, lead, least, curve.n_prompts)
 
 
