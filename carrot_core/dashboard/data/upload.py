@@ -90,7 +90,7 @@ def upload_panel() -> None:
 
 def _bring_in(uploads: Sequence[UploadedFile]) -> None:
     paths, file_id = all_on_disk(uploads, "uploads"), id_of(uploads)
-    look = _look(file_id, paths, FOUND)
+    look = _look(file_id, paths, FOUND, as_table=False)
     of_tool = look.of_tool if isinstance(look, Look) else None
     if of_tool and st.radio("Format", [of_tool.title, "A table"], key=f"format:{file_id}") == of_tool.title:
         _of_tool(of_tool, paths, file_id)
@@ -214,7 +214,7 @@ def all_on_disk(uploads: Sequence[UploadedFile], place: str) -> list[Path]:
 
 def first_look(file_id: str, paths: Sequence[Path], reading: Reading = FOUND, *, as_table: bool = False) -> Look:
     """Preview the beginning of an upload, once for each upload and each way to read it."""
-    look = _look(file_id, paths, reading, as_table)
+    look = _look(file_id, paths, reading, as_table=as_table)
     if isinstance(look, DataError):
         # A new error: the cached one would keep the frames of its traceback, and the files with them.
         raise DataError(look.where, look.problems)
@@ -222,7 +222,7 @@ def first_look(file_id: str, paths: Sequence[Path], reading: Reading = FOUND, *,
 
 
 @work.cached(scope="session", max_entries=16, show_spinner="Looking at the file …")
-def _look(file_id: str, _paths: Sequence[Path], reading: Reading, as_table: bool = False) -> Look | DataError:
+def _look(file_id: str, _paths: Sequence[Path], reading: Reading, *, as_table: bool) -> Look | DataError:
     count_job()
     try:
         return look_at(_paths, _LOOKED_AT, reading, as_table=as_table, place=session_folder())
