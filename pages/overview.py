@@ -43,7 +43,7 @@ live_frontier(
     on_release=lambda lam: controls.set_lam(lam, unit),
 )
 st.subheader("Every router on every benchmark", anchor=False)
-with st.container(key="leaderboard"):
+with st.container(key="folding-leaderboard"):
     overview.leaderboard(shell.readable_benchmarks())
 with st.expander("How to read the chart, and where the data come from"):
     terms = glossary.see("verdict", "frontier", "lambda", "zero-router", "task-lookup", "cost-only", "oracle")

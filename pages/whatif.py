@@ -23,8 +23,10 @@ with st.container(horizontal=True):
     shell.kind_note(info)
     models_note(info)
 
-for_settings, for_result = st.columns([2, 3], gap="medium")
-with for_settings:
+# A phone shows the figures first, then the settings, then the tables.
+for_result, for_settings = st.columns([3, 2], gap="medium")
+for_tables = st.container()
+with for_settings, st.container(key="settings"):
     scenario = whatif.scenario_of(view.narrowed(), info.facts_by_model, views.latency_p95_s(view))
 with for_result, shell.errors_as_text():
     what_if, scene = results.apply_scenario(view, router, scenario)
@@ -37,18 +39,20 @@ with for_result, shell.errors_as_text():
         validation_label="validation, before",
         on_release=lambda lam: controls.set_lam(lam, unit),
     )
-    points = move_point(what_if, rate)
-    results.other_pages_note(view, router, points[0], rate, scene.basis)
-    st.caption(shell.plain(caption(scene)))
     results.show_notes(what_if)
-    by_point, by_share, by_price, by_verdict = st.tabs(
-        ["Where the point goes", "Who answers", "What would make a model worth using", "Cascades with a verifier"]
-    )
-    with by_point:
-        results.drift_table(points, scene.basis)
-    with by_share:
-        results.share_table(what_if, rate)
-    with by_price:
-        results.worth(what_if, rate, info.facts_by_model)
-    with by_verdict:
-        results.cascades(what_if, scene.basis)
+    with for_tables:
+        points = move_point(what_if, rate)
+        by_point, by_share, by_price, by_verdict = st.tabs(
+            ["Where the point goes", "Who answers", "What would make a model worth using", "Cascades with a verifier"]
+        )
+        with by_point:
+            results.drift_table(points, scene.basis)
+            results.other_pages_note(view, router, points[0], rate, scene.basis)
+        with by_share:
+            results.share_table(what_if, rate)
+        with by_price:
+            results.worth(what_if, rate, info.facts_by_model)
+        with by_verdict:
+            results.cascades(what_if, scene.basis)
+        with st.expander("How to read the chart"):
+            st.caption(shell.plain(caption(scene)))

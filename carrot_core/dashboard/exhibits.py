@@ -63,7 +63,7 @@ def models_note(info: BenchmarkInfo) -> None:
     words = f"Costs: {plain(info.costs)}" if info.costs else "Models"
     with (
         st.popover(words, type="tertiary", icon=":material/sell:"),
-        st.container(key="known"),
+        st.container(key="folding-known"),
         errors_as_text(),  # damaged prices of a snapshot must not break a page
     ):
         _models_table(info, results_version(info))

@@ -109,11 +109,6 @@ def tip(*slugs: str, also: str = "") -> str:
     return "\n\n".join(parts)
 
 
-def metric_tip(name: str) -> str:
-    """Help text of a metric of `carrot_core.metrics.METRICS`."""
-    return tip(METRICS[name].term)
-
-
 def metric_meaning(name: str) -> str:
     """What a metric is, in the first sentence of its term; Markdown."""
     return in_app(terms()[METRICS[name].term].first_sentence)

@@ -39,3 +39,8 @@ def test_names_are_text_and_nothing_is_wider_than_the_screen(open_compare: Calla
             click(page.get_by_role("radio", name=section, exact=True))
             expect(page.get_by_role("radio", name=section, exact=True)).to_be_checked()
             check_texts_and_widths(page)
+    click(page.get_by_role("radio", name="Result", exact=True))
+    page.set_viewport_size({"width": 390, "height": 844})
+    at_rest(page)
+    within = "box => [...box.querySelectorAll('*')].every(part => part.scrollWidth <= box.clientWidth)"
+    assert page.locator(".st-key-folding-metrics").evaluate(within)  # nothing to scroll sideways

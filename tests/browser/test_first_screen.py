@@ -61,14 +61,37 @@ def test_the_leaderboard_stays_in_the_width_of_the_page(open_plain: OpenApp) -> 
     page = open_plain("/overview?bench=mmlu-pro-cot (snapshot)")
     page.set_viewport_size({"width": 1440, "height": 900})
     page.get_by_role("tab", name="Gain over the best single model").click()
-    board = page.locator(".st-key-leaderboard table:visible").first
-    within = "table => table.scrollWidth <= table.closest('.st-key-leaderboard').clientWidth"
+    board = page.locator(".st-key-folding-leaderboard table:visible").first
+    within = "table => table.scrollWidth <= table.closest('.st-key-folding-leaderboard').clientWidth"
     assert board.evaluate(within)
     page.set_viewport_size({"width": 390, "height": 844})  # a block for each router, whose figures name their benchmark
     assert board.evaluate(within)
     figure = board.get_by_role("link").first.locator("..")
     assert "mmlu-pro-cot" in board.inner_text()
     assert figure.evaluate("cell => getComputedStyle(cell).display") == "block"
+
+
+def test_the_leaderboard_is_one_stop_of_the_tab_key_and_arrows_go_from_figure_to_figure(open_plain: OpenApp) -> None:
+    page = open_plain("/overview?bench=mmlu-pro-cot (snapshot)")
+    board = page.locator(".st-key-folding-leaderboard table:visible").first
+    in_board = "table => table.contains(document.activeElement)"
+    place = "() => [document.activeElement.closest('tr').rowIndex, document.activeElement.closest('td').cellIndex]"
+    board.get_by_role("link").first.focus()
+    (row, column), keys = page.evaluate(place), page.keyboard
+    keys.press("ArrowRight")
+    beside = page.evaluate(place)
+    assert beside[0] == row
+    assert beside[1] > column
+    keys.press("ArrowDown")
+    assert page.evaluate(place)[0] > row
+    keys.press("ArrowUp")
+    assert page.evaluate(place) == beside
+    keys.press("Tab")
+    assert not board.evaluate(in_board)
+    keys.press("Shift+Tab")
+    assert board.evaluate(in_board)
+    keys.press("Shift+Tab")
+    assert not board.evaluate(in_board)
 
 
 def test_the_ribbon_of_a_prompt_is_on_the_first_screen(open_plain: OpenApp) -> None:

@@ -44,6 +44,7 @@ def test_a_price_typed_into_the_table_moves_the_curve_and_a_file_brings_it_back(
     assert isinstance(prices, dict)
     ((model, price),) = prices.items()
     assert price["input_usd_per_mtok"] == 30
+    click(page.get_by_text("Save or load the scenario"))
     at_rest(page)
     with page.expect_download() as downloaded:
         page.get_by_role("button", name="Download the scenario").click()
@@ -70,3 +71,17 @@ def test_a_scenario_in_a_link_opens_at_every_width_and_markup_stays_text(open_wh
     click(page.get_by_role("tab", name="What would make"))
     expect(page.get_by_text("Exact, from the predictions")).to_be_visible()
     check_texts_and_widths(page)
+
+
+def test_a_phone_shows_figures_then_settings_then_tables(open_whatif: Callable[..., Page]) -> None:
+    page = open_whatif()
+    page.set_viewport_size({"width": 390, "height": 844})
+    at_rest(page)
+    places = (
+        page.locator(".live .plot"),
+        page.get_by_role("spinbutton", name="Factor on all prices"),
+        page.get_by_role("tab", name="Where the point goes"),
+    )
+    tops = [box["y"] for place in places if (box := place.bounding_box())]
+    assert len(tops) == len(places)
+    assert tops == sorted(tops)

@@ -26,6 +26,18 @@ def table(app: AppTest, column: str) -> pd.DataFrame:
     return one
 
 
+def folded(app: AppTest, column: str) -> dict[str, dict[str, str]]:
+    """The one table in Markdown that has this column: its cells by the first one of their row, then by column."""
+    (lines,) = [text.value.split("\n") for text in app.markdown if text.value.startswith("| ") and column in text.value]
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split(" |")] for line in lines)
+    return {
+        unescaped(row[0]): {
+            name: unescaped(cell).removeprefix(f":gray[{name}] ") for name, cell in zip(head, row, strict=True)
+        }
+        for row in rows
+    }
+
+
 def figure(app: AppTest, label: str) -> str:
     """The figure beneath a label that starts like this."""
     (value,) = [metric.value for metric in app.metric if metric.label.replace("\\", "").startswith(label)]

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import paths
-from carrot_core.dashboard.glossary import anchor_of, in_app, matching, metric_tip, slug_of, terms, tip
+from carrot_core.dashboard.glossary import anchor_of, in_app, matching, slug_of, terms, tip
 from carrot_core.metrics import METRICS
 from tests.pages.reading import page_text
 
@@ -85,7 +85,7 @@ def test_a_term_that_is_not_there_is_a_bug_and_no_empty_tip() -> None:
 
 
 def test_a_tip_is_the_first_sentence_and_a_link_that_opens_the_term() -> None:
-    text = metric_tip("aiq")
+    text = tip("aiq")
     assert terms()["aiq"].first_sentence in text
     (address,) = LINK.findall(text)
     assert parse_qs(urlsplit(address).query) == {"term": ["aiq"]}

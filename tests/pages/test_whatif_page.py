@@ -64,10 +64,9 @@ def page(**query: str | list[str]) -> AppTest:
     return app
 
 
-def drifted(app: AppTest) -> dict[str, dict[str, object]]:
+def drifted(app: AppTest) -> dict[str, dict[str, str]]:
     """Rows of the table of points, by point."""
-    table = next(frame.value for frame in app.dataframe if "Point" in frame.value)
-    return {row["Point"]: row for row in table.to_dict("records")}
+    return reading.folded(app, "Change of cost")
 
 
 def in_address(app: AppTest) -> str:
@@ -84,7 +83,9 @@ def test_nothing_changed_is_said_and_leaves_the_point_where_it_is() -> None:
     app = page()
     rows = drifted(app)
     assert plain("Nothing is changed yet") in captions(app)
-    assert rows["Before"] == rows["Same λ"] | {"Point": "Before"}
+    changes = {"Change in points": "0.0", "Change of cost": "0.0 %: $0"}
+    assert {name: text.split(" [")[0] for name, text in rows["Same λ"].items() if name in changes} == changes
+    assert rows["Before"] == rows["Same λ"] | {"Point": "Before"} | dict.fromkeys(changes, "")
     assert "scenario" not in app.query_params
 
 
@@ -96,15 +97,15 @@ def test_a_factor_on_all_prices_moves_the_cost_and_goes_to_the_address() -> None
     app.session_state["rate"] = np.inf
     app.run()
     rows = drifted(app)  # at λ = 1 the cheapest model stays the cheapest
-    assert rows["Same λ"]["Cost"] == pytest.approx(100)
-    assert rows["Same λ"]["Points"] == 0
+    assert rows["Same λ"]["Change of cost"].startswith("+100.0 %: +$")
+    assert rows["Same λ"]["Change in points"].split(" [")[0] == "0.0"
 
 
 def test_where_the_other_pages_have_other_figures_of_the_point_their_figures_are_told_with_why() -> None:
     matched = page(bench="other")
     view = views.view(next(info for info in Store().benchmarks() if info.name == "other"))
     verdict = view.verdict("carrot-knn", float(matched.session_state["rate"]))
-    assert drifted(matched)["Before"]["Accuracy"] != pytest.approx(100 * verdict.score.value, abs=0.05)
+    assert not drifted(matched)["Before"]["Accuracy"].startswith(percent(verdict.score.value))
     assert wording.OTHER_PAGES in captions(matched)
     basis = view.scene(("carrot-knn",), "carrot-knn").basis
     assert plain(f"{percent(verdict.score.value)} at {basis.text(verdict.cost_usd.value)}") in captions(matched)

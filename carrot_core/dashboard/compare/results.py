@@ -18,8 +18,8 @@ from carrot_core.compare.ranking import standing
 from carrot_core.compare.studies import ROUTER, make_study
 from carrot_core.compare.task_curves import legend_of, task_figure
 from carrot_core.dashboard import views, work
-from carrot_core.dashboard.exhibits import chart, priced
-from carrot_core.dashboard.glossary import metric_meaning, metric_tip, tip
+from carrot_core.dashboard.exhibits import chart, folding_table, priced
+from carrot_core.dashboard.glossary import metric_meaning, tip
 from carrot_core.dashboard.shell import errors_as_text, not_here, plain, theme
 from carrot_core.dashboard.stores import store_of
 from carrot_core.embedding import BUNDLED, load_embedded
@@ -27,10 +27,10 @@ from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import ALL, compare_routers
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label
-from carrot_core.figures.theme import NO_TASK, metric_name, metric_text, metric_unit, names_of
+from carrot_core.figures.theme import NO_TASK, metric_name, metric_text, names_of
 from carrot_core.frontier import rate_of_lam
 from carrot_core.metrics import METRICS
-from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, SECONDS_COLUMN, cost_basis, lam_text
+from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, cost_basis, lam_text, seconds
 from carrot_core.paper import ROWS
 from carrot_core.results import Names
 from carrot_core.roles_audit import Role
@@ -67,44 +67,31 @@ def with_latency(exhibit: Exhibit, view: views.View, routers: Sequence[str]) -> 
 def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str) -> None:
     """Metrics with intervals and ranks, and latency if the exhibit has it, a row for each router, in tiers of one
     metric; below it what they mean."""
-    display, config = pd.DataFrame({"Tier": exhibit.table[f"{tier_of}_rank"], "Router": exhibit.table["router"]}), {}
+    table = exhibit.table
+    columns = {}
     for metric in metrics:
-        name, table = metric_name(metric), exhibit.table
-        display[name] = (METRICS[metric].times * table[metric]).replace([np.inf, -np.inf], np.nan)
-        display[f"95 % · {name}"] = [
-            "never" if np.isinf(value) else _ends(metric, low, high)
-            for value, low, high in zip(
-                table[metric].astype(float), table[f"{metric}_low"], table[f"{metric}_high"], strict=True
-            )
+        figures = zip(*(table[f"{metric}{end}"] for end in ("", "_low", "_high", "_rank")), strict=True)
+        columns[METRICS[metric].label] = [
+            _standing(metric, value, low, high, None if metric == tier_of else rank)
+            for value, low, high, rank in figures
         ]
-        if metric != tier_of:
-            display[f"Rank · {name}"] = table[f"{metric}_rank"]
-        form = None if METRICS[metric].in_usd else "%.2f"  # dollars are written by `priced`
-        config[name] = st.column_config.NumberColumn(METRICS[metric].label, format=form, help=metric_tip(metric))
-        config[f"95 % · {name}"] = st.column_config.TextColumn(
-            "95 %", help=tip("95-interval", also=f"Of {name}, {metric_unit(metric)}.")
-        )
-        config[f"Rank · {name}"] = st.column_config.NumberColumn("Rank", help=tip("rank", also=f"In {name}."))
-    if "latency_s" in exhibit.table:
-        display[_LATENCY] = exhibit.table["latency_s"]
-        config[_LATENCY] = st.column_config.NumberColumn(format=SECONDS_COLUMN, help=tip("latency"))
-    config["Router"] = st.column_config.TextColumn(pinned=True)
-    config["Tier"] = st.column_config.NumberColumn(
-        pinned=True, width=50, help=tip("rank", also=f"Rank in {metric_name(tier_of)}: one tier cannot be told apart.")
-    )
-    dollars = [metric_name(metric) for metric in metrics if METRICS[metric].in_usd]
-    written = priced(display, *dollars) if dollars else display
-    room = min(38 + 35 * len(exhibit.table), 420)  # reserved from the start, so that nothing below moves
-    st.dataframe(
-        written,
-        hide_index=True,
-        column_config=config,
-        alt=exhibit.alt,
-        placeholder="–",
-        key="metric-table",
-        height=room,
-    )
+    if "latency_s" in table:
+        columns[_LATENCY] = [seconds(latency) for latency in table["latency_s"]]
+    tiers = ["" if pd.isna(tier) else f"{tier:.0f}" for tier in table[f"{tier_of}_rank"]]
+    rows = zip(map(plain, table["router"]), tiers, *columns.values(), strict=True)
+    with st.container(key="folding-metrics"):
+        st.markdown(folding_table(["Router", "Tier", *columns], rows))
     st.caption("  \n".join(f"**{metric_name(metric)}**: {metric_meaning(metric)}" for metric in metrics))
+
+
+def _standing(metric: str, value: float, low: float, high: float, rank: float | None) -> str:
+    """A figure with its 95 % interval and its rank; Markdown."""
+    if np.isnan(value):
+        return "–"
+    ends = [metric_text(metric, end) if np.isfinite(end) else "never" for end in (low, high) if not np.isnan(end)]
+    text = metric_text(metric, value, 2) if np.isfinite(value) else "never"
+    interval = f" [{', '.join(ends)}]" if {*ends} - {"never"} else ""
+    return plain(text + interval) + ("" if rank is None or pd.isna(rank) else f", rank {rank:.0f}")
 
 
 def _ends(metric: str, low: float, high: float) -> str:

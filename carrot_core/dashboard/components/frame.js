@@ -1,11 +1,13 @@
 // The frame of every page: a button that copies the address of the view, the meaning of a term beside its link, menus
-// that the Tab key reaches from their button, and a new run when the theme changes.
+// that the Tab key reaches from their button, tables of links that are one stop of it, and a new run when the theme
+// changes.
 
 const SHOWN = ["bench", "router", "along"]; // boxes whose choice the address omits if it is the default
 const TERM = "a[href*='method?term=']";
 const STOPS = "a[href], button:not(:disabled), input:not(:disabled), textarea, select, summary, [tabindex='0']";
 const MENU = "[data-testid=stPopoverBody]";
 const OPENER = "[data-testid=stPopoverButton][aria-expanded=true]";
+const BOARD = ".st-key-folding-leaderboard table";
 const GAP = 6; // pixels between a link and the card
 
 const stopsIn = (box) => [...box.querySelectorAll(STOPS)].filter((one) => one.tabIndex >= 0 && one.checkVisibility());
@@ -17,7 +19,7 @@ class Frame {
     this.card = root.querySelector(".card");
     this.share.addEventListener("click", () => this.#copy());
     this.card.addEventListener("toggle", ({ newState }) => newState === "closed" && this.from?.focus());
-    this.listeners = { click: (event) => this.#explain(event), keydown: (event) => this.#tab(event) };
+    this.listeners = { click: (event) => this.#explain(event), keydown: (event) => (this.#tab(event), this.#move(event)) };
     for (const [type, listener] of Object.entries(this.listeners)) document.addEventListener(type, listener, true);
   }
 
@@ -97,6 +99,28 @@ class Frame {
     } else if (at >= 0 && at === stops.length - 1 && !event.shiftKey) {
       opener.focus(); // so that Tab goes on to the next element
     }
+  }
+
+  // A table of links is one stop of the Tab key; arrow keys go from link to link.
+  #move(event) {
+    const table = event.target.closest?.(`${BOARD} a`)?.closest("table");
+    if (!table) return;
+    const links = [...table.querySelectorAll("a")];
+    const at = links.indexOf(event.target);
+    if (event.key === "Tab") links.at(event.shiftKey ? 0 : -1).focus({ preventScroll: true }); // and on from there
+    const nearest = (step) => {
+      const [cell, columns] = [event.target.closest("td"), table.rows[0].cells.length];
+      const down = (link) => step * (link.closest("tr").rowIndex - cell.parentElement.rowIndex);
+      const distance = (link) => columns * down(link) + Math.abs(link.closest("td").cellIndex - cell.cellIndex);
+      return links.filter((link) => down(link) > 0).sort((a, b) => distance(a) - distance(b))[0];
+    };
+    const next = {
+      ArrowLeft: () => links[at - 1], ArrowRight: () => links[at + 1], Home: () => links[0], End: () => links.at(-1),
+      ArrowUp: () => nearest(-1), ArrowDown: () => nearest(1),
+    }[event.key]?.();
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
   }
 }
 

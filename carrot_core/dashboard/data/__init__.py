@@ -78,7 +78,7 @@ def snapshots_list() -> None:
     for info in snapshots:
         size, can_answer = (f"{info.n_prompts:,}", f"{info.n_models:,}"), "yes" if info.name in heads else "no"
         rows.append([*map(plain, (info.name, *size, info.era, info.costs, info.licence)), can_answer])
-    with st.container(key="snapshots"):
+    with st.container(key="folding-snapshots"):
         st.markdown(folding_table(["Snapshot", "Prompts", "Models", "Of", "Costs", "Licence", "Live prompt"], rows))
     with st.expander("Sources, dates, caveats and what ships"):
         st.markdown(

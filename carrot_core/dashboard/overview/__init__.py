@@ -40,7 +40,7 @@ def leaderboard(benchmarks: Sequence[BenchmarkInfo]) -> None:
                 st.markdown(_board(others, columns, saving=saving))
     by_saving.caption(
         "Of the dollars of the best single model, at the point chosen to be as good as it; a dash: no point can "
-        f"promise to be. {see('saving-at-equal-score')}"
+        f"promise to be. Arrow keys go from figure to figure. {see('saving-at-equal-score')}"
     )
     by_gain.caption(f"At λ = 0, as a part of the best single model's accuracy. {see('gain-b')}")
 

@@ -250,18 +250,17 @@ def _model_of(row: Mapping[Any, Any], setting: Setting) -> dict[str, Any]:
 
 
 def _file(setting: Setting, scenario: Scenario) -> None:
-    for_file, for_reset = st.columns(2)
-    for_file.download_button(
-        "Download the scenario", lambda: scenario_json(scenario) + "\n", f"{setting.test.name}-scenario.json",
-        "application/json", icon=":material/download:", width="stretch",
-    )  # fmt: skip
-    for_reset.button(
-        "Reset all", on_click=_reset, args=(setting,), icon=":material/restart_alt:", width="stretch",
-        disabled=scenario == Scenario(),
-    )  # fmt: skip
-    key = upload_key(f"wi_file_{st.session_state['wi_generation']}")
-    most = max(1, limits.SCENARIO_BYTES >> 20)
-    st.file_uploader("Load a scenario", "json", max_upload_size=most, key=key, on_change=_load, args=(setting, key))
+    st.button(
+        "Reset all", on_click=_reset, args=(setting,), icon=":material/restart_alt:", disabled=scenario == Scenario()
+    )
+    with st.expander("Save or load the scenario"):
+        st.download_button(
+            "Download the scenario", lambda: scenario_json(scenario) + "\n", f"{setting.test.name}-scenario.json",
+            "application/json", icon=":material/download:",
+        )  # fmt: skip
+        key = upload_key(f"wi_file_{st.session_state['wi_generation']}")
+        most = max(1, limits.SCENARIO_BYTES >> 20)
+        st.file_uploader("Load a scenario", "json", max_upload_size=most, key=key, on_change=_load, args=(setting, key))
 
 
 def _tell_address(scenario: Scenario) -> None:

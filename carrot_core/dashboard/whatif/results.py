@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 
 import numpy as np
 import pandas as pd
@@ -10,21 +10,21 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from carrot_core.benchmarks.model_facts_arms import ModelFacts
-from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import controls, links, shell, views
-from carrot_core.dashboard.exhibits import priced, show
+from carrot_core.dashboard.exhibits import folding_table, priced, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.stores import cached_by_version
 from carrot_core.figures.scene import Scene, label
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import (
     PERCENT_COLUMN,
-    POINTS_COLUMN,
     CostBasis,
     call_cost,
     fixed,
+    lam_text,
     money,
     percent,
+    with_interval,
 )
 from carrot_core.outcomes import pick
 from carrot_core.routers.cascade import undominated, verified_cascades
@@ -34,7 +34,6 @@ from carrot_core.whatif import BEFORE, MovedPoint, WhatIf, apply, whatif_scene
 from carrot_core.whatif.repricing import Threshold, threshold_exhibit, worth_using
 from carrot_core.whatif.scenario import Scenario, parse_scenario, scenario_json
 
-_PAIRED = "After minus before on the same resampled prompts."
 _SOME = 0.1  # share of the queries from which a model counts as used
 
 
@@ -118,23 +117,9 @@ def drift_table(points: Sequence[MovedPoint], basis: CostBasis) -> None:
     """Table of the moved operating point: at the same λ, and solved again. The first row is the point before."""
     base = points[0]
     assert base.what == BEFORE
-    costs = (f"$ {basis.words}", f"$ {basis.words}, validation")
-    st.dataframe(
-        priced(pd.DataFrame([_row(point, base, basis) for point in points]), *costs),
-        hide_index=True,
-        column_config={
-            "Point": st.column_config.TextColumn(help=tip("operating-point")),
-            "λ": st.column_config.NumberColumn(format="%.4f", help=tip("lambda")),
-            **dict.fromkeys(
-                ("Accuracy", "Validation"), st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("accuracy"))
-            ),
-            **dict.fromkeys(costs, st.column_config.NumberColumn(help=tip("cost"))),
-            "Points": st.column_config.NumberColumn(format=POINTS_COLUMN, help="Change of the accuracy."),
-            "Cost": st.column_config.NumberColumn(format="%+.1f %%", help="Change of the cost."),
-            **dict.fromkeys(("95 %, points", "95 %, $ change"), st.column_config.TextColumn(help=_PAIRED)),
-        },
-        alt="The operating point before the scenario and after it: left alone, or solved again for the same goal.",
-    )
+    head = ["Point", "λ", "Accuracy", "Change in points", f"Cost {basis.words}", "Change of cost", "On validation"]
+    with st.container(key="folding-drift"):
+        st.markdown(folding_table(head, (list(map(shell.plain, _row(point, base, basis))) for point in points)))
     st.caption(
         "The first row is the point as it is. Below it, what it does after the scenario: at the same λ, and solved "
         "again on validation for the same cost, accuracy, or the best single model's. All with 95 % intervals on "
@@ -145,26 +130,26 @@ def drift_table(points: Sequence[MovedPoint], basis: CostBasis) -> None:
             st.caption(shell.plain(f"{point.what}: {point.shortfall}. The nearest point is shown."))
 
 
-def _row(point: MovedPoint, base: MovedPoint, basis: CostBasis) -> dict[str, object]:
-    score, cost = point.score, point.cost_usd
-    return {
-        "Point": point.what,
-        "λ": point.lam,
-        "Accuracy": 100 * score.value,
-        "Points": 100 * point.score_change.value,
-        "95 %, points": _change(point.score_change, lambda share: fixed(100 * share, 1, signed=True)),
-        f"$ {basis.words}": basis.calls * cost.value,
-        "Cost": -100 * float(share_saved(cost.value, base.cost_usd.value)),
-        "95 %, $ change": _change(point.cost_change_usd, lambda usd: money(basis.calls * usd, signed=True)),
-        "95 %, accuracy": f"{fixed(100 * score.low, 1)} to {fixed(100 * score.high, 1)}",
-        "95 %, $": " to ".join(money(basis.calls * end) for end in (cost.low, cost.high)),
-        "Validation": 100 * point.validation_score,
-        f"$ {basis.words}, validation": basis.calls * point.validation_cost_usd,
-    }
-
-
-def _change(interval: Interval, text: Callable[[float], str]) -> str:
-    return "" if interval.low == interval.high == 0 else f"{text(interval.low)} to {text(interval.high)}"
+def _row(point: MovedPoint, base: MovedPoint, basis: CostBasis) -> list[str]:
+    score, cost, more, dearer = (
+        (interval.value, interval.low, interval.high)
+        for interval in (point.score, point.cost_usd, point.score_change, point.cost_change_usd)
+    )
+    share = -100 * float(share_saved(point.cost_usd.value, base.cost_usd.value))
+    changes = ["", ""]
+    if point is not base:
+        in_points = with_interval(lambda part: fixed(100 * part, 1, signed=True), *more)
+        in_dollars = with_interval(lambda usd: money(basis.calls * usd, signed=True), *dearer)
+        changes = [in_points, f"{fixed(share, 1, signed=True)} %: {in_dollars}"]
+    return [
+        point.what,
+        lam_text(point.lam),
+        percent(*score),
+        changes[0],
+        with_interval(lambda usd: money(basis.calls * usd), *cost),
+        changes[1],
+        f"{percent(point.validation_score)}, {money(basis.calls * point.validation_cost_usd)}",
+    ]
 
 
 def share_table(what_if: WhatIf, rate: float) -> None:
