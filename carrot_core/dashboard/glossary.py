@@ -167,19 +167,20 @@ def search_box() -> str:
 
 
 def term_list(search: str) -> None:
-    """All terms, or those that contain the searched words, below a list of their groups."""
+    """All terms, or those that contain the searched words, in boxes by group; a search opens them."""
     matches = matching(search)
     if not matches:
         st.info("No term matches. Use fewer words.")
         return
-    st.caption(f"{len(matches)} of {len(terms())} terms." if search else f"{len(matches)} terms.")
     groups = list(dict.fromkeys(term.group for term in matches))
-    _contents(groups)
     for group in groups:
+        own = [term for term in matches if term.group == group]
         lead = "" if search else about(group)
-        parts = [f"## {in_app(group)}", *([in_app(lead)] if lead else [])]
-        parts += [f"### {in_app(term.name)}\n\n{in_app(term.text)}" for term in matches if term.group == group]
-        st.markdown("\n\n".join(parts))
+        parts = [in_app(lead)] if lead else []
+        parts += [f"## {in_app(term.name)}\n\n{in_app(term.text)}" for term in own]
+        count = f"{len(own)} term{'' if len(own) == 1 else 's'}"
+        with st.expander(f"{in_app(group)} :gray[{count}]", expanded=bool(search) or group == groups[0]):
+            st.markdown("\n\n".join(parts))
 
 
 def _contents(headings: Sequence[str]) -> None:

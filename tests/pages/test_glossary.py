@@ -149,12 +149,14 @@ def test_words_find_terms_by_name_first_and_by_definition() -> None:
     app.text_input(key="words").set_value("pareto").run()
     assert "ParetoDist" in markdown_text(app)
     assert "# Pool" not in markdown_text(app)
+    assert all(box.proto.expanded for box in app.expander)
     app.text_input(key="words").set_value("no-such-word").run()
     assert "No term matches" in page_text(app, "info")
     assert "No section matches" in page_text(app, "info")
     app.text_input(key="words").set_value("folds seeds").run()
     notes = [text for text in (element.value for element in app.markdown) if "cross-fit" in text.lower()]
     assert notes
+    assert [box.proto.expanded for box in page().expander].count(True) == 1  # the others are their own contents
     assert all("fold" in text.lower() and "seed" in text.lower() for text in notes if text.startswith("##"))
 
 
@@ -168,5 +170,5 @@ def test_a_metric_is_found_by_what_charts_call_it(name: str) -> None:
 def test_a_term_that_is_none_opens_the_page_all_the_same(value: str) -> None:
     app = page(term=value)
     assert "# Pool" in markdown_text(app)
-    openings = tuple(f"## {term.name}\n" for term in terms().values())
-    assert not any(element.value.startswith(openings) for element in app.markdown)
+    alone = {f"## {in_app(term.name)}\n\n{in_app(term.text)}" for term in terms().values()}
+    assert not any(element.value in alone for element in app.markdown)
