@@ -11,29 +11,35 @@ from carrot_core.dashboard.data.upload import upload_panel
 from carrot_core.roles_audit import Role
 from carrot_core.store import Store
 
+SEE, LOOK, ASK = "Benchmarks", "Look inside", "SQL"
+OF_LOOK = {"view", "find", "task", "split", "disagree", "page", "prompt"}  # parameters of links that open this tab
+
 shell.guard(__file__)
 st.title("Data", anchor=False)
-if not modes.may(Role.EDITOR):
-    shell.not_here("Your own results, data from the hub, fitted routers and SQL are")
-else:
-    has_own = any(not info.ships and info.name != SIMULATED for info in Store().benchmarks())
-    with st.expander("Add a benchmark", icon=":material/add:", expanded=not has_own):
-        upload, pull = st.tabs(["Your own results", "From the Hugging Face hub"])
-        with upload:
-            upload_panel()
-        with pull:
-            pull_panel()
-
-show_notice()
-trash_list()
-benchmarks = shell.loaded_benchmarks()
-shell.damaged_list(shell.damaged_benchmarks())
-cards(benchmarks)
-snapshots_list()
-
-st.header("Look inside")
-details(controls.benchmark(benchmarks))
-
-if modes.may(Role.EDITOR):
-    with st.expander("SQL", icon=":material/database:", expanded="sql" in st.query_params):
+may_edit = modes.may(Role.EDITOR)
+stored = Store().benchmarks()
+opened = LOOK if OF_LOOK & set(st.query_params) else ASK if may_edit and "sql" in st.query_params else SEE
+opened = opened if stored else SEE
+see, look, *ask = st.tabs([SEE, LOOK, *([ASK] if may_edit else [])], default=opened, key="data:tabs")
+with see:
+    if not may_edit:
+        shell.not_here("Your own results, data from the hub, fitted routers and SQL are")
+    else:
+        has_own = any(not info.ships and info.name != SIMULATED for info in stored)
+        with st.expander("Add a benchmark", icon=":material/add:", expanded=not has_own):
+            upload, pull = st.tabs(["Your own results", "From the Hugging Face hub"])
+            with upload:
+                upload_panel()
+            with pull:
+                pull_panel()
+    show_notice()
+    trash_list()
+    benchmarks = shell.loaded_benchmarks()
+    shell.damaged_list(shell.damaged_benchmarks())
+    cards(benchmarks)
+    snapshots_list()
+with look:
+    details(controls.benchmark(benchmarks))
+for tab in ask:
+    with tab:
         sql_console()

@@ -18,7 +18,9 @@ from tests.browser.homes import MARKUP
 @pytest.fixture
 def open_data(open_odd: Callable[..., Page]) -> Callable[..., Page]:
     """Open the Data page on a benchmark whose every text is markup, with a query."""
-    return lambda query="": open_odd(f"/data?bench=hostile&{query}", ready="[data-testid=stDataFrame] canvas")
+    return lambda query="view=Prompts": open_odd(
+        f"/data?bench=hostile&{query}", ready="[data-testid=stDataFrame] canvas"
+    )
 
 
 def query(page: Page) -> dict[str, list[str]]:
@@ -32,6 +34,7 @@ def test_hostile_texts_are_shown_as_they_are_and_fit_and_removing_takes_two_step
     expect(page.locator("[data-testid=stCode]", has_text=f"{MARKUP} number 7")).to_be_visible()
     unfold(page)
     check_texts_and_widths(page)
+    click(page.get_by_role("tab", name="Benchmarks"))
     expect(page.get_by_role("button", name="Remove it")).to_have_count(0)
     click(page.get_by_role("button", name="Remove").first)
     expect(page.get_by_role("button", name="Remove it")).to_be_visible()
@@ -84,7 +87,7 @@ def test_sql_is_answered_and_no_table_has_a_download_of_its_own(open_data: Calla
     expect(page.get_by_role("button", name="Download the answer (CSV)")).to_be_visible()
     expect(page.get_by_text("1 row.")).to_be_visible()
     at_rest(page)
-    tables = page.locator("[data-testid=stDataFrame]")
+    tables = page.locator("[data-testid=stDataFrame]:visible")
     assert tables.count() > 1
     for number in range(tables.count()):
         tables.nth(number).hover()

@@ -36,6 +36,7 @@ FINDINGS = """options => axe.run(document, { resultTypes: ["violations"], ...opt
 SNAPSHOT = "mmlu-pro-cot (snapshot)"
 # What a page is opened with, where its plain address would not show what it is for.
 QUERIES = {"overview": {"bench": SNAPSHOT}, "frontier": {"bench": SNAPSHOT}, "live": {"bench": SNAPSHOT}}
+MENUS = {"overview": "Costs:", "live": "Pool, λ by budget", "data": "Remove"}  # open when axe-core looks
 STILL = """
 *, *::before, *::after { animation: none !important; transition: none !important; caret-color: transparent !important }
 [data-testid=stStatusWidget], [data-testid=stMainMenu] { visibility: hidden !important }
@@ -122,8 +123,8 @@ def put_on(page: Page, scheme: Scheme) -> None:
 
 def findings(page: Page, name: str, scheme: Scheme) -> list[str]:
     """What axe-core calls serious or critical, and headings out of order; each with its element; a menu is open."""
-    if name == "live" and not page.get_by_test_id("stPopoverBody").is_visible():
-        click(page.get_by_text("Pool, λ by budget"))
+    if name in MENUS and not page.get_by_test_id("stPopoverBody").is_visible():
+        click(page.get_by_role("button", name=MENUS[name]).first)
     elif name == "frontier" and not page.get_by_role("option").first.is_visible():
         click(page.get_by_role("combobox", name="Benchmark"))
         page.get_by_role("option").first.wait_for()

@@ -98,7 +98,7 @@ def log_in(window: Windows, address: str) -> Iterator[Callable[[str], Page]]:
 
 def open_data(page: Page, address: str) -> None:
     page.goto(f"{address}/data")
-    expect(page.get_by_role("heading", name="Look inside")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("tab", name="Look inside")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("heading", name="ours", exact=True)).to_be_visible()
 
 

@@ -133,6 +133,8 @@ export default function ({ data, parentElement, setStateValue }) {
     frames.set(parentElement, frame);
   }
   frame.terms = data.terms;
+  // Streamlit draws menus beside its app: with the same scheme, so that colours of both themes are the theme's there too.
+  document.body.style.colorScheme = getComputedStyle(document.querySelector(".stApp")).colorScheme;
   // Charts that Python draws have the colours of the last run's theme: a new theme needs a new run.
   const ground = getComputedStyle(frame.card).backgroundColor;
   if (frame.ground && frame.ground !== ground) setStateValue("ground", ground);

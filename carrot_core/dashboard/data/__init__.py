@@ -69,7 +69,7 @@ def snapshots_list() -> None:
     snapshots = [info for info in all_benchmarks() if isinstance(info, SnapshotInfo)]
     if not snapshots:
         return
-    st.header("Snapshots")
+    st.header("Snapshots", anchor=False)
     st.caption(
         "Real results of which the prompts may not be passed on. Overview, Frontier, Compare and Operating points "
         "show them like any other; What-if, other pools and tasks, single prompts and fits need the data."
