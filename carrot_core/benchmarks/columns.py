@@ -60,11 +60,8 @@ def guess_columns(names: Collection[str], truths: Collection[str] = ()) -> dict[
 
     Parameters
     ----------
-    names : of the file's columns.
+    names : of the file's columns; case, spaces, hyphens and underscores do not matter.
     truths : columns that hold true and false; the only one is the score where no name is, and its own is no opposite.
-
-    Case, spaces, hyphens and underscores do not matter. A column is guessed for one name at most; a column
-    that already has a recognised name keeps it.
     """
     guessed: dict[str, str] = {}
     plain = {_plain(name): name for name in reversed(list(names)) if name not in _SYNONYMS}
@@ -100,17 +97,20 @@ def _near(missing: str, names: Collection[str]) -> str | None:
 
 
 def pairs_of(names: Collection[str], of_model: Collection[str]) -> dict[str, str]:
-    """Columns of models by what they hold: "m cost ($)" is "m|cost_usd" beside "m", or "m score", which is "m" then."""
+    """Columns of models by what they hold: "m cost ($)", or "cost_usd_m", is "m|cost_usd"; "m score" is "m"."""
     known = set(guess_columns(names).values())
     plain = {_plain(name): name for name in names if name not in known}
     pairs: dict[str, str] = {}
-    for name in plain.values():
-        ends = [(what, end) for what in of_model for end in _SYNONYMS[what] if _plain(name).endswith(end)]
+    for own, name in plain.items():
+        ends = [(what, end) for what in of_model for end in _SYNONYMS[what] if own.endswith(end) or own.startswith(end)]
         for what, end in sorted(ends, key=lambda each: -len(each[1])):
-            stem = _plain(name).removesuffix(end).rstrip("|")
-            score = next((plain[stem + word] for word in ("", *_SYNONYMS["score"]) if stem + word in plain), name)
+            first = not own.endswith(end)
+            stem = (own.removeprefix(end) if first else own.removesuffix(end)).strip("|")
+            alike = (word + stem if first else stem + word for word in ("", *_SYNONYMS["score"]))
+            score = next((plain[each] for each in alike if each in plain), name)
             if stem and score != name:
-                model = next(score[:end] for end in range(1, len(score) + 1) if _plain(score[:end]) == stem)
+                cuts = (score[-length:] if first else score[:length] for length in range(1, len(score) + 1))
+                model = next(cut for cut in cuts if _plain(cut) == stem)
                 pairs.setdefault(f"{model}|{what}", name)
                 pairs.setdefault(model, score)
                 break
@@ -219,9 +219,7 @@ def columns_of(
     """
     own = dict(zip(described, _own_names(names, list(described)), strict=True))
     counts = Counter(own.values())
-    by_name: dict[str, str] = {}
-    for duck, name in own.items():
-        by_name.setdefault(name, duck)
+    by_name = {name: duck for duck, name in reversed(own.items())}
     columns = [] if model is None else [Column("model", "model", f"{literal(model)}::varchar", "VARCHAR")]
     problems = []
     for name, path in mapping.items():

@@ -276,9 +276,9 @@ def _runs_remedy(table: TableFile) -> str:
     """What to do about several answers of a model to a prompt: runs, or a prompt_id that is none."""
     counts = "select count(distinct prompt_id), count(distinct row) from cells"
     ids, rows = table.connection.execute(counts).fetchall()[0]
-    own = table.column_of("prompt_id", None)
+    own, others = table.column_of("prompt_id", None), [name for name in table.types if name != "sample"]
     return (
-        f"Tell runs of one prompt apart by a column sample; else keep one row.{hint('sample', table.types)} "
+        f"Tell runs of one prompt apart by a column sample; else keep one row.{hint('sample', others)} "
         f"Or does another column tell the prompts apart? {own!r} has {ids:,} values in {rows:,} rows."
     )
 

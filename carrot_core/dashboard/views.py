@@ -316,10 +316,8 @@ def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
 
 def without_texts(info: BenchmarkInfo) -> str:
     """Which routers cannot be fitted on prompts without texts, and which can; Markdown."""
-    return (
-        f"The prompts of {plain(info.name)} came without their texts, so no router can learn from them. These need "
-        f"none: {NEED_NO_TEXTS}."
-    )
+    prompts = f"The prompts of {plain(info.name)} came without their texts"
+    return f"{prompts}, so no router can learn from them. These need none: {NEED_NO_TEXTS}."
 
 
 def fit(info: BenchmarkInfo) -> None:

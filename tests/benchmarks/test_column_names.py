@@ -194,6 +194,13 @@ def test_pairs_of_score_and_cost_are_a_model_by_its_name_alone(tmp_path: Path) -
     ]  # fmt: skip
 
 
+def test_a_models_name_may_stand_behind_as_in_a_pivot_table() -> None:
+    names = ["prompt_id", "score_gpt-4o", "score_o3", "cost_usd_gpt-4o", "cost_usd_o3", "note"]
+    assert pairs_of(names, ["cost_usd", "output_tokens"]) == {
+        "gpt-4o|cost_usd": "cost_usd_gpt-4o", "gpt-4o": "score_gpt-4o", "o3|cost_usd": "cost_usd_o3", "o3": "score_o3",
+    }  # fmt: skip
+
+
 def test_scores_that_say_so_are_read_in_a_wide_table(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("prompt_id,m|score,m|cost_usd,n|score,n|cost_usd\np,1,0.5,0.25,2\n")

@@ -788,3 +788,10 @@ def test_a_row_holds_no_text_of_its_own(tmp_path: Path) -> None:
     outcomes = read_long_table(write(long_table(40), tmp_path / "t.csv")).outcomes
     for name in ("prompt_id", "model"):  # a text for each of millions of rows would take gigabytes
         assert len({id(value) for value in outcomes[name]}) == outcomes[name].nunique() < len(outcomes)
+
+
+def test_a_sample_twice_is_not_told_to_be_what_it_is(tmp_path: Path) -> None:
+    table = long_table().assign(sample=1)
+    (problem,) = refused(write(pd.concat([table, table.head(1)]), tmp_path / "t.csv"))
+    assert "in this sample too" in problem.message
+    assert "--column sample=sample" not in problem.remedy
