@@ -138,7 +138,7 @@ _SQL_MISTAKES: tuple[tuple[str, str, str], ...] = (
     (
         r'column "?(.*?)"? must appear in the GROUP BY',
         'the column "{0}" is neither grouped by nor summed up',
-        "Add it to GROUP BY, or write any_value({0}).",
+        "Add it to GROUP BY, or leave out the sum, mean or count.",
     ),
     (
         r'Ambiguous reference to column name "(.*?)"',
@@ -180,6 +180,7 @@ _SQL_MISTAKES: tuple[tuple[str, str, str], ...] = (
     ),
     (r"", "it cannot be evaluated", "Start from a part of it that works."),
 )
+_OURS = ("pg_", "duckdb_", "row of the file")  # names that no person writes
 _SHOWN = 80  # characters of a name or value
 _SQL_KINDS = {"BOOL": "condition", "DATE": "date", "TIMESTAMP": "date", "TIME": "time"}
 
@@ -197,7 +198,7 @@ def sql_mistake(what_fails: str, message: str, sql: str) -> Problem:
     match = re.search(pattern, message)
     names = [name[:_SHOWN] for name in (match.groups() if match else ()) if name is not None]
     candidates = re.search(r"\n(?:Candidate \w+|Candidates|Did you mean):? ?(.*)", message)
-    near = [name for name in re.findall(r'"(.*?)"', candidates[1] if candidates else "") if not name.startswith("pg_")]
+    near = [name for name in re.findall(r'"(.*?)"', candidates[1] if candidates else "") if not name.startswith(_OURS)]
     words = {
         "near": f"Near to it: {', '.join(near[:3])}. " if near else "",
         "of_column": f" of the column {names[2]!r}" if len(names) > 2 else "",
