@@ -240,10 +240,11 @@ def confidence_text(confidence: float) -> str:
 
 def promise_text(promise: Promise) -> str:
     """What is promised, in a sentence without its stop."""
+    more = f" {points(promise.bound)}" if promise.of == "score_difference" and round(promise.bound, 3) else ""
     what = {
         "score": f"a mean score of at least {percent(promise.bound, digits=2)}",
         "cost_usd": f"a mean cost of at most {call_cost(promise.bound)}",
         "cost_per_solved": f"a mean cost of at most {solved_cost(promise.bound)}",
-        "score_difference": f"a mean score of at least that of the model alone {points(promise.bound)}",
+        "score_difference": f"a mean score of at least that of the model alone{more}",
     }[promise.of]
     return f"{confidence_text(promise.confidence)} that {promise.n_prompts:,} new prompts like these have {what}"

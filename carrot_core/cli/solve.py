@@ -174,7 +174,8 @@ def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
     judged = solved.reported
     means = solved.at_lam, (judged.score.value, judged.cost_usd.value)
     in_words = [f"accuracy {score:.4f}, cost {basis.text(usd)}" for score, usd in means]
-    if in_words[0] != in_words[1]:
+    everywhere = in_words[0] == in_words[1]  # whether all rounds chose alike
+    if not everywhere:
         lines.append(
             "Each prompt counts at the λ that its round chose without it; validation is the same prompts, by the "
             f"rounds that chose on them. At λ {lam_text(solved.lam, 6)} for every prompt: {in_words[0]}."
@@ -185,7 +186,8 @@ def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
     least = SMALL_SHARE if len(little) > 1 else 0.0
     parts = [f"{model} {percent(share)}" for model, share in shares if share > 0 and share >= least]
     parts += [f"{len(little)} others {percent(sum(little))}"] if least else []
-    lines.append(f"Answered by: {', '.join(parts)}")
+    whose = "Answered by" if everywhere else f"At λ {lam_text(solved.lam, 6)} for every prompt, answered by"
+    lines.append(f"{whose}: {', '.join(parts)}")
     if solved.latency_s is not None:
         mean, p95 = map(seconds, solved.latency_s)
         lines.append(f"Latency of a call: mean {mean}, 95th percentile {p95}.")

@@ -17,9 +17,10 @@ from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import Setting, setting, single_models
 from carrot_core.evaluation.solve import Goal, solve
 from carrot_core.frontier import Frontier, rate_of_lam
-from carrot_core.number_formats import NOTHING_SOLVED
+from carrot_core.number_formats import NOTHING_SOLVED, points
 from carrot_core.operating_point import mix_within_budget, solve_budget, solve_cap, solve_per_solved, solve_target
 from carrot_core.outcomes import Estimates
+from carrot_core.promise import Promise, promise_text
 from carrot_core.results.source import StoredResults
 from carrot_core.verdict import sentence, verdict_on
 from tests.made import made, write_files
@@ -237,6 +238,19 @@ def test_models_that_answer_little_are_told_as_one(protocol: Setting) -> None:
     little = _report("made", "zero", replace(solved, shares={"big": 0.983, "one": 0.009, "two": 0.008}), "")
     assert "Answered by: big 98.3 %, 2 others 1.7 %" in little
     assert "one 0.9 %" in _report("made", "zero", replace(solved, shares={"big": 0.991, "one": 0.009}), "")
+
+
+def test_shares_at_one_lam_are_told_from_figures_at_the_lam_of_each_round(protocol: Setting) -> None:
+    solved = solve(protocol, protocol.baselines["zero"], Goal(rate_per_usd=0.0), replicates=20)
+    assert "\nAnswered by: " in _report("made", "zero", solved, "")
+    apart = replace(solved, at_lam=(0.5, solved.at_lam[1]))
+    assert "\nAt λ 0 for every prompt, answered by: " in _report("made", "zero", apart, "")
+
+
+def test_a_match_that_promises_no_more_than_the_model_says_so_without_a_number() -> None:
+    words = [promise_text(Promise("score_difference", 0.9, bound, bound, 100)) for bound in (0.0, 0.004)]
+    assert words[0].endswith("the model alone")
+    assert words[1].endswith(f"the model alone {points(0.004)}")
 
 
 @pytest.mark.slow
