@@ -113,8 +113,8 @@ def gaps_menu(view: views.View, pool: Names, tasks: Names) -> None:
         names = short_names(judged.models)
         for model, n_missing, n_complete_without in rows.head(_GAPS_NAMED).itertuples(index=False):
             st.button(
-                plain(f"Without {names[model]}: {n_complete_without:,} complete"), key=f"gaps:{model}",
-                help=plain(f"{visible(model)} has no outcome on {n_missing:,} of these prompts."),
+                plain(f"Without {names[model]}, missing on {n_missing:,}: {n_complete_without:,} complete"),
+                key=f"gaps:{model}", icon=":material/remove_circle:",
                 on_click=_leave_out, args=(judged.models, model), type="tertiary",
             )  # fmt: skip
         if (others := len(rows) - _GAPS_NAMED) > 0:
