@@ -204,6 +204,8 @@ async def _end_sessions() -> None:
             # Streamlit's loop holds on to the session it served last, and by its widgets to their files.
             if ending is not None:
                 ending.session.session_state.clear()
+                # What clearing leaves: the callbacks of widgets, and what they were drawn from.
+                ending.session.session_state._new_widget_state.widget_metadata.clear()
         if over:
             gc.collect()  # a session's objects refer to each other in circles
             give_back_memory()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from streamlit.runtime.state import SessionState
@@ -128,6 +128,7 @@ def test_a_session_is_ended_with_its_uploads_once_its_page_cannot_come_back(serv
         for session in ("one", "two"):
             await server.put(session, 400)
             server.states[session]["upload"] = "a file"
+            server.states[session]._new_widget_state.widget_metadata["chart"] = cast("Any", "its callback")
         server.open.discard("one")
         await asyncio.sleep(0.03)
         server.open.add("one")  # it was back in time
@@ -137,5 +138,7 @@ def test_a_session_is_ended_with_its_uploads_once_its_page_cannot_come_back(serv
         await asyncio.sleep(0.3)
         assert set(server.stored_bytes) == {"two"}
         assert {name for name, state in server.states.items() if "upload" in state} == {"two"}
+        callbacks = {name: state._new_widget_state.widget_metadata for name, state in server.states.items()}
+        assert callbacks == {"one": {}, "two": {"chart": "its callback"}}
 
     asyncio.run(visit())
