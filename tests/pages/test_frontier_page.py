@@ -192,6 +192,7 @@ def test_a_link_reopens_what_was_seen():
 
 def test_what_a_wish_came_to_is_said_only_of_what_it_was_about():
     app = page("frontier")
+    app.selectbox(key="solve:model").set_value("zeta/mid").run()
     app.button(key="solve:set").click().run()
     rate = app.session_state["rate"]
     assert wording.CHEAPEST_AS_ACCURATE in page_text(app)
