@@ -78,11 +78,11 @@ together-%: dev
 quick-tests: dev
 	$(PYTEST) -m "not slow and not browser" $(WORKERS)
 
-# A file of browser tests is one worker's, and so are the servers it starts. What a crowded machine made late has a
+# Browser tests on the same server are one worker's, so that it starts once. What a crowded machine made late has a
 # second try, which the summary tells.
 all-tests: dev
-	$(PYTEST) -m "not browser" $(WORKERS)
-	$(PYTEST) -m browser -n 2 --dist loadfile --reruns 1
+	$(PYTEST) --ignore=tests/browser $(WORKERS)
+	$(PYTEST) tests/browser -n 2 --dist loadfile --reruns 1
 
 # Some by name, or all: docs/benchmarks.md and its JSON.
 bench: dev $(if $(BENCH),$(if $(filter others,$(BENCH)),$(OTHERS)),$(OTHERS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -34,15 +35,21 @@ def long_table(n_prompts: int = 6, models: tuple[str, ...] = ("small", "large"))
     return pd.DataFrame(rows)
 
 
+@cache
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    """One for all files: to open another costs more than to write a small file."""
+    return duckdb.connect()
+
+
 def write(table: pd.DataFrame, path: Path) -> Path:
     """Write a frame in the format the name says, as DuckDB writes it."""
     kind = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv, delimiter '\t'", ".jsonl": "json"}
     suffix = [part for part in path.suffixes if part != ".gz"][-1]
     packed = ", compression gzip" if path.suffix == ".gz" else ""
-    with duckdb.connect() as connection:
-        connection.register("given", table)
-        where = str(path).replace("'", "''")
-        connection.execute(f"copy (from given) to '{where}' (format {kind[suffix]}{packed})")
+    connection, where = _duckdb(), str(path).replace("'", "''")
+    connection.register("given", table)
+    connection.execute(f"copy (from given) to '{where}' (format {kind[suffix]}{packed})")
+    connection.unregister("given")
     return path
 
 
