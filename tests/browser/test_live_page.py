@@ -37,10 +37,10 @@ ANSWERED = """(root, text) => new Promise((done) => {
 
 
 @pytest.fixture
-def open_live(open_plain: Callable[..., Page]) -> Callable[..., Page]:
+def open_live(open_odd: Callable[..., Page]) -> Callable[..., Page]:
     """Open the page on a snapshot: the head that ships answers."""
     query = {"bench": "mmlu-pro-cot (snapshot)"}
-    return lambda **more: open_plain(f"/live?{urlencode(query | more)}", ready=".prompt textarea")
+    return lambda **more: open_odd(f"/live?{urlencode(query | more)}", ready=".prompt textarea")
 
 
 def box(page: Page) -> Locator:
