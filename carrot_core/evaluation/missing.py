@@ -74,6 +74,14 @@ def without_gaps(bench: Benchmark) -> Benchmark:
     return replace(bench, completed=whole, donor_of={old.prompt_ids[i]: old.prompt_ids[donors[i]] for i in apart})
 
 
+def with_donors(pool: Benchmark) -> Benchmark:
+    """The prompts with `Benchmark.completed` where it is only in this part of a pool that some have every outcome."""
+    if pool.corrected is None or pool.completed is not None or not pool.outcomes.complete.any():
+        return pool
+    again = without_gaps(pool)
+    return replace(pool, completed=again.completed, donor_of=again.donor_of)
+
+
 def gaps_note(n_incomplete: int) -> str:
     """Sentence on what gaps in the outcomes mean for figures."""
     return (

@@ -335,6 +335,10 @@ def test_a_model_without_any_outcome_spoils_no_pool_that_leaves_it_out() -> None
     part = make_setting(with_gaps(bench, observed)).narrowed(pool=rest)
     assert part.best_single in rest
     assert part.frontier(part.baselines["zero"], "test").n_prompts == int((bench.split == "test").sum())
+    oracle = part.frontier(part.baselines["oracle"], "test")
+    assert oracle.n_prompts == len(part.test.prompt_ids)
+    least, most = best_between(part.test)
+    assert least <= report_set(part, "test", 1).oracle[0] == oracle.score.max() <= most
 
 
 if __name__ == "__main__":
