@@ -176,27 +176,35 @@ def _names_files(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
     if explained := _EXPLAIN.match(sql):
         return _names_files(connection, sql[explained.end() :])
     (_, plan), *_ = connection.execute(f"explain (format json) {sql}").fetchall()
-    ((tree,),) = connection.execute("select json_serialize_sql(?)", [sql]).fetchall()
-    return bool(_FILES_IN_PLAN.search(plan)) or _reads_settings(connection, json.loads(tree))
+    return bool(_FILES_IN_PLAN.search(plan)) or _reads_settings(connection, _tree(connection, sql))
 
 
 def _reads_settings(connection: duckdb.DuckDBPyConnection, tree: Any) -> bool:
     """Whether the tree of a query calls ``current_setting``, also in a text that ``query`` runs."""
-    if isinstance(tree, list):
-        return any(_reads_settings(connection, part) for part in tree)
-    if not isinstance(tree, dict):
-        return False
-    if tree.get("error") is True:  # of a text, which DuckDB cannot show as a tree
-        return True
-    name = str(tree.get("function_name", "")).casefold()
-    if name == "query":
-        try:
-            text = tree["arguments"][0]["expression"]["literal"]["text"]
-        except (LookupError, TypeError):  # put together of other texts
+    parts = [tree]
+    while parts:  # a sum of hundreds of terms is a tree too deep for calls of calls
+        part = parts.pop()
+        if isinstance(part, list):
+            parts += part
+        if not isinstance(part, dict):
+            continue
+        name = str(part.get("function_name", "")).casefold()
+        if part.get("error") is True or name == "current_setting":  # an error: DuckDB cannot show the text as a tree
             return True
-        ((tree_of_text,),) = connection.execute("select json_serialize_sql(?)", [text]).fetchall()
-        return _reads_settings(connection, json.loads(tree_of_text))
-    return name == "current_setting" or _reads_settings(connection, list(tree.values()))
+        if name == "query":
+            try:
+                text = part["arguments"][0]["expression"]["literal"]["text"]
+            except (LookupError, TypeError):  # put together of other texts
+                return True
+            parts.append(_tree(connection, text))
+        else:
+            parts += part.values()
+    return False
+
+
+def _tree(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    ((tree,),) = connection.execute("select json_serialize_sql(?)", [sql]).fetchall()
+    return json.loads(tree)
 
 
 def _plain(value: Any, most: int) -> tuple[Any, bool]:

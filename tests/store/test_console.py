@@ -251,6 +251,10 @@ def test_where_the_files_lie_is_not_told(store: Store, sql: str) -> None:
     assert str(store.path.parent) not in str(caught.value)
 
 
+def test_a_sum_of_many_terms_is_answered(store: Store) -> None:
+    assert query(store, f"select {' + '.join(['1'] * 300)} as sum").frame["sum"].tolist() == [300]
+
+
 def test_only_so_many_rows_come_back_and_it_is_said(store: Store) -> None:
     answer = query(store, "from range(1000000000000)", max_rows=50)
     assert answer.frame["range"].tolist() == list(range(50))
