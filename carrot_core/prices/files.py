@@ -297,8 +297,9 @@ def match_name(model: str, entries: Mapping[str, Hashable]) -> Match:
     equal without providers and date of release ("-2024-08-06", "-20240229", "-0613", "-latest"), unless both have
     dates and these differ. If several entries are equal in this sense but have different content, none is taken.
     """
-    if model in entries:
-        return Match(model, ())
+    for name in (model, model := model.strip()):
+        if name in entries:
+            return Match(name, ())
     undated = _undated(model)
     alike = [name for name in entries if _undated(name) == undated]
     candidates: list[list[str]] = []

@@ -165,6 +165,7 @@ ENTRIES = {
     ("model", "name"),
     [
         ("gpt-4o", "gpt-4o"),
+        ("gpt-4o ", "gpt-4o"),  # the spaces stay in results, and go in a price file
         ("openrouter/openai/GPT-4o", "gpt-4o"),
         ("openrouter/azure/gpt-4o", "azure/gpt-4o"),
         ("openai/gpt-4o-2024-08-06", "gpt-4o"),
