@@ -13,7 +13,6 @@ import duckdb
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import decimal_sign
-from carrot_core.benchmarks.columns import NEEDED
 from carrot_core.benchmarks.conversion import arrow_as_parquet, plain_csv, sheet_as_csv, unzipped
 from carrot_core.benchmarks.encodings import encoding_of, guess_encoding, transcoded
 from carrot_core.benchmarks.file_checks import (
@@ -306,10 +305,12 @@ def plain_part(part: Part, folder: Path) -> Part | None:
     )
 
 
-def check_alike(source: str, parts: Sequence[Part], columns: Sequence[Collection[str]]) -> None:
+def check_alike(
+    source: str, parts: Sequence[Part], columns: Sequence[Collection[str]], needed: Collection[str]
+) -> None:
     """Raise a `DataError` if some of several files lack a needed column that others have; each has its columns."""
     for part, own in zip(parts, columns, strict=True):
-        lacks = [name for name in NEEDED if name not in own and any(name in other for other in columns)]
+        lacks = [name for name in needed if name not in own and any(name in other for other in columns)]
         if lacks:
             remedy = f"The file has: {names_listed(part.names or own)}. Give it the names that the others have."
             raise DataError(source, [Problem("the column is missing here", remedy, column=lacks[0], file=part.source)])

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers, read_python_objects
-from carrot_core.benchmarks.columns import Column, columns_of, literal, quote
+from carrot_core.benchmarks.columns import NEEDED, Column, columns_of, literal, quote
 from carrot_core.benchmarks.file_checks import check_columns, check_rows, lock_down, private_connection
 from carrot_core.benchmarks.parts import Part, Paths, check_alike, packed_by, parts_of, plain_part, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
@@ -223,7 +223,8 @@ def _load(
 ) -> TableFile:
     """Create the table ``file``; raises `RefusedError` where DuckDB does not read a part."""
     sources = [_sources(connection, part, known, others, mapping) for part in parts]
-    check_alike(source, parts, [[column.name for column in columns] for columns, *_ in sources])
+    needed = [name for name in NEEDED if not (others and name == "score")]  # a rule may read it from other columns
+    check_alike(source, parts, [[column.name for column in columns] for columns, *_ in sources], needed)
     kinds = _unified([columns for columns, *_ in sources])
     connection.execute("drop table if exists file")
     starts, rows = list[tuple[str, int]](), 0

@@ -217,6 +217,12 @@ def test_a_file_of_several_that_names_a_column_otherwise_is_named(tmp_path: Path
     assert "id, score" in problem.remedy
 
 
+def test_a_rule_may_read_scores_of_several_files_from_several_columns(tmp_path: Path) -> None:
+    for model, column in (("a", "score"), ("b", "acc")):
+        (tmp_path / f"{model}.csv").write_text(f"prompt_id,model,{column},cost_usd\np,{model},1,0.5\n")
+    assert read_any(tmp_path, reading=Reading(score="coalesce(score, acc)")).outcomes["score"].tolist() == [1, 1]
+
+
 def test_columns_of_models_by_other_names_are_proposed_and_read(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("id,gpt-4o,gpt-4o mini,gpt-4o mini cost ($),gpt-4o Cost (USD),judge\np,1,0.5,0.25,2,x\n")
