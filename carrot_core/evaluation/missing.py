@@ -119,10 +119,14 @@ def gaps_by_model(bench: Benchmark) -> pd.DataFrame:
 
 
 def donors_of(bench: Benchmark) -> Rows:
-    """(n,) row of the prompt that each prompt is drawn together with: its donor, or itself if it has none here."""
-    place = {prompt_id: row for row, prompt_id in enumerate(bench.prompt_ids)}
-    rows = (place.get(bench.donor_of.get(prompt_id, prompt_id), row) for prompt_id, row in place.items())
-    return np.fromiter(rows, dtype=np.intp, count=len(place))
+    """(n,) row of the prompt that each prompt is drawn together with: its donor where a gap in this pool may matter for
+    the best score, else itself."""
+    score, place = bench.outcomes.score, {prompt_id: row for row, prompt_id in enumerate(bench.prompt_ids)}
+    solved = np.where(np.isnan(score), SCORE_RANGE[0], score).max(axis=1) >= SCORE_RANGE[1]
+    donors = np.arange(len(place))
+    for row in np.flatnonzero(~solved & ~bench.outcomes.complete).tolist():
+        donors[row] = place.get(bench.donor_of.get(bench.prompt_ids[row], ""), row)
+    return donors
 
 
 def best_between(bench: Benchmark) -> tuple[float, float]:
@@ -136,7 +140,7 @@ def best_between(bench: Benchmark) -> tuple[float, float]:
 
 
 def _completed(bench: Benchmark, observed: Flags, expected: FloatArray) -> tuple[Outcomes, Rows]:
-    """`Benchmark.completed`, and the row that each prompt is drawn together with.
+    """`Benchmark.completed`, and the row of each prompt's donor, its own if it has none.
 
     A prompt gets all its missing cells from one donor where a prompt has them all: one of the `_NEAREST` whose
     predictions for these models, and whose best score among the other models, are nearest. ``expected`` are the (2, n,
@@ -144,7 +148,7 @@ def _completed(bench: Benchmark, observed: Flags, expected: FloatArray) -> tuple
     """
     old, rng = bench.outcomes, np.random.default_rng(0)
     score, cost, donors = old.score.copy(), old.cost_usd.copy(), np.arange(len(observed))
-    known, best = observed.any(axis=0), np.where(np.isnan(old.score), SCORE_RANGE[0], old.score).max(axis=1)
+    known = observed.any(axis=0)
     usable = np.where(observed, old.score, SCORE_RANGE[0])
     side = np.zeros(len(observed)) if bench.split_is_ours else np.unique(bench.split, return_inverse=True)[1]
     spread = np.stack([np.nanstd(table, axis=0) for table in (old.score, old.cost_usd)])
@@ -165,8 +169,7 @@ def _completed(bench: Benchmark, observed: Flags, expected: FloatArray) -> tuple
             for table, recorded in ((score, old.score), (cost, old.cost_usd)):
                 own_cells = recorded[np.ix_(rows, own)]
                 table[np.ix_(rows, own)] = np.where(np.isnan(own_cells), recorded[np.ix_(donor, own)], own_cells)
-            undecided = best[rows] < SCORE_RANGE[1]
-            donors[rows[undecided]] = donor[undecided]
+            donors[rows] = donor
     return old.with_values(score, cost), donors
 
 

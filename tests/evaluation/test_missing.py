@@ -341,6 +341,17 @@ def test_a_model_without_any_outcome_spoils_no_pool_that_leaves_it_out() -> None
     assert least <= report_set(part, "test", 1).oracle[0] == oracle.score.max() <= most
 
 
+def test_in_a_part_of_the_pool_a_prompt_is_drawn_with_its_donor_where_a_gap_matters_there() -> None:
+    whole = world(np.random.default_rng(3))
+    observed = np.ones(whole.outcomes.shape, dtype=bool)
+    observed[: N // 2, 1] = False
+    part = make_setting(with_gaps(whole, observed), n_folds=5).narrowed(whole.models[:2]).test
+    unsolved = np.nan_to_num(part.outcomes.score).max(axis=1) < 1
+    apart = donors_of(part) != np.arange(len(part.prompt_ids))
+    assert apart.tolist() == (unsolved & ~part.outcomes.complete).tolist()
+    assert unsolved.any()
+
+
 if __name__ == "__main__":
     for name in MECHANISMS:
         inside, errors = coverage(name, int(sys.argv[1]), n=500)
