@@ -268,7 +268,8 @@ def _without_zeros(calls: Calls, free: Collection[str], places: Sequence[str]) -
             model, rows = calls.models[place], np.flatnonzero(zero & (calls.model == place)) + 1
             where = names_listed([places[row - 1] for row in rows.tolist()], 5) if places else rows_listed(rows)
             notes.append(
-                f"{name} of {model!r} is 0 in {where}: taken as not recorded. If that is meant: --free {model!r}."
+                f"{name} of {model!r} is 0 in {where}: taken as not recorded. If that is meant: "
+                f"`carrot point drift` takes --free {model!r}."
             )
         return np.where(zero, np.nan, values)
 
