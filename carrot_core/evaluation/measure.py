@@ -25,7 +25,7 @@ from carrot_core.bootstrap import (
     weights_on,
 )
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.missing import donors_of
+from carrot_core.evaluation.missing import best_between, donors_of
 from carrot_core.evaluation.protocol import Setting, curves_of_other_samples
 from carrot_core.evaluation.solve import chosen_hull, chosen_point, chosen_rates
 from carrot_core.frontier import FloatArray, Frontier
@@ -322,6 +322,7 @@ def measure_router(
         **{name: without_nan(figure.value) for name, figure in intervals.items()},
         "n_prompts": curve.n_prompts,
         "n_incomplete": setting.n_incomplete(split),
+        **dict(zip(("oracle_least", "oracle_most"), best_between(on.part), strict=True)),
         "intervals": {name: without_nan([figure.low, figure.high]) for name, figure in intervals.items()},
         "chosen": without_nan({name: own.tolist() for name, own in rates.items()}),
         "chosen_hull": without_nan(hull.tolist()),

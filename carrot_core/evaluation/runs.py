@@ -152,14 +152,20 @@ def stored_runs(store: Store, bench: Benchmark, fit_on: Benchmark | None = None)
     This is the one rule by which a stored run replaces a fit; `stored_run` applies it to a single trial.
     """
     rests_on = data_hash(bench, fit_on), versions()
-    # Runs of older versions may lack the latency or, if they learned from another benchmark, the choices.
     return {
         run.run_id: run
         for run in store.runs(bench.name)
-        if (run.data_hash, dict(run.versions)) == rests_on
-        and "latency" in run.metrics
-        and (run.fit_on is None or "chosen_hull" in run.metrics[run.metrics["report_on"]])
+        if (run.data_hash, dict(run.versions)) == rests_on and "latency" in run.metrics and _is_whole(run)
     }
+
+
+def _is_whole(run: Run) -> bool:
+    """Whether a run has all that its figures need: older ones may lack the choices, if they learned from another
+    benchmark, or the donors of gaps."""
+    figures = run.metrics[run.metrics["report_on"]]
+    return (run.fit_on is None or "chosen_hull" in figures) and (
+        not figures.get("n_incomplete") or "oracle_least" in figures
+    )
 
 
 def stored_run(store: Store, trial: Trial) -> Run | None:

@@ -100,6 +100,19 @@ def test_other_data_are_fitted_again(store):
     assert not after.figures.equals(before.figures)
 
 
+def test_a_run_on_gaps_without_donors_is_fitted_again(store):
+    bench = load(store)
+    score = bench.outcomes.score.copy()
+    score[0, 0] = np.nan
+    bench = replace(bench, outcomes=bench.outcomes.with_values(score, bench.outcomes.cost_usd))
+    run_router(store, bench, "zero")
+    (run,) = store.runs("made")
+    assert runs.stored_runs(store, bench)
+    figures = {name: value for name, value in run.metrics["all"].items() if name != "oracle_least"}
+    store.save_run(replace(store.load_run(run.run_id), metrics=run.metrics | {"all": figures}))
+    assert not runs.stored_runs(store, bench)
+
+
 def test_an_interrupted_comparison_goes_on_where_it_stopped(store, monkeypatch):
     def stop_at(done, total):
         if done == 1:
