@@ -103,6 +103,8 @@ def _hidden_parts(path: Path, sheet: str) -> list[str]:
         while chunk := xml.read(_CHUNK):
             tags, mark, rest = (rest + chunk).rpartition(b"<")
             rest = mark + rest
+            if len(rest) > _CHUNK // 16:  # a text behind a whole tag: copied once
+                tags, rest = tags + rest, b""
             for kind, attributes in _HIDDEN.findall(tags):
                 number = re.search(rb'\b(?:r|min)="(\d+)"', attributes)
                 places[kind].append(number[1].decode() if number else "?")
