@@ -102,9 +102,8 @@ def _hidden_parts(path: Path, sheet: str) -> list[str]:
         rest = b""
         while chunk := xml.read(_CHUNK):
             tags, mark, rest = (rest + chunk).rpartition(b"<")
-            rest = mark + rest
-            if len(rest) > _CHUNK // 16:  # a text behind a whole tag: copied once
-                tags, rest = tags + rest, b""
+            # A long rest is a text behind a whole tag: it is looked through once.
+            tags, rest = (tags + mark + rest, b"") if len(rest) > _CHUNK // 16 else (tags, mark + rest)
             for kind, attributes in _HIDDEN.findall(tags):
                 number = re.search(rb'\b(?:r|min)="(\d+)"', attributes)
                 places[kind].append(number[1].decode() if number else "?")

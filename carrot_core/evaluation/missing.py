@@ -74,7 +74,7 @@ def without_gaps(bench: Benchmark) -> Benchmark:
     return replace(bench, completed=whole, donor_of={old.prompt_ids[i]: old.prompt_ids[donors[i]] for i in apart})
 
 
-def with_donors(pool: Benchmark) -> Benchmark:
+def refill(pool: Benchmark) -> Benchmark:
     """The prompts with `Benchmark.completed` where it is only in this part of a pool that some have every outcome."""
     if pool.corrected is None or pool.completed is not None or not pool.outcomes.complete.any():
         return pool

@@ -22,14 +22,7 @@ from carrot_core.benchmarks.model_facts_arms import oracle_of_other_samples
 from carrot_core.benchmarks.split import OTHER_SPLIT, duplicate_keys, folds, folds_of, split
 from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.missing import (
-    donors_of,
-    readable,
-    with_donors,
-    without_copies,
-    without_costless,
-    without_gaps,
-)
+from carrot_core.evaluation.missing import donors_of, readable, refill, without_copies, without_costless, without_gaps
 from carrot_core.frontier import FloatArray, Frontier, most_accurate, sweep
 from carrot_core.outcomes import Benchmark, Estimates, pick, positions
 from carrot_core.routers import BASELINES, Router, make_router
@@ -124,7 +117,7 @@ class Setting:
         """
         parts = {name: getattr(self, name) for name in ("train", "inner_train", "validation", "test", "everything")}
         if pool is not None:
-            pools = {id(part): with_donors(part.pool(pool)) for part in parts.values()}  # several of them may be one
+            pools = {id(part): refill(part.pool(pool)) for part in parts.values()}  # several of them may be one
             parts = {name: pools[id(part)] for name, part in parts.items()}
         if tasks is not None:
             for name in ("validation", "test", "everything"):
