@@ -80,8 +80,7 @@ def _check_workbook(path: Path) -> None:
         raise DataError(path.name, [_NO_WORKBOOK]) from error
     most = min(limits.SHEET_BYTES, limits.unpacked_bytes(path.stat().st_size))
     if size > most:
-        what = f"is a workbook that unpacks to more than {size_text(most)}"
-        raise DataError(path.name, [Problem(what, "Save it as CSV.")])
+        raise DataError(path.name, [Problem(f"unpacks to more than {size_text(most)}", "Save it as CSV.")])
 
 
 def _header(sheet: Any, columns: Collection[str]) -> tuple[int, list[str]]:
@@ -97,16 +96,18 @@ def _header(sheet: Any, columns: Collection[str]) -> tuple[int, list[str]]:
 
 def _hidden_parts(path: Path, sheet: str) -> list[str]:
     """A note on rows and columns of a sheet that are hidden, as a filter does; they are read like the others."""
+    from openpyxl.utils import get_column_letter
+
     places: dict[bytes, list[str]] = {b"row": [], b"col": []}
     with zipfile.ZipFile(path) as file, file.open(sheet.lstrip("/")) as xml:
         rest = b""
         while chunk := xml.read(_CHUNK):
-            tags, mark, rest = (rest + chunk).rpartition(b"<")
-            # A long rest is a text behind a whole tag: it is looked through once.
+            tags, mark, rest = (rest + chunk).rpartition(b"<")  # a long rest is text behind a tag, looked through once
             tags, rest = (tags + mark + rest, b"") if len(rest) > _CHUNK // 16 else (tags, mark + rest)
             for kind, attributes in _HIDDEN.findall(tags):
-                number = re.search(rb'\b(?:r|min)="(\d+)"', attributes)
-                places[kind].append(number[1].decode() if number else "?")
+                ends = [int(end) for end in re.findall(rb'\b(?:r|min|max)="(\d{1,7})"', attributes)]
+                names = (str(end) if kind == b"row" else get_column_letter(min(end, 16_384)) for end in ends if end)
+                places[kind].append(":".join(dict.fromkeys(names)) or "?")
     listed = [f"{'row' if kind == b'row' else 'column'}s {names_listed(at, 5)}" for kind, at in places.items() if at]
     return [f"Hidden parts of the sheet are read like the others: {', '.join(listed)}."] if listed else []
 
@@ -118,9 +119,8 @@ def _formulas(path: Path, title: str, header: int, names: Sequence[str], filled:
     book = openpyxl.load_workbook(path, read_only=True)
     cells = next(book[title].iter_rows(header + 1, header + 1, values_only=True), ())
     book.close()
-    empty = [
-        names[at] for at in range(len(names)) if at not in filled and str(cells[at : at + 1])[:3] in ("('=", '("=')
-    ]
+    formulas = [at for at in range(len(cells)) if str(cells[at]).startswith("=")]
+    empty = [names[at] for at in formulas if at < len(names) and at not in filled]
     what = "have formulas without stored values, so they are empty: save the workbook in a spreadsheet"
     return [f"Columns {names_listed(empty, 5)} {what}."] if empty else []
 

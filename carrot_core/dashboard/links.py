@@ -130,7 +130,7 @@ def with_arms(
         if option not in arms:
             return words(option)
         base, names = arms[option]
-        return f"{visible(base)} · all {len(names)} arms · {visible(facts[names[0]].provider)}"
+        return " · ".join(filter(None, (visible(base), f"all {len(names)} arms", visible(facts[names[0]].provider))))
 
     return [each for each in options if each in arms or each in models], text, {of: arms[of][1] for of in arms}
 
