@@ -81,7 +81,8 @@ def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str) -> None
     rows = zip(map(plain, table["router"]), tiers, *columns.values(), strict=True)
     with st.container(key="folding-metrics"):
         st.markdown(folding_table(["Router", "Tier", *columns], rows))
-    st.caption("  \n".join(f"**{metric_name(metric)}**: {metric_meaning(metric)}" for metric in metrics))
+    meanings = [f"**{metric_name(metric)}**: {metric_meaning(metric)}" for metric in metrics]
+    st.caption("  \n".join([f"**Tier**: rank in {metric_name(tier_of)}.", *meanings]))
 
 
 def _standing(metric: str, value: float, low: float, high: float, rank: float | None) -> str:
