@@ -41,6 +41,7 @@ _OF_BENCHMARK = (
 def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
     """Choose one of the loaded benchmarks (``?bench=``), the first one at first; damaged ones are named below."""
     names = labels(benchmarks)
+    links.keep("bench", names[1:])
     label = st.selectbox(
         "Benchmark", names, key="bench", bind="query-params", on_change=_change_benchmark,
         help=tip("benchmark", "snapshot"),

@@ -49,6 +49,13 @@ def went_back() -> bool:
     return context is not None and context.is_history_navigation
 
 
+def keep(name: str, options: Collection[str]) -> None:
+    """Keep what a link set in a bound widget: the browser drops it at the menu's first step to another page."""
+    value = st.session_state.get(name)
+    if isinstance(value, str) and value in options and name not in st.query_params and not went_back():
+        st.query_params[name] = st.session_state[name] = value
+
+
 def check_parameter(name: str, accepts: Predicate, current: str, *, many: bool = False) -> None:
     """Check a parameter of the address against the values its widget accepts; add to the notice what cannot be used.
 

@@ -95,3 +95,15 @@ def test_the_first_page_has_an_address_of_its_own_on_a_server_that_knows_its_pag
     expect(page.get_by_role("dialog")).to_have_count(0)
     titles = page.get_by_test_id("stTopNavLink").all_inner_texts()
     assert [text.rpartition("\n")[2] for text in titles] == MENU  # their icons left out
+
+
+def test_the_menu_keeps_the_benchmark_of_a_link(open_plain: Callable[..., Page]) -> None:
+    """Regression: the first page after the link's own showed the first benchmark."""
+    label = "mmlu-pro-cot (snapshot)"
+    page = open_plain(f"/frontier?{urlencode({'bench': label})}")
+    for title in ("Compare", "Frontier"):
+        click(page.get_by_test_id("stTopNav").get_by_role("link", name=title, exact=True))
+        expect(page).to_have_title(f"{title} · CARROT")
+        at_rest(page)
+        expect(page.get_by_role("combobox", name="Benchmark", exact=True)).to_have_value(label)
+        assert parse_qs(urlsplit(page.url).query)["bench"] == [label]
