@@ -53,7 +53,8 @@ def keep(name: str, options: Collection[str]) -> None:
     """Keep what a link set in a bound widget: the browser drops it at the menu's first step to another page."""
     value = st.session_state.get(name)
     if isinstance(value, str) and value in options and name not in st.query_params and not went_back():
-        st.query_params[name] = st.session_state[name] = value
+        with suppress(StreamlitAPIException):  # raised where the page was drawn before, and its widget has the value
+            st.query_params[name] = st.session_state[name] = value
 
 
 def check_parameter(name: str, accepts: Predicate, current: str, *, many: bool = False) -> None:
