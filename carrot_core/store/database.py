@@ -8,6 +8,7 @@ a crash at any instant leaves each file whole.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -245,8 +246,10 @@ def _reason(error: duckdb.Error | OSError) -> str:
         return f"cannot be written or read: {error.strerror or error}."
     if isinstance(error, duckdb.ConstraintException):
         return f"the content breaks a rule of the database: {str(error).splitlines()[0].rstrip(' .!')}."
+    log = re.search(r"[\w.-]+\.wal\b", str(error))
+    beside = f" with the log {log[0]} beside it" if log else ""
     return (
-        "cannot be used as a database. If the file is damaged, `carrot data verify` says what can "
+        f"cannot be used as a database{beside}. If the file is damaged, `carrot data verify` says what can "
         "still be read and `carrot data rebuild` sets aside what cannot; then import the benchmark again "
         "(`carrot data import`)."
     )
