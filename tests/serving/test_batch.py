@@ -215,7 +215,7 @@ class TestRefused:
 
     def test_another_column_that_is_not_there(self, router: CarrotRouter, tmp_path: Path) -> None:
         (tmp_path / "p.csv").write_text("id,text\n1,a\n")
-        with pytest.raises(DataError, match=r"column 'words'.*The file has: id, text"):
+        with pytest.raises(DataError, match=r"column 'words'.*The file has: (text, id|id, text)"):
             route_file(router, tmp_path / "p.csv", tmp_path / "d.csv", column="words")
 
     def test_numbers_are_no_prompts(self, tmp_path: Path) -> None:
