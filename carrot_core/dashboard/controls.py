@@ -41,12 +41,12 @@ _OF_BENCHMARK = (
 def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
     """Choose one of the loaded benchmarks (``?bench=``), the first one at first; damaged ones are named below."""
     names = labels(benchmarks)
-    links.keep("bench", names[1:])
+    links.keep("bench", names[1:], {info.name: label for info, label in zip(benchmarks, names, strict=True)})
     label = st.selectbox(
         "Benchmark", names, key="bench", bind="query-params", on_change=_change_benchmark,
         help=tip("benchmark", "snapshot"),
     )  # fmt: skip
-    links.check_parameter("bench", links.among(names), label)
+    links.check_parameter("bench", links.among([*names, *(info.name for info in benchmarks)]), label)
     damaged_note()
     return benchmarks[names.index(label)]
 

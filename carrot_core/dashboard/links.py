@@ -49,10 +49,15 @@ def went_back() -> bool:
     return context is not None and context.is_history_navigation
 
 
-def keep(name: str, options: Collection[str]) -> None:
-    """Keep what a link set in a bound widget: the browser drops it at the menu's first step to another page."""
+def keep(name: str, options: Collection[str], short: Mapping[str, str]) -> None:
+    """Keep what a link set in a bound widget: the browser drops it at the menu's first step to another page.
+
+    A link may have a short name in place of an option, as ``bfcl`` for its snapshot.
+    """
     value = st.session_state.get(name)
-    if isinstance(value, str) and value in options and name not in st.query_params and not went_back():
+    if (of_link := st.query_params.get(name)) is not None:
+        value = None if of_link in short.values() else short.get(of_link)
+    if isinstance(value, str) and value in options and not went_back():
         with suppress(StreamlitAPIException):  # raised where the page was drawn before, and its widget has the value
             st.query_params[name] = st.session_state[name] = value
 

@@ -36,7 +36,7 @@ _FIXED = {
 }
 PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")  # patterns of areas and bars, distinguishable without colour
 NO_TASK = "(no task)"
-HUNDRED = "times 100 (87.6 here is 0.876 in downloads)"  # for figures of at most 1
+HUNDRED = "times 100 (50.0 here is 0.500 in downloads)"  # for figures of at most 1
 
 
 @dataclass(frozen=True)

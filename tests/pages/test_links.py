@@ -173,6 +173,12 @@ def test_a_parameter_given_twice_takes_the_last() -> None:
     assert lam_in_address(app) == 0.2
 
 
+def test_a_link_may_name_a_snapshot_without_its_mark() -> None:
+    app = open_app("frontier", bench="routellm")
+    assert app.selectbox(key="bench").value == "routellm (snapshot)"
+    assert not notices(app)
+
+
 def test_a_snapshot_says_that_it_has_no_pool_to_choose() -> None:
     (notice,) = notices(open_app("frontier", bench="mmlu-pro-cot (snapshot)", pool="acme/large", tasks="kind 1"))
     assert "**pool**" in notice

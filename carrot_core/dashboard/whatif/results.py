@@ -43,7 +43,7 @@ def router(info: BenchmarkInfo, view: views.View) -> str:
         shell.kind_note(info)
         st.info(
             "A what-if computes every prompt's cost again, so it needs the prompts. Choose a benchmark whose data are "
-            "here, or bring some: `carrot setup` builds the simulated one, the Data page takes a file."
+            "here, or bring some: `carrot setup` stores those that ship, the Data page takes a file."
         )
         st.stop()
     tables = {name: view.estimates(name).values() for name in view.fitted}
