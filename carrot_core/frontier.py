@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
-from carrot_core.outcomes import LATENCY_LEVEL, Estimates, FloatTable, Outcomes, pick, positions
+from carrot_core.outcomes import LATENCY_LEVEL, Estimates, FloatTable, Outcomes, positions
 from carrot_core.switches import FloatArray as FloatArray
 from carrot_core.switches import Sweep, sweep_tables, upper_hull
 
@@ -80,7 +80,7 @@ class Frontier:
     call_s : (n, M) seconds that each model's call took, NaN where not recorded; None where a model has none recorded.
     donors : (n,) row of the prompt that each prompt is drawn together with: its own, or that of its donor; None if
         all are drawn alone (`carrot_core.evaluation.missing`).
-    keys : (n,) key of each prompt's text; equal texts have equal keys. None if only ids are known.
+    keys : (n,) place of each prompt's text in a random order (`text_order`). None if only ids are known.
     """
 
     estimates: Estimates
@@ -92,7 +92,7 @@ class Frontier:
     means: tuple[FloatArray, FloatArray] | None = None
     call_s: FloatTable | None = None
     donors: npt.NDArray[np.intp] | None = None
-    keys: tuple[str, ...] | None = None
+    keys: npt.NDArray[np.intp] | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -233,7 +233,7 @@ class Frontier:
             means=None,
             call_s=None if self.call_s is None else self.call_s[rows],
             donors=sharing[1][sharing[2]] if sharing else None,
-            keys=None if self.keys is None else pick(self.keys, rows),
+            keys=None if self.keys is None else self.keys[rows],
         )
 
     def at(self, exchange_rate_per_usd: float) -> int:

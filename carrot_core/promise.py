@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carrot_core.benchmarks.split import draw
+from carrot_core.benchmarks.split import random_order
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
 from carrot_core.metrics import cost_per_solved
@@ -190,8 +190,8 @@ def least_solved_usd(curve: Frontier, confidence: float) -> float:
     -------
     The bound, infinite where a half has no prompt or nothing is solved.
     """
-    n, keys = curve.n_prompts, curve.outcomes.prompt_ids if curve.keys is None else curve.keys
-    place = np.unique([draw(0, key) for key in keys], return_inverse=True)[1]
+    n, keys = curve.n_prompts, random_order(curve.outcomes.prompt_ids) if curve.keys is None else curve.keys
+    place = np.unique(keys, return_inverse=True)[1]
     weights = np.ones(n) if curve.weights is None else curve.weights
     bounds = []
     for half in (place % 2 == 0, place // 2 % 2 == 0):

@@ -262,7 +262,7 @@ def test_the_least_per_solved_task_depends_on_no_order_and_halves_keep_one_text_
     bound, order = least_solved_usd(curve, CONFIDENCE), np.random.default_rng(7).permutation(curve.n_prompts)
     again = sweep(curve.estimates.rows(order), curve.outcomes.rows(order))
     assert least_solved_usd(again, CONFIDENCE) == pytest.approx(bound, rel=1e-12)
-    one_text = replace(curve, keys=("a text",) * curve.n_prompts)
+    one_text = replace(curve, keys=np.zeros(curve.n_prompts, dtype=np.intp))
     assert least_solved_usd(one_text, CONFIDENCE) == np.inf
 
 

@@ -6,12 +6,14 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS, Benchmark
+from carrot_core.text import text_keys
 
 FRACTIONS = (0.70, 0.15, 0.15)
 FOLDS = 5
@@ -119,6 +121,23 @@ def folds(
 def draw(seed: int, key: str) -> bytes:
     """What puts texts in a random order that is always the same."""
     return hashlib.sha256(f"{seed}|{key}".encode("utf-8", "surrogatepass")).digest()
+
+
+def random_order(keys: Sequence[str]) -> npt.NDArray[np.intp]:
+    """(n,) place of each key in a random order that is always the same; equal keys share theirs."""
+    places: npt.NDArray[np.intp] = np.unique([draw(0, key) for key in keys], return_inverse=True)[1]
+    return places
+
+
+_text_orders: WeakKeyDictionary[Benchmark, npt.NDArray[np.intp]] = WeakKeyDictionary()
+
+
+def text_order(bench: Benchmark) -> npt.NDArray[np.intp]:
+    """`random_order` of the texts of a benchmark's prompts, which tells texts apart without holding them."""
+    if bench not in _text_orders:
+        keys = duplicate_keys(bench.prompt_ids, text_keys(bench.texts, bench.text_hashes))
+        _text_orders[bench] = random_order(keys)
+    return _text_orders[bench]
 
 
 def folds_of(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int | None = None) -> int:

@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.benchmarks.model_facts_arms import oracle_of_other_samples
-from carrot_core.benchmarks.split import OTHER_SPLIT, duplicate_keys, folds, folds_of, split
+from carrot_core.benchmarks.split import OTHER_SPLIT, folds, folds_of, split, text_order
 from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.missing import donors_of, readable, refill, without_copies, without_costless, without_gaps
 from carrot_core.frontier import FloatArray, Frontier, most_accurate, sweep
-from carrot_core.outcomes import Benchmark, Estimates, pick, positions
+from carrot_core.outcomes import Benchmark, Estimates, positions
 from carrot_core.routers import BASELINES, Router, make_router
 from carrot_core.text import text_keys
 
@@ -288,8 +288,7 @@ class Setting:
             outcomes, donors = part.whole, donors_of(part)
         curve = sweep(table, outcomes, self.models)
         rows = positions(curve.outcomes.prompt_ids, part.prompt_ids, "prompt")
-        keys = duplicate_keys(part.prompt_ids, text_keys(part.texts, part.text_hashes))
-        curve = replace(curve, donors=donors, keys=pick(keys, rows))
+        curve = replace(curve, donors=donors, keys=text_order(part)[rows])
         if part.latency_s is None or np.isnan(part.latency_s).all(axis=0).any():
             return curve
         return replace(curve, call_s=part.latency_s[np.ix_(rows, positions(self.models, part.models))])

@@ -60,6 +60,7 @@ def test_a_curve_knows_which_prompts_have_one_text(whole: Setting) -> None:
     text_of = dict(zip(whole.validation.prompt_ids, whole.validation.texts, strict=True))
     for part in (curve, curve.rows(np.arange(curve.n_prompts) % 10 != 5)):
         assert part.keys is not None
+        assert part.keys.dtype.kind == "i"  # a curve outlives its page's texts, which may be hundreds of megabytes
         texts = [text_of[prompt_id] for prompt_id in part.outcomes.prompt_ids]
         assert len(set(zip(part.keys, texts, strict=True))) == len(set(part.keys)) == len(set(texts)) < len(texts)
 
