@@ -5,6 +5,7 @@ Clients are known by their tokens (`Token`), or else by their addresses.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import logging
@@ -17,13 +18,17 @@ from collections import Counter as Tally
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from carrot_core import limits
 from carrot_core.api.problems import INTERNAL, Refusal, answer
 from carrot_core.errors import CarrotError
 
@@ -43,6 +48,7 @@ _HARDENED = {
 _UNFRAMED = {"X-Frame-Options": "DENY"}  # for browsers that do not read frame-ancestors; it cannot name a site
 _OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 log = logging.getLogger("carrot.api")
+_NOTHING = object()
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
@@ -155,6 +161,36 @@ class Metrics:
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+@cache
+def close_half_headers() -> None:
+    """Let every HTTP server of this process close connections whose request is without its whole header for long.
+
+    Uvicorn has no such limit, and Streamlit lets nobody choose uvicorn's protocol, so the protocol itself is changed.
+    A kept connection without a byte of the next request is closed earlier, by uvicorn.
+    """
+    protocol: Any = AutoHTTPProtocol
+    accept = protocol.connection_made
+
+    def connection_made(self: Any, transport: asyncio.Transport) -> None:
+        accept(self, transport)
+        asyncio.get_running_loop().call_later(limits.HEADER_SECONDS, _close_half_header, self, None)
+
+    protocol.connection_made = connection_made
+
+
+def _close_half_header(connection: Any, answered: object) -> None:
+    """Close a connection that has waited for a header since the last look, when ``answered`` was its latest request."""
+    transport, request = connection.transport, connection.cycle
+    if transport.is_closing() or transport.get_protocol() is not connection:  # it is over, or now a WebSocket
+        return
+    waits = request is None or request.response_complete
+    if waits and request is answered:
+        transport.abort()
+        return
+    seen = request if waits else _NOTHING
+    asyncio.get_running_loop().call_later(limits.HEADER_SECONDS, _close_half_header, connection, seen)
 
 
 class HardenedResponses:

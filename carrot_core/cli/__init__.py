@@ -187,8 +187,10 @@ def serve(port: int, address: str, sources: tuple[str, ...], token_env: str | No
     import uvicorn
 
     from carrot_core.api import create_app, hosts_for, log_to_stderr, settings_of, warning_of
+    from carrot_core.api.middleware import close_half_headers
 
     check_address(address)
+    close_half_headers()
     settings = settings_of(sources, token_env, hosts_for(address, hosts))
     if settings.accepted == ():
         raise CarrotError(warning_of(settings, address))

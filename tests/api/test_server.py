@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import http.client
 import json
@@ -10,7 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,14 @@ import uvicorn
 from click.testing import CliRunner, Result
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 from streamlit.web.server.app_discovery import discover_asgi_app
 
 from carrot_core import limits
 from carrot_core.api import TOKEN_VARIABLE, TOKENS_VARIABLE, hosts_for, settings_of, warning_of
 from carrot_core.api.answers import Served
+from carrot_core.api.middleware import close_half_headers
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError
 from carrot_core.modes import LOOPBACK, VARIABLE
@@ -157,6 +163,51 @@ def _ask(port: int, method: str, path: str, body: str | None = None, **headers: 
     return message
 
 
+HALF = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow"
+
+
+def _rest(connection: socket.socket) -> bytes:
+    """What arrives until the other side closes the connection."""
+    data = b""
+    try:
+        while part := connection.recv(1 << 16):
+            data += part
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def test_half_a_header_is_not_waited_for_and_a_slow_answer_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await asyncio.sleep(1.0 if scope["path"] == "/slow" else 0.0)
+        await PlainTextResponse("answer")(scope, receive, send)
+
+    monkeypatch.setattr(limits, "HEADER_SECONDS", 0.3)
+    close_half_headers()
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="warning", timeout_keep_alive=30))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        with ExitStack() as stack:
+            half, again, slow = (
+                stack.enter_context(socket.create_connection(listener.getsockname(), timeout=10)) for _ in range(3)
+            )
+            half.sendall(HALF)
+            again.sendall(HALF + b": 1\r\n\r\n" + HALF)
+            slow.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            start = time.monotonic()
+            assert _rest(half) == b""
+            assert _rest(again).count(b"answer") == 1
+            assert time.monotonic() - start < 5
+            assert _rest(slow).count(b"answer") == 1
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
+
+
 @pytest.mark.slow
 def test_the_app_serves_pages_and_api_on_one_port(carrot_home: Path) -> None:
     with socket.socket() as free:
@@ -164,6 +215,7 @@ def test_the_app_serves_pages_and_api_on_one_port(carrot_home: Path) -> None:
         port = free.getsockname()[1]
     start = [sys.executable, "-c", "from carrot_core.cli import main; main()", "app", "--port", str(port)]
     environment = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
+    environment["CARROT_LIMIT_HEADER_SECONDS"] = "2"
     with subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as process:
         try:
             for _ in range(600):
@@ -183,6 +235,9 @@ def test_the_app_serves_pages_and_api_on_one_port(carrot_home: Path) -> None:
             status, body = _ask(port, "GET", "/api/nothing")
             assert status == 404
             assert json.loads(body)["error"]["type"] == "not_found"
+            with socket.create_connection(("localhost", port), timeout=30) as half:
+                half.sendall(HALF)
+                assert _rest(half) == b""
             process.send_signal(signal.SIGINT)
             log = process.communicate(timeout=20)[1].decode()
         finally:

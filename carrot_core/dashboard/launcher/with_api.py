@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
 from carrot_core.api import create_app, log_to_stderr, settings_of, warning_of
-from carrot_core.api.middleware import ANY_HOST, HardenedResponses, log
+from carrot_core.api.middleware import ANY_HOST, HardenedResponses, close_half_headers, log
 from carrot_core.dashboard.stores import UploadBudget, sweep
 from carrot_core.errors import CarrotError
 from carrot_core.modes import by_operator, check_address, frame_ancestors
@@ -29,6 +29,7 @@ from carrot_core.store import Store, trash
 _OF_A_COPY = (b"accept-encoding", b"if-none-match", b"if-modified-since")
 
 sweep()
+close_half_headers()
 with by_operator():  # no visitor is served yet
     try:
         trash.sweep(Store().path)
