@@ -79,6 +79,7 @@ class StoreError(CarrotError):
     exit_code = 5
 
 
+_FEWER_TERMS = "Use IN (…) for many values, list_sum([…]) for a long sum, or put a part into a subquery."
 # What DuckDB says of SQL that a person wrote, and our own words for it: what is wrong, and what to do.
 # {0}, {1} … are the names and values in its message.
 _SQL_MISTAKES: tuple[tuple[str, str, str], ...] = (
@@ -171,6 +172,9 @@ _SQL_MISTAKES: tuple[tuple[str, str, str], ...] = (
         'there is no "{0}" inside that value',
         "{near}",
     ),
+    # Of Python, which reads the query's tree, and of DuckDB.
+    (r"recursion", "more than about 300 terms are joined by operators in it", _FEWER_TERMS),
+    (r"expression depth limit of (\d+)", "more than {0} terms are joined by operators in it", _FEWER_TERMS),
     (r"Parser Error|Syntax Error", "it is not SQL", "Start from a part of it that works."),
     (r"Binder Error|Catalog Error", "a name or a type in it does not fit", "Start from a part of it that works."),
     (

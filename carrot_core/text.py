@@ -314,6 +314,11 @@ def alike_names(models: Iterable[str]) -> list[str]:
     return [f"Different models, though their names are nearly the same: {names_listed(groups, 5)}."] if groups else []
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """How many there are, in words: "1 prompt", "2 prompts"; ``several`` where that is not ``one`` with an s."""
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
 def names_listed(names: Collection[str], most: int = 40) -> str:
     """Names for a message: the first ones, and how many more."""
     first = ", ".join(list(names)[:most])

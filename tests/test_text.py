@@ -16,6 +16,7 @@ from carrot_core.text import (
     PYTHON_CHARACTERS,
     SENTENCE,
     alike_warning,
+    counted,
     fingerprint,
     json_of_python,
     last_user_text,
@@ -231,3 +232,8 @@ def message(content: object, role: str = "user") -> dict[str, Any]:
 )
 def test_the_last_words_of_the_user_are_what_counts(messages: Any, text: str) -> None:
     assert last_user_text(messages) == text
+
+
+def test_one_of_a_kind_is_counted_without_an_s() -> None:
+    assert [counted(count, "cell") for count in (0, 1, 1234)] == ["0 cells", "1 cell", "1,234 cells"]
+    assert [counted(count, "value is", "values are") for count in (1, 2)] == ["1 value is", "2 values are"]

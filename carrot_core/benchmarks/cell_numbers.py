@@ -10,7 +10,7 @@ import duckdb
 
 from carrot_core.benchmarks.columns import OF_PYTHON, literal, quote
 from carrot_core.errors import DataError, Problem
-from carrot_core.text import PYTHON_CHARACTERS, json_of_python
+from carrot_core.text import PYTHON_CHARACTERS, counted, json_of_python
 
 _EXPONENT = "([eE][+-]?\\d+)?"
 _POINTS = "[1-9]\\d{0,2}(\\.\\d{3})+"  # a whole number with points between its thousands
@@ -274,8 +274,9 @@ def _points_in_counts(
         remedy = "State it: --decimal , reads points between thousands, --decimal . reads counts that are not whole."
         message = "the point in counts of tokens may be a decimal point or stand between thousands"
         raise DataError(source, [Problem(message, remedy, value=repr(example))])
-    several = f"{fractions:,} counts of tokens are not whole, such as {fraction!r}"
-    return [f"{several}: they are kept, as means and estimates are."] if fractions else []
+    counts_of_tokens = counted(fractions, "count of tokens is", "counts of tokens are")
+    note = f"{counts_of_tokens} not whole, such as {fraction!r}: kept, as means and estimates are."
+    return [note] if fractions else []
 
 
 def is_nothing(text: str) -> str:

@@ -23,7 +23,7 @@ from carrot_core.benchmarks.file_checks import UNZIP_ERRORS, check_columns, is_t
 from carrot_core.benchmarks.reading import ENDINGS, HEADER_ROWS, Dialect, Plain, header_row, row_too_long, short
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
-from carrot_core.text import names_listed
+from carrot_core.text import counted, names_listed
 
 _CHUNK = 1 << 20
 _HIDDEN = re.compile(rb'<(?:\w+:)?(row|col)\b([^>]*\bhidden="(?:1|true)"[^>]*)')
@@ -303,7 +303,7 @@ class _Faults:
             return None
         row, line, header, values = self.first
         several = f" (first of {self.count:,} such rows)" if self.count > 1 else ""
-        message = f"has {len(values):,} values where the header has {header:,}, in line {line:,}{several}"
+        message = f"has {counted(len(values), 'value')} where the header has {header:,}, in line {line:,}{several}"
         more = len(values) > header
         remedy = (
             "If the names of the columns stand further down, remove what is above them; else name the separator."

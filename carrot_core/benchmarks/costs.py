@@ -19,7 +19,7 @@ from carrot_core.errors import Problem
 from carrot_core.outcomes import positions
 from carrot_core.prices import FREE, MORE_PRICES, Price, Tier, check_prices, infer_price, token_cost_usd
 from carrot_core.prices.files import PriceList, match_name
-from carrot_core.text import names_listed
+from carrot_core.text import counted, names_listed
 
 PRICE_COLUMNS = ("input_usd_per_mtok", "output_usd_per_mtok", "as_of", "source")
 
@@ -283,7 +283,7 @@ class _Costs:
                 f"so all costs stay dollars: {', '.join(dollars)}."
             )
         if self._costless:
-            notes.append(f"{self._costless:,} outcomes have no cost; they count where only scores matter.")
+            notes.append(f"{counted(self._costless, 'outcome has', 'outcomes have')} no cost; only scores count there.")
         prices = [price for price in self.by_model.values() if price is not None]
         if any(price.cached_input_usd_per_mtok is not None for price in prices):
             notes.append(self._of_part("cached_input_tokens", "input from a cache"))

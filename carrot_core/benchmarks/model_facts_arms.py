@@ -24,7 +24,7 @@ from carrot_core.benchmarks.table_file import ROW, TableFile
 from carrot_core.errors import DataError, Problem
 from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes
 from carrot_core.prices.files import match_name, read_records
-from carrot_core.text import names_listed
+from carrot_core.text import counted, names_listed
 
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _YES, _NO = ("true", "1", "yes", "open"), ("false", "0", "no", "closed")
@@ -296,7 +296,9 @@ def _note(arm: str, kind: str, n: int, n_missing: int) -> str:
     needs = (
         "is the best of the answers, so it needs a verifier that finds it" if kind == "best" else "counts ties as half"
     )
-    missing = f" {n_missing:,} cells have fewer samples and are not observed for it." if n_missing else ""
+    missing = (
+        f" {counted(n_missing, 'cell has', 'cells have')} fewer samples: not observed for it." if n_missing else ""
+    )
     return f"The arm {arm} {needs}; it costs {n} calls.{missing}"
 
 

@@ -15,7 +15,7 @@ from pandas.api.types import is_numeric_dtype
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Relation
 from carrot_core.benchmarks.cell_numbers import FRACTION, is_nothing, split_word
 from carrot_core.benchmarks.table_file import TableFile
-from carrot_core.text import names_listed
+from carrot_core.text import counted, names_listed
 
 # Places stand for ids: a text for each of millions of rows would take most of the room.
 _TABLES = """
@@ -102,12 +102,14 @@ class RunTable:
             query = f"select count(*), min(row) from runs where {column} > {whole}"  # noqa: S608  fixed names
             count, row = self.connection.execute(query).fetchall()[0]
             if count:
-                notes.append(f"{count:,} values of {column} are more than {says} (first in row {row:,}).")
+                values = counted(count, f"value of {column} is", f"values of {column} are")
+                notes.append(f"{values} more than {says} (first in row {row:,}).")
         for table, column in (("prompts", "prompt_id"), ("models", "name")):
             query = f"select count(*), min({column}) from {table} where trim({column}, e' \t\n\r') <> {column}"  # noqa: S608
             count, name = self.connection.execute(query).fetchall()[0]
             if count:
-                notes.append(f"{count:,} names of {table} have spaces at an end, which they keep: {name!r}.")
+                names = counted(count, f"name of {table} has", f"names of {table} have")
+                notes.append(f"{names} spaces at an end, which stay: {name!r}.")
         return notes
 
     def recorded(self, columns: Sequence[str]) -> dict[str, int]:

@@ -25,6 +25,7 @@ from carrot_core.errors import DataError, NotFoundError, Problem
 from carrot_core.outcomes import SPLITS, beyond
 from carrot_core.prices import Price, token_cost_usd
 from carrot_core.prices.files import own_prices_path
+from carrot_core.text import counted
 
 FIELDS = ("score", "num_input_tokens", "num_output_tokens")
 # Published with either spelling.
@@ -267,6 +268,7 @@ def _warnings(
     if unscored:
         yield f"{unscored:,} answers have no score; they count as not observed."
     if unpaid:
-        yield f"{unpaid:,} outcomes have no token counts and so no cost; they count where only scores matter."
+        lost = counted(unpaid, "outcome has", "outcomes have")
+        yield f"{lost} no token counts and so no cost; only scores count there."
     if textless:
-        yield f"{textless:,} prompts have no text."
+        yield f"{counted(textless, 'prompt has', 'prompts have')} no text."

@@ -28,7 +28,7 @@ from carrot_core.benchmarks.split import OTHER_SPLIT
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile
 from carrot_core.errors import DataError, Problem, sql_mistake
 from carrot_core.outcomes import SCORE_RANGE
-from carrot_core.text import names_listed, prompt_text
+from carrot_core.text import counted, names_listed, prompt_text
 
 IDS = ("prompt_id", "model")
 TEXTS = ("prompt", "task", "benchmark", "split")
@@ -279,7 +279,7 @@ def _runs_remedy(table: TableFile) -> str:
     own, others = table.column_of("prompt_id", None), [name for name in table.types if name != "sample"]
     return (
         f"Tell runs of one prompt apart by a column sample; else keep one row.{hint('sample', others)} "
-        f"Or does another column tell the prompts apart? {own!r} has {ids:,} values in {rows:,} rows."
+        f"Or does another column tell the prompts apart? {own!r} has {counted(ids, 'value')} in {counted(rows, 'row')}."
     )
 
 

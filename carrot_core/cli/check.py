@@ -28,7 +28,7 @@ from carrot_core.cli.common import (
 )
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.paths import RESTORE, SUMS, damaged_files, home, shipped
-from carrot_core.text import SENTENCE, visible
+from carrot_core.text import SENTENCE, counted, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,8 @@ def check(context: click.Context, /, places: tuple[str, ...], out: Path | None, 
         )
         context.exit(DataError.exit_code)
     content = content_of(frames, split_seed=0)  # what an import would say
-    size = f"{content.n_prompts:,} prompts x {len(frames.models)} models, {frames.provenance.rows:,} outcomes"
+    size = f"{counted(content.n_prompts, 'prompt')} x {counted(len(frames.models), 'model')}"
+    size += f", {counted(frames.provenance.rows, 'outcome')}"
     warnings = content.warnings
     lines = [f"{source_of(paths)} can be imported: {size}.", *(f"Note: {warning}" for warning in warnings)]
     document = {"ok": True, "problems": [], "warnings": list(warnings)}

@@ -26,7 +26,7 @@ from carrot_core.cli.common import (
     stated_of,
 )
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.text import SENTENCE, visible
+from carrot_core.text import SENTENCE, counted, visible
 
 if TYPE_CHECKING:
     from carrot_core.store import BenchmarkInfo
@@ -96,31 +96,33 @@ def import_(
 
     paths = bring(places)
     if is_log(paths, options["format"]):
-        if stated := [each for each in stated_of(options) if each != "--format"]:
+        of_store = {"seed": seed, "shadow": shadow, "embeddings": embeddings}
+        if stated := [each for each in stated_of(options | of_store) if each != "--format"]:
             raise CarrotError(f"A log is kept as it is: {stated[0]} cannot change it. `carrot point drift` reads it.")
         calls, notes = keep_log(name, paths, replace)
-        lines = [f"Stored {calls:,} calls as the log {name!r}: `carrot point drift POINT {name}` compares them."]
+        drift = f"`carrot point drift POINT {name}` compares a point with it."
+        lines = [f"Stored {counted(calls, 'call')} as the log {name!r}: {drift}"]
         return {"log": name, "calls": calls, "warnings": notes}, "\n".join(
             [*lines, *(f"Note: {each}" for each in notes)]
         )
     store = open_store()
     info = store.save_benchmark(name, read_frames(paths, **options), split_seed=seed, replace=replace, shadow=shadow)
-    return _new(info, f"Imported {info.n_prompts:,} prompts x {info.n_models} models as {name!r}", embeddings)
+    return _new(info, f"Imported {info.size_text} as {name!r}", embeddings)
 
 
 def _new(info: BenchmarkInfo, what: str, embeddings: Path | None, *more: str) -> Result:
     """What is said of a benchmark that is new in the store, with vectors from files if there are any."""
     from carrot_core.embedding import BUNDLED
 
-    lines = [f"{what}: {info.n_outcomes:,} outcomes."]
+    lines = [f"{what}: {counted(info.n_outcomes, 'outcome')}."]
     if info.n_missing:
-        lines.append(f"{info.n_missing:,} cells of the table were not observed.")
+        lines.append(f"{counted(info.n_missing, 'cell')} of the table not observed.")
     if info.samples_text:
         lines.append(f"Scores and costs are means: {info.samples_text}.")
     with_vectors = 0
     if embeddings is not None:
         with_vectors = open_store().import_vectors(info.name, embeddings, BUNDLED)
-        lines.append(f"Vectors for {with_vectors:,} prompts.")
+        lines.append(f"Vectors for {counted(with_vectors, 'prompt')}.")
     warnings = _warnings(info)
     lines += [*(f"Note: {warning}" for warning in warnings), *more]
     return {**describe(info), "warnings": warnings, "n_with_vectors": with_vectors}, "\n".join(lines)
@@ -165,7 +167,7 @@ def pull(
             drop_chinese=options["drop_chinese"] and not source.startswith(ANY), split_seed=seed,
             read=partial(read_frames, **options) if stated or source.startswith(ANY) else None, progress=advance,
         )  # fmt: skip
-    what = f"Pulled {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r} from {info.source}"
+    what = f"Pulled {info.size_text} as {info.name!r} from {info.source}"
     return _new(info, what, embeddings, f"`carrot data embed {info.name}` computes its vectors.")
 
 

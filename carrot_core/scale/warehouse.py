@@ -36,6 +36,24 @@ _UNSAFE = re.compile(r"[^\w.\- =]")
 _DATABASES = ("duckdb", "postgres", "mysql", "sqlite")
 _ADDRESS = re.compile(rf"([a-z][a-z0-9+]*://|({'|'.join(_DATABASES)}|delta|iceberg):).+", re.DOTALL)
 _CHUNK, _ROWS = 1 << 20, 65_536
+# What DuckDB says of a database or table that it cannot read, and our own words for it.
+_FAULTS = (
+    (
+        r"[Ee]xtension .*(not found|not be loaded|not installed)",
+        "DuckDB lacks its extension; with a connection to the internet, run "
+        "`python -c \"import duckdb; duckdb.install_extension('{kind}')\"`",
+    ),
+    (r"database does not exist|No such file", "there is no such database"),
+    (r"not a valid DuckDB|not a database|Is a directory", "it is not a database of {kind}"),
+    (r"[Ll]ock", "another program is writing to it: close it first"),
+    (r"(Table|Schema|View).* does not exist", "the database has no such table: write TABLE or SCHEMA.TABLE behind #"),
+    (r"Permission Error|file system", "it is a view of other files, which are not opened: bring those"),
+    (
+        r"[Cc]onnect|password|authentication|timeout|timed out",
+        "the server does not answer, or refuses the user: check host, port, name and password",
+    ),
+    (r"", "the database refuses it: check the place and the name behind #, with another program if need be"),
+)
 
 
 @contextmanager
@@ -220,10 +238,8 @@ def _from_database(kind: str, address: str, folder: Path) -> Path:
             lock_down(connection)
             return _written(connection.sql(f"from {name}").to_arrow_reader(_ROWS), folder, table)
         except (duckdb.Error, RuntimeError, pa.ArrowException) as error:
-            text = str(error).replace(where, "…").partition("\n")[0]
-            install = f"python -c \"import duckdb; duckdb.install_extension('{kind}')\""
-            remedy = "" if kind == "duckdb" else f" If the extension is not installed: `{install}`."
-            raise CarrotError(f"The table {table!r} of {kind} cannot be read: {text}.{remedy}") from error
+            fault = next(words for pattern, words in _FAULTS if re.search(pattern, str(error)))
+            raise CarrotError(f"The table {table!r} cannot be read: {fault.format(kind=kind)}.") from error
 
 
 def _from_delta(place: str, folder: Path) -> Path:

@@ -34,6 +34,7 @@ from carrot_core.store.info import (
 from carrot_core.text import (
     alike_note,
     chat_messages,
+    counted,
     fingerprint,
     join_surrogates,
     prompt_text,
@@ -202,12 +203,11 @@ def _fill_prompts(
     rule, warnings = _divide(connection, n)
     ((shared,),) = rows(connection, _SHARED)
     if shared and rule.startswith(OWN_SPLIT):
-        warnings.append(f"{shared:,} texts are on more than one side of the file's own split.")
+        warnings.append(f"{counted(shared, 'text is', 'texts are')} on more than one side of the file's own split.")
     (((n_chats,),), (of_texts,)) = rows(connection, _CHATS), rows(connection, _ALIKE)
     if n_chats:
-        warnings.append(
-            f"{n_chats:,} prompts are chat messages: the last text of the user is what is embedded, all are kept."
-        )
+        chats = counted(n_chats, "prompt is a list of", "prompts are")
+        warnings.append(f"{chats} chat messages: the last text of the user is what is embedded, all are kept.")
     connection.execute("drop table staged; drop table texts")
     return n, rule, [*warnings, *filter(None, [alike_note(*of_texts)])]
 

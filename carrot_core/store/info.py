@@ -20,6 +20,7 @@ from carrot_core.benchmarks.built_in import BUILT_IN
 from carrot_core.benchmarks.model_facts_arms import FACTS, NOTHING, ModelFacts, facts_of_row
 from carrot_core.prices import INFERRED, MORE_PRICES
 from carrot_core.store.database import columns_of, identity, reading, rows
+from carrot_core.text import counted
 
 OWN_SPLIT = "the source's own split"
 RECORDED = "recorded dollars"
@@ -98,6 +99,11 @@ class BenchmarkInfo:
     def ships(self) -> bool:
         """Whether it is a benchmark that ships whole with the project."""
         return self.name in BUILT_IN and paths.shipped_data()[self.name] == self.data_hash
+
+    @property
+    def size_text(self) -> str:
+        """Prompts and models in words."""
+        return f"{counted(self.n_prompts, 'prompt')} x {counted(self.n_models, 'model')}"
 
     @property
     def samples_text(self) -> str:

@@ -109,7 +109,7 @@ def test_recorded_dollars_win_over_given_prices_and_it_is_said(tmp_path: Path) -
 def test_some_missing_dollars_are_a_warning(tmp_path: Path) -> None:
     frames = read_long_table(write(with_value("cost_usd", 3, None), tmp_path / "t.csv"))
     assert math.isnan(frames.outcomes["cost_usd"][2])
-    assert any("1 outcomes have no cost" in warning for warning in frames.warnings)
+    assert any("1 outcome has no cost" in warning for warning in frames.warnings)
 
 
 def test_prompt_without_text_keeps_its_numbers(tmp_path: Path) -> None:

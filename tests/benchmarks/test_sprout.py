@@ -144,7 +144,7 @@ def test_an_answer_that_is_not_there_is_not_observed(tmp_path: Path, carrot_home
     assert prompts[MODELS[1]] == ["0", "3"]
     assert frames.outcomes["cost_usd"].isna().sum() == 1
     assert "3 answers have no score; they count as not observed." in frames.warnings
-    assert any("1 outcomes have no token counts" in warning for warning in frames.warnings)
+    assert any("1 outcome has no token counts" in warning for warning in frames.warnings)
 
 
 def test_keys_that_repeat_give_way_to_unique_names(tmp_path: Path, carrot_home: Path) -> None:

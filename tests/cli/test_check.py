@@ -131,6 +131,10 @@ def test_a_gateways_log_is_kept_under_its_name_and_compared_by_it(tmp_path: Path
     assert report.exit_code == 0, report.output
     assert json.loads(report.stdout)["calls"] == 8
     assert carrot("data", "import", FILES / "litellm" / "spend_logs.csv", "--name", "spring").exit_code == 1
+    for stated in (("--seed", "7"), ("--shadow",), ("--embeddings", str(FILES))):
+        of_store = carrot("data", "import", FILES / "litellm" / "spend_logs.csv", "--name", "summer", *stated)
+        assert of_store.exit_code == 1
+        assert stated[0] in of_store.output
     refused = carrot("data", "check", FILES / "litellm" / "spend_logs.csv")
     assert refused.exit_code == 4
     assert "point drift" in refused.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -85,6 +86,26 @@ def test_a_view_of_a_database_opens_no_other_file(tmp_path: Path) -> None:
         connection.execute(f"create view results as from read_csv('{tmp_path}/private.csv')")
     with pytest.raises(CarrotError), local_paths([f"duckdb:{tmp_path}/evals.duckdb#results"]):
         pass
+
+
+@pytest.mark.parametrize(
+    ("place", "cause"),
+    [
+        ("duckdb:{folder}/none.duckdb#results", "no such database"),
+        ("duckdb:{folder}/text.duckdb#results", "not a database"),
+        ("duckdb:{folder}/evals.duckdb#others", "no such table"),
+        ("duckdb:{folder}/evals.duckdb#outside", "view of other files"),
+        ("postgres:host=127.0.0.1 port=1#results", "install_extension('postgres')|does not answer"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_told_in_our_own_words(place: str, cause: str, tmp_path: Path) -> None:
+    with duckdb.connect(tmp_path / "evals.duckdb") as connection:
+        connection.execute("create view outside as from read_csv('/etc/hostname')")
+    (tmp_path / "text.duckdb").write_text("no database " * 1000)
+    with pytest.raises(CarrotError) as refusal, local_paths([place.format(folder=tmp_path)]):
+        pass
+    assert any(words in str(refusal.value) for words in cause.split("|"))
+    assert not re.search(r"Error[:!]|\.\.$|_extension\"", str(refusal.value))
 
 
 def is_whole(place: str) -> bool:

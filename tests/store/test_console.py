@@ -255,6 +255,12 @@ def test_a_sum_of_many_terms_is_answered(store: Store) -> None:
     assert query(store, f"select {' + '.join(['1'] * 300)} as sum").frame["sum"].tolist() == [300]
 
 
+@pytest.mark.parametrize(("terms", "limit"), [(400, "300"), (1100, "1000")])
+def test_a_sum_of_too_many_terms_names_the_limit(store: Store, terms: int, limit: str) -> None:
+    with pytest.raises(CarrotError, match=rf"more than (about )?{limit} terms"):
+        query(store, "select " + "+".join(["1"] * terms))
+
+
 def test_only_so_many_rows_come_back_and_it_is_said(store: Store) -> None:
     answer = query(store, "from range(1000000000000)", max_rows=50)
     assert answer.frame["range"].tolist() == list(range(50))

@@ -23,6 +23,7 @@ from carrot_core.benchmarks.formats import (
 from carrot_core.benchmarks.formats.head import Head, head_of, heads_in
 from carrot_core.benchmarks.formats.rows import Options, Rows
 from carrot_core.errors import DataError, Problem
+from carrot_core.text import counted
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,8 @@ def read_format(each: Format, paths: Sequence[Path], options: Options | None = N
             raise DataError(paths[0].name, [Problem(f"holds no file of {each.title}", "Was another format meant?")])
         rows = each.rows(files, options)
     if others := len(there) - len(files):
-        return replace(rows, notes=(*rows.notes, f"{others:,} files that are no {each.title} are not read."))
+        are = counted(others, "file that is", "files that are")
+        return replace(rows, notes=(*rows.notes, f"{are} no {each.title}: not read."))
     return rows
 
 

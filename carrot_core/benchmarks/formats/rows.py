@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from carrot_core.benchmarks.formats.values import NUMBER, Place, inside, objects
+from carrot_core.text import counted
 
 TEXTS = ("prompt_id", "model", "prompt", "task", "benchmark", "split", "sample", "time")
 NUMBERS = (
@@ -179,8 +180,9 @@ class RowList:
         if any(sample is not None for sample in samples):
             self.columns["sample"] = ["1" if sample is None else sample for sample in samples]
         for name, count in self._lost.items():
-            why = "are no time" if name == "time" else "have half a character in them"
-            self.note(f"{count:,} values of {name} {why}; they count as not recorded.")
+            values = counted(count, f"value of {name}", f"values of {name}")
+            why = "no time" if name == "time" else "with half a character inside"
+            self.note(f"{values}, {why}: not recorded.")
         names = [
             name
             for name in (*TEXTS, *NUMBERS)

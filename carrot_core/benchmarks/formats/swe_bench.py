@@ -11,7 +11,7 @@ from typing import Any
 from carrot_core.benchmarks.formats.head import Head, head_of
 from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number
 from carrot_core.benchmarks.formats.values import Place, document, first_of, inside, json_values, objects
-from carrot_core.text import last_user_text
+from carrot_core.text import counted, last_user_text
 
 _COSTS = ("cost", "instance_cost", "cost_usd", "total_cost")
 _BOARD = "leaderboards[].results[].{}"
@@ -190,7 +190,7 @@ def _reported(
         resolved = None if instance_id in unknown else instance_id in ids["resolved"]
         yield Place(place.file, instance_id), None, instance_id, {"resolved": resolved}
     if unknown:
-        rows.note(f"{place.file}: {len(unknown):,} instances whose evaluation failed are not observed.")
+        rows.note(f"{place.file}: {counted(len(unknown), 'instance')} whose evaluation failed: not observed.")
 
 
 class _Predictions:

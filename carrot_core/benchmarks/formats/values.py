@@ -22,8 +22,10 @@ from carrot_core import limits
 from carrot_core.benchmarks.file_checks import UNZIP_ERRORS
 from carrot_core.benchmarks.formats.head import open_zip, unpacked
 from carrot_core.benchmarks.json_files import Keys, stream_values
+from carrot_core.benchmarks.reading import KeyTwiceError, distinct_keys
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
+from carrot_core.text import counted
 
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _ZSTD, _ENCRYPTED = 93, 1  # method and flag of an entry of a zip
@@ -66,12 +68,14 @@ def parse(raw: bytes, place: Place) -> Any:
     Raises
     ------
     DataError
-        No JSON, not UTF-8, or larger or deeper than a program should parse.
+        No JSON, not UTF-8, a key twice in one object, or larger or deeper than a program should parse.
     """
     if sum(raw.count(mark) for mark in (b",", b"[", b"{")) > limits.JSON_MARKS:
         raise place.error("has too many values in one JSON value", "Split it.")
     try:
-        return json.loads(raw)
+        return json.loads(raw, object_pairs_hook=distinct_keys)
+    except KeyTwiceError as error:
+        raise place.error("has a key twice in one object", "Keep one of them.", str(error)) from error
     except (ValueError, RecursionError) as error:  # ValueError also of bytes that are not UTF-8
         deep = isinstance(error, RecursionError)
         reason = "is nested too deeply" if deep else "is not JSON, or cut off"
@@ -185,9 +189,11 @@ def _without(path: Path, name: str) -> Mapping[str, Any]:
 
 
 def table_rows(path: Path) -> Iterator[tuple[Place, dict[str, str]]]:
-    """Rows of a CSV by column name, as `table_cells`; an empty cell is left out."""
+    """Rows of a CSV by column name, as `table_cells`; an empty cell is left out, and a column twice is refused."""
     cells = table_cells(path)
-    _, names = next(cells, (None, []))
+    header, names = next(cells, (Place(path.name), []))
+    if twice := next((name for name in names if name and names.count(name) > 1), None):
+        raise header.error("names a column twice", "Keep one of them.", twice)
     for place, row in cells:
         yield place, {name: cell for name, cell in zip(names, row, strict=True) if cell}
 
@@ -214,7 +220,8 @@ def table_cells(path: Path) -> Iterator[tuple[Place, list[str]]]:
                 if not cells:
                     continue
                 if len(cells) != len(names):
-                    raise place.error(f"has {len(cells):,} cells, the header {len(names):,}", "Export the file again.")
+                    other = f"has {counted(len(cells), 'cell')}, the header {len(names):,}"
+                    raise place.error(other, "Export the file again.")
                 yield place, cells
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(path.name, [Problem("is no UTF-8 table", "Export the file again as UTF-8.")]) from error

@@ -269,9 +269,7 @@ def pull_panel() -> None:
         with errors_as_text():
             info = pull(Store(), source, replace=replace, drop_chinese=drop_chinese, progress=arriving)
             notes = "".join(f"\n{note}" for note in info.warnings)
-            st.session_state[_PULL_NOTICE] = (
-                f"Pulled {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r}.{notes}"
-            )
+            st.session_state[_PULL_NOTICE] = f"Pulled {info.size_text} as {info.name!r}.{notes}"
             st.rerun()
         bar.empty()
 
@@ -291,9 +289,7 @@ def own_benchmarks() -> None:
     names = {info.name for info in Store().benchmarks()} if own else set()
     for info in own:
         with st.container(border=True):
-            st.markdown(
-                f"**{plain(info.name)}**  \n{info.n_prompts:,} prompts x {info.n_models} models. Only you see it."
-            )
+            st.markdown(f"**{plain(info.name)}**  \n{info.size_text}. Only you see it.")
             name = _name_in_store(info.name, names) if info.name in names else info.name
             with st.container(horizontal=True):
                 keep = st.button(

@@ -340,6 +340,6 @@ def _tell(info: BenchmarkInfo) -> None:
     warnings = samples + "".join(f" {warning}" for warning in info.warnings)
     warnings += "" if info.n_readable else f" {WITHOUT_TEXTS}"
     st.session_state[NOTICE] = (
-        f"Loaded {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r}. Every page lists it as "
+        f"Loaded {info.size_text} as {info.name!r}. Every page lists it as "
         f"“{info.name}{ONLY_YOU}”.{with_fields(warnings)}"
     )

@@ -422,5 +422,27 @@ def test_json_no_program_should_parse_is_refused(tmp_path: Path, raw: str) -> No
         FORMATS["inspect"].rows([path])
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "key"),
+    [
+        ("openai_evals/quiz_acme_small.jsonl", '"correct": ', '"correct": false, "correct": ', "correct"),
+        ("promptfoo/quiz.results.json", '"score": ', '"score": 0.5, "score": ', "score"),
+        ("openrouter/activity.csv", "tokens_prompt", "tokens_completion", "tokens_completion"),
+    ],
+)
+def test_a_key_or_a_column_twice_is_named_with_its_place(
+    name: str, old: str, new: str, key: str, tmp_path: Path
+) -> None:
+    path = tmp_path / Path(name).name
+    text = (FILES / name).read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    each = format_of(FILES / name)
+    assert each is not None
+    with pytest.raises(DataError, match="twice") as refused:
+        read_format(each, [path])
+    assert key in str(refused.value)
+
+
 def _places(folder: str, pattern: str) -> list[str]:
     return [str(path.relative_to(FILES)) for path in (FILES / folder).glob(pattern)]
