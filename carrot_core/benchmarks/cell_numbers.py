@@ -1,23 +1,26 @@
-"""How cells of a table are written: the decimal sign, true and false, words for nothing and for splits, scores."""
+"""How cells of a table are written: numbers and their signs, true and false, words for nothing, scores."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import duckdb
 
-from carrot_core.benchmarks.columns import OF_PYTHON, literal, quote
+from carrot_core.benchmarks.columns import literal, quote
 from carrot_core.errors import DataError, Problem
-from carrot_core.text import PYTHON_CHARACTERS, counted, json_of_python
+from carrot_core.text import counted
 
 _EXPONENT = "([eE][+-]?\\d+)?"
 _POINTS = "[1-9]\\d{0,2}(\\.\\d{3})+"  # a whole number with points between its thousands
-# A number with a decimal comma, points between its thousands; one with commas between its thousands; and one with a
-# point that can only be a decimal point. "1,234" is of the first two kinds.
+# A number with a decimal comma, points between its thousands; one with commas between its thousands, or, as in India,
+# its hundreds; and one with a point that can only be a decimal point. "1,234" is of the first two kinds.
 DECIMAL_COMMA = f"\\s*[+-]?(\\d*|{_POINTS}),\\d+{_EXPONENT}\\s*"
-THOUSANDS = f"\\s*[+-]?[1-9]\\d{{0,2}}(,\\d{{3}})+(\\.\\d*)?{_EXPONENT}\\s*"
+THOUSANDS = f"\\s*[+-]?([1-9]\\d{{0,2}}(,\\d{{3}})+|[1-9]\\d?(,\\d{{2}})+,\\d{{3}})(\\.\\d*)?{_EXPONENT}\\s*"
+_OTHER_SIGNS = "'’ \u00a0\u2009\u202f"  # between thousands, as in 1'234.5 and 1 234,5
+_MAY_HAVE_OTHER_SIGNS = "contains({0}, '''') or contains({0}, ' ') or strlen({0}) > length({0})"
+_GROUPED = f"\\s*[+-]?[1-9]\\d{{0,2}}([{_OTHER_SIGNS}]\\d{{3}})+([.,]\\d*)?{_EXPONENT}\\s*"
 _DECIMAL_POINT = f"\\s*[+-]?(\\d*\\.(\\d{{1,2}}|\\d{{4,}})|(0|\\d{{4,}})?\\.\\d+){_EXPONENT}\\s*"
 _GERMAN = f"\\s*[+-]?(\\d*|{_POINTS})(,\\d+)?{_EXPONENT}\\s*"
 _RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*\.\.\s*(-?\d+(?:\.\d+)?)\s*")
@@ -28,7 +31,6 @@ _RIGHT = (
 )  # fmt: skip
 # What tools and languages write for nothing; "nan" also with a sign.
 _NOTHING = ("nan", "na", "n/a", "#n/a", "<na>", "null", "none")
-_SPLITS = {"train": ("training",), "validation": ("val", "valid", "dev", "development"), "test": ("testing",)}
 _NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
 PERCENT, FRACTION = "percent", "fraction"
 _OF = r"\s*[0-9.,]+\s*/\s*[0-9.,]+\s*"  # a fraction
@@ -108,15 +110,18 @@ class Numbers:
     ----------
     decimal : "." or ",".
     thousands : whether commas stand between thousands.
+    other_signs : whether apostrophes or spaces do in some numbers.
     score : the rule for scores; None if they are 0 to 1.
     """
 
     decimal: str = "."
     thousands: bool = False
     score: ScoreRule | None = None
+    other_signs: bool = False
 
     def plain(self, text: str) -> str:
         """Expression for the number that an expression of text is; NULL if it is none."""
+        text = _without_other_signs(text) if self.other_signs else text
         number = f"try_cast(if(contains({text}, '_'), null, {text}) as double)"  # DuckDB reads 1_0 as 10
         if self.decimal == ",":
             german = f"try_cast(replace(replace({text}, '.', ''), ',', '.') as double)"
@@ -148,39 +153,10 @@ class Numbers:
 PLAIN = Numbers()
 
 
-@dataclass
-class Unread:
-    """Cells that a path leads into and that hold no object: how many, and the first."""
-
-    count: int = 0
-    first: str = ""
-
-    def notes(self, connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str]) -> list[str]:
-        """What is said of them, and of paths without a value in any row of ``file``: of ``columns`` by their names."""
-        notes = []
-        if self.count:
-            several = f" (first of {self.count:,} such cells)" if self.count > 1 else ""
-            most = f"of plain values and at most {PYTHON_CHARACTERS:,} characters beside its texts"
-            what = f"is neither JSON nor an object as Python writes it, {most}, so no path leads into it"
-            notes.append(f"The cell {self.first!r}{several} {what}; it counts as empty.")
-        counts = {own: f"select count({quote(name)}) from file" for name, own in columns.items()}  # noqa: S608
-        empty = [own for own, count in counts.items() if connection.execute(count).fetchall() == [(0,)]]
-        return notes + [f"No row has a value at {own!r}: is that where it stands?" for own in empty]
-
-
-def read_python_objects(connection: duckdb.DuckDBPyConnection) -> Unread:
-    """Let a connection read what Python writes as JSON; returns what counts the cells it cannot read."""
-    unread = Unread()
-
-    def json_text(text: str | None) -> str | None:
-        written = json_of_python(text) if text else None
-        if text and text.strip() and written is None:
-            unread.count, unread.first = unread.count + 1, unread.first or text[:_SHOWN]
-        return written
-
-    text = duckdb.sqltype("varchar")
-    connection.create_function(OF_PYTHON, json_text, [text], text, null_handling="special")  # type: ignore[call-overload]
-    return unread
+def _without_other_signs(text: str) -> str:
+    """SQL for a text, without the apostrophes or spaces between its thousands if it is such a number."""
+    plain = f"regexp_replace({text}, {literal(f'[{_OTHER_SIGNS}]')}, '', 'g')"
+    return f"if(regexp_full_match({text}, {literal(_GROUPED)}), {plain}, {text})"
 
 
 def numbers_of(
@@ -207,41 +183,51 @@ def numbers_of(
     DataError
         A comma, or a point in a count of tokens, may be a decimal sign or stand between thousands.
     """
-    if not columns or decimal == ",":
+    if not columns:
         return Numbers(decimal or ".", score=rule), []
     counts = [column for column in columns if column.endswith("_tokens")]
-    has_comma, has_point = (
-        " or ".join(f"contains({quote(column)}, '{sign}')" for column in some) or "false"
-        for sign, some in ((",", columns), (".", counts))
-    )
-    comma, point = connection.execute(f"select bool_or({has_comma}), bool_or({has_point}) from file").fetchall()[0]  # noqa: S608
+    tests = ("contains({}, ',')", columns), ("contains({}, '.')", counts), (_MAY_HAVE_OTHER_SIGNS, columns)
+    has = (" or ".join(test.format(quote(column)) for column in some) or "false" for test, some in tests)
+    query = f"select {', '.join(f'bool_or({each})' for each in has)} from file"  # noqa: S608
+    comma, point, other = connection.execute(query).fetchall()[0]
+    numbers, notes = Numbers(decimal or ".", score=rule), list[str]()
+    if other:
+        query = f"select min(v) from ({_values(columns)}) where regexp_full_match(v, {literal(_GROUPED)})"  # noqa: S608
+        ((example,),) = connection.execute(query).fetchall()
+        if example:
+            numbers = replace(numbers, other_signs=True)
+            notes.append(f"Apostrophes and spaces in numbers stand between thousands, as in {example!r}.")
+    if decimal == "," or not (comma or point):
+        return numbers, notes
     if not comma:
-        return Numbers(score=rule), _points_in_counts(source, connection, columns, counts, decimal) if point else []
-    union = _values(columns)
+        return numbers, notes + _points_in_counts(source, connection, columns, counts, decimal)
     is_comma, is_thousands, is_point = (
         f"regexp_full_match(v, {literal(kind)})" for kind in (DECIMAL_COMMA, THOUSANDS, _DECIMAL_POINT)
     )
     commas, grouped, either, points, example = connection.execute(
         f"select count(*) filter ({is_comma} and not {is_thousands}), "  # noqa: S608
         f"count(*) filter ({is_thousands} and not {is_comma}), count(*) filter ({is_comma} and {is_thousands}), "
-        f"count(*) filter ({is_point}), min(v) filter ({is_comma} and {is_thousands}) from ({union})"
+        f"count(*) filter ({is_point}), min(v) filter ({is_comma} and {is_thousands}) "
+        f"from ({_values(columns, other_signs=numbers.other_signs)})"
     ).fetchall()[0]
     if decimal == ".":
-        return Numbers(thousands=True, score=rule), []
+        return replace(numbers, thousands=True), notes
     if commas and not grouped and not points:
-        return Numbers(",", score=rule), ["Numbers have a decimal comma; --decimal . reads commas as thousands."]
+        note = "Numbers have a decimal comma; --decimal . reads commas as thousands."
+        return replace(numbers, decimal=","), [*notes, note]
     if commas or not (grouped or either):
-        return Numbers(score=rule), []  # each value that is then no number is told
+        return numbers, notes  # each value that is then no number is told
     if not grouped and not points:
         remedy = "State it: --decimal , reads a decimal comma, --decimal . reads commas between thousands."
         message = "the comma in numbers may be a decimal comma or stand between thousands"
         raise DataError(source, [Problem(message, remedy, value=repr(example))])
-    return Numbers(thousands=True, score=rule), ["Commas in numbers stand between thousands."]
+    return replace(numbers, thousands=True), [*notes, "Commas in numbers stand between thousands."]
 
 
-def _values(columns: Sequence[str]) -> str:
+def _values(columns: Sequence[str], *, other_signs: bool = False) -> str:
     """SQL for the values of several columns, one below the other, as ``v``, without % and $."""
-    values = (f"ltrim(rtrim({quote(column)}, '% $'), '$ ')" for column in columns)
+    values = [f"ltrim(rtrim({quote(column)}, '% $'), '$ ')" for column in columns]
+    values = [_without_other_signs(value) for value in values] if other_signs else values
     return " union all ".join(f"select {value} as v from file" for value in values)  # noqa: S608
 
 
@@ -284,17 +270,11 @@ def is_nothing(text: str) -> str:
     return f"ltrim(lower(trim({text})), '+-') in ({', '.join(map(literal, _NOTHING))})"
 
 
-def split_word(text: str) -> str:
-    """SQL that reads a split by its usual words, in any case, and leaves any other word as it is."""
-    listed = {name: ", ".join(map(literal, (name, *words))) for name, words in _SPLITS.items()}
-    cases = " ".join(f"when lower(trim({text})) in ({words}) then {literal(name)}" for name, words in listed.items())
-    return f"case {cases} else {text} end"
-
-
 def decimal_sign(cells: Iterable[str]) -> str:
     """The decimal sign that some cells show: a comma where a number has one and none has a point."""
     comma = False
     for cell in cells:
+        cell = re.sub(f"[{_OTHER_SIGNS}]", "", cell) if re.fullmatch(_GROUPED, cell) else cell
         if re.fullmatch(_DECIMAL_POINT, cell):
             return "."
         comma = comma or bool(re.fullmatch(DECIMAL_COMMA, cell) and not re.fullmatch(THOUSANDS, cell))

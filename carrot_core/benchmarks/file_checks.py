@@ -14,8 +14,9 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -24,13 +25,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carrot_core import limits
+from carrot_core.benchmarks.columns import OF_PYTHON, quote
 from carrot_core.benchmarks.reading import ENDINGS, PACKED, Dialect, first_rows, packing_of, text_encoding
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
+from carrot_core.text import PYTHON_CHARACTERS, json_of_python
 
 # What the standard library raises of damaged zips, those with a password, and ways of packing it does not know.
 UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 _CHUNK = 1 << 20
+_CELL_SHOWN = 80  # characters of a cell in a note
 _NAME = re.compile(rb'(?<!\\)"\s*:')  # its end, in a JSON object
 # Beginnings of files that are often taken for tables: what they are, and what to do.
 _OTHER_KINDS = (
@@ -307,3 +311,38 @@ def is_visible(member: zipfile.ZipInfo) -> bool:
     """Whether an entry of a zip is a file, and none that a system hides."""
     parts = Path(member.filename).parts
     return bool(parts) and not member.is_dir() and "__MACOSX" not in parts and not parts[-1].startswith(".")
+
+
+@dataclass
+class Unread:
+    """Cells that a path leads into and that hold no object: how many, and the first."""
+
+    count: int = 0
+    first: str = ""
+
+    def notes(self, connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str]) -> list[str]:
+        """What is said of them, and of paths without a value in any row of ``file``: of ``columns`` by their names."""
+        notes = []
+        if self.count:
+            several = f" (first of {self.count:,} such cells)" if self.count > 1 else ""
+            most = f"of plain values and at most {PYTHON_CHARACTERS:,} characters beside its texts"
+            what = f"is neither JSON nor an object as Python writes it, {most}, so no path leads into it"
+            notes.append(f"The cell {self.first!r}{several} {what}; it counts as empty.")
+        counts = {own: f"select count({quote(name)}) from file" for name, own in columns.items()}  # noqa: S608
+        empty = [own for own, count in counts.items() if connection.execute(count).fetchall() == [(0,)]]
+        return notes + [f"No row has a value at {own!r}: is that where it stands?" for own in empty]
+
+
+def read_python_objects(connection: duckdb.DuckDBPyConnection) -> Unread:
+    """Let a connection read what Python writes as JSON; returns what counts the cells it cannot read."""
+    unread = Unread()
+
+    def json_text(text: str | None) -> str | None:
+        written = json_of_python(text) if text else None
+        if text and text.strip() and written is None:
+            unread.count, unread.first = unread.count + 1, unread.first or text[:_CELL_SHOWN]
+        return written
+
+    text = duckdb.sqltype("varchar")
+    connection.create_function(OF_PYTHON, json_text, [text], text, null_handling="special")  # type: ignore[call-overload]
+    return unread

@@ -13,7 +13,8 @@ import pyarrow as pa
 from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Relation
-from carrot_core.benchmarks.cell_numbers import FRACTION, is_nothing, split_word
+from carrot_core.benchmarks.cell_numbers import FRACTION, is_nothing
+from carrot_core.benchmarks.columns import literal
 from carrot_core.benchmarks.table_file import TableFile
 from carrot_core.text import counted, names_listed
 
@@ -34,6 +35,7 @@ drop view cells; drop table file; drop table if exists numbers
 """
 _SHOWN = 12  # words of a split in a note
 _PAIRS = 5  # of ids in a note
+_SPLITS = {"train": ("training",), "validation": ("val", "valid", "dev", "development"), "test": ("testing",)}
 # Columns, what they are hardly ever above, and what is said of it.
 _DOUBTS = (
     ("cached_input_tokens", "input_tokens", "all input_tokens, which count as cached then"),
@@ -222,3 +224,10 @@ def scale_notes(table: TableFile) -> list[str]:
     if len(low) == len(rows):
         return [f"No score is above 1: does the rule {rule.text} hold, or are they from 0 to 1 as they are?"]
     return [f"No score of {names_listed(low, 5)} is above 1, and others are: does the rule {rule.text} hold for all?"]
+
+
+def split_word(text: str) -> str:
+    """SQL that reads a split by its usual words, in any case, and leaves any other word as it is."""
+    listed = {name: ", ".join(map(literal, (name, *words))) for name, words in _SPLITS.items()}
+    cases = " ".join(f"when lower(trim({text})) in ({words}) then {literal(name)}" for name, words in listed.items())
+    return f"case {cases} else {text} end"

@@ -16,9 +16,9 @@ import duckdb
 import pyarrow as pa
 
 from carrot_core import limits
-from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers, read_python_objects
+from carrot_core.benchmarks import file_checks
+from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers
 from carrot_core.benchmarks.columns import NEEDED, Column, columns_of, literal, quote
-from carrot_core.benchmarks.file_checks import check_columns, check_rows, lock_down, private_connection
 from carrot_core.benchmarks.parts import Part, Paths, check_alike, packed_by, parts_of, plain_part, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.errors import DataError, Problem, sql_mistake
@@ -27,11 +27,9 @@ from carrot_core.text import names_listed
 # Columns each model of a wide file may have.
 PER_MODEL = ("input_tokens", "output_tokens", "cost_usd", "cached_input_tokens", "reasoning_tokens", "latency_s")
 ROW = "row of the file"  # 1-based position of a data row; a name no file is likely to use
-_CSV = "header = true, quote = '\"', escape = '\"', comment = '', sample_size = -1, hive_partitioning = false"
-_JSON = (
-    "format = 'newline_delimited', records = true, map_inference_threshold = -1, sample_size = -1, "
-    "hive_partitioning = false"
-)  # types are found by looking at every row
+_ROWS = "sample_size = -1, hive_partitioning = false"  # types are found by looking at every row
+_CSV = f"header = true, quote = '\"', escape = '\"', comment = '', {_ROWS}"
+_JSON = f"format = 'newline_delimited', records = true, map_inference_threshold = -1, {_ROWS}"
 PARQUET = "read_parquet($path, binary_as_string = true, hive_partitioning = false)"
 
 
@@ -134,8 +132,8 @@ def open_table(
         with tempfile.TemporaryDirectory(prefix="carrot-") as folder:
             stated = replace(reading, columns=tuple((columns or {}).values()))
             parts = parts_of(paths, Path(folder), stated)
-            connection = stack.enter_context(private_connection(memory=memory))
-            unread, table = read_python_objects(connection), None
+            connection = stack.enter_context(file_checks.private_connection(memory=memory))
+            unread, table = file_checks.read_python_objects(connection), None
             while table is None:
                 unread.count = 0
                 try:
@@ -145,7 +143,7 @@ def open_table(
                     if plain is None:
                         raise DataError(refusal.part.source, [unreadable(refusal)]) from refusal
                     parts[parts.index(refusal.part)] = plain
-        lock_down(connection)
+        file_checks.lock_down(connection)
         yield replace(table, notes=(*table.notes, *unread.notes(connection, table.columns)), stack=stack)
 
 
@@ -155,11 +153,11 @@ def open_rows(
 ) -> Iterator[TableFile]:
     """Load long rows that a reader made of other files into a locked connection, as `open_table` does with tables."""
     with ExitStack() as stack:
-        connection = stack.enter_context(private_connection())
+        connection = stack.enter_context(file_checks.private_connection())
         connection.register("rows", rows)
         connection.execute(f"create table file as select *, row_number() over () as {quote(ROW)} from rows")  # noqa: S608
         connection.unregister("rows")
-        lock_down(connection)
+        file_checks.lock_down(connection)
         described = connection.execute("describe from file").fetchall()
         types = {name: kind for name, kind, *_ in described if name != ROW}
         yield TableFile(source, connection, types, tuple(types), starts=starts, places=places, stack=stack)
@@ -243,7 +241,7 @@ def _load(
         starts.append((part.source, rows))
         (rows,) = connection.execute("select count(*) from file").fetchall()[0]
         if rows > limits.ROWS:
-            check_rows(part.path, rows)
+            file_checks.check_rows(part.path, rows)
     own = {column.name: column.own for columns, *_ in sources for column in columns if column.own != column.name}
     named = dict.fromkeys(name for *_, names in sources for name in names)
     twice = any(part.model is not None and "model" in each[2] for part, each in zip(parts, sources, strict=True))
@@ -281,10 +279,10 @@ def _sources(
         names = _parquet_names(connection, part) if part.kind == ".parquet" else list(part.names)
         if part.kind == ".parquet":
             count = "select coalesce(sum(num_rows), 0) from parquet_file_metadata($path)"
-            check_rows(part.path, connection.execute(count, {"path": part.pattern}).fetchall()[0][0])
+            file_checks.check_rows(part.path, connection.execute(count, {"path": part.pattern}).fetchall()[0][0])
     except (duckdb.Error, RuntimeError) as error:
         raise RefusedError(part, error) from error
-    check_columns(part.path, len(described))
+    file_checks.check_columns(part.path, len(described))
     text = part.kind != ".parquet"
     columns, rest, notes = columns_of(
         part.source, described, names, known, mapping, text=text, others=others, model=part.model

@@ -20,10 +20,10 @@ from carrot_core.benchmarks.cell_numbers import (
     numbers_of,
     score_remedy,
     score_rule,
-    split_word,
 )
 from carrot_core.benchmarks.columns import as_text, hint, pairs_of, quote
 from carrot_core.benchmarks.reading import Reading, short
+from carrot_core.benchmarks.run_table import split_word
 from carrot_core.benchmarks.split import OTHER_SPLIT
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile
 from carrot_core.errors import DataError, Problem, sql_mistake

@@ -210,6 +210,28 @@ def test_what_is_no_number_as_people_write_them_is_refused(tmp_path: Path, cell:
     assert (problem.row, problem.column, problem.value) == (1, "input_tokens", repr(cell))
 
 
+@pytest.mark.parametrize(
+    ("cells", "largest"),
+    [
+        (["1'234'567"], 1_234_567), (["1’234.5"], 1234.5), (["1'234,25", "0,5"], 1234.25),
+        (["12,34,567.8", "900"], 1_234_567.8), (["1,23,456"], 123_456),
+        (["1 234", "1\u202f234,5"], 1234.5), (["1\u00a0234", "0.5"], 1234),
+    ],
+)  # fmt: skip
+def test_signs_between_thousands_in_other_countries_are_read_and_said(
+    tmp_path: Path, cells: list[str], largest: float
+) -> None:
+    frames = read_any(numbers(tmp_path, cells))
+    assert frames.outcomes["input_tokens"].max() == largest
+    assert any("thousands" in note for note in frames.warnings)
+
+
+@pytest.mark.parametrize("cell", ["1'23", "12 34", "1'234 567'8", "1,23,45"])
+def test_groups_of_another_length_are_no_thousands(tmp_path: Path, cell: str) -> None:
+    problem = refused(numbers(tmp_path, [cell]))
+    assert (problem.row, problem.column, problem.value) == (1, "input_tokens", repr(cell))
+
+
 def test_a_decimal_comma_in_a_wide_table(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("prompt_id;a;a|cost_usd;b;b|cost_usd\np;0,25;0,5;1;0,125\n")
