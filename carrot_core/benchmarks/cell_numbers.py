@@ -25,7 +25,7 @@ _DECIMAL_POINT = f"\\s*[+-]?(\\d*\\.(\\d{{1,2}}|\\d{{4,}})|(0|\\d{{4,}})?\\.\\d+
 _GERMAN = f"\\s*[+-]?(\\d*|{_POINTS})(,\\d+)?{_EXPONENT}\\s*"
 _RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*\.\.\s*(-?\d+(?:\.\d+)?)\s*")
 _WORDS = re.compile(r"\s*([^\s/()+*'\"]{1,20})\s*/\s*([^\s/()+*'\"]{1,20})\s*")
-_RIGHT = (
+RIGHT_WORDS = (
     "true", "t", "yes", "y", "correct", "c", "pass", "passed", "success", "right", "win", "ok", "good", "solved",
     "resolved", "1", "wahr", "ja", "richtig", "vrai", "oui", "verdadero", "sí", "si", "vero", "sì", "✓", "✔", "✅",
 )  # fmt: skip
@@ -33,6 +33,7 @@ _RIGHT = (
 _NOTHING = ("nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 _NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
 PERCENT, FRACTION = "percent", "fraction"
+MEASURES = {"score", "cost_usd", "input_tokens", "output_tokens", "latency_s"}  # that no name of a model is
 _OF = r"\s*[0-9.,]+\s*/\s*[0-9.,]+\s*"  # a fraction
 _SHOWN = 80  # characters of a cell in a note
 
@@ -299,8 +300,8 @@ def score_remedy(low: float | None, high: float | None, words: Sequence[str]) ->
             return "A cell is a list: name the item that counts, as in --column score=score.0."
         rule = score_rule("/".join(plain)) if len(plain) == 2 and low is None else None
         if rule and rule.words:
-            first, second = sorted(plain, key=lambda word: (word.casefold() not in _RIGHT, word))
-            if first.casefold() not in _RIGHT:
+            first, second = sorted(plain, key=lambda word: (word.casefold() not in RIGHT_WORDS, word))
+            if first.casefold() not in RIGHT_WORDS:
                 return (
                     f"State which of the two is right by naming it first: --score {first}/{second} or {second}/{first}."
                 )

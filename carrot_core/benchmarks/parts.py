@@ -12,7 +12,8 @@ from pathlib import Path
 import duckdb
 
 from carrot_core import limits
-from carrot_core.benchmarks.cell_numbers import decimal_sign
+from carrot_core.benchmarks.cell_numbers import MEASURES, RIGHT_WORDS, decimal_sign
+from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.conversion import arrow_as_parquet, plain_csv, sheet_as_csv, unzipped
 from carrot_core.benchmarks.encodings import encoding_of, guess_encoding, transcoded
 from carrot_core.benchmarks.file_checks import (
@@ -36,6 +37,7 @@ from carrot_core.benchmarks.reading import (
     first_rows,
     kind_of,
     packing_of,
+    short,
 )
 from carrot_core.errors import DataError, NotFoundError, Problem
 from carrot_core.text import names_listed
@@ -231,7 +233,9 @@ def _utf8(
         if not reading.separator and dialect.separator != usual:
             notes = [*notes, f"The values are separated by {dialect.name}; --separator names another character."]
         text = head.decode(errors="ignore")
-        cells = chain.from_iterable(first_rows(text, dialect.separator, _LOOKED_AT, dialect.skip))
+        rows = list(first_rows(text, dialect.separator, _LOOKED_AT, dialect.skip))
+        _check_header(source, rows)
+        cells = chain.from_iterable(rows)
         # A value in quotes has every quote twice, so it does not stand in the text as it is.
         if escaped := next((cell for cell in cells if '\\"' in cell and cell in text), ""):
             notes = [*notes, f"Backslashes before quotes are kept, as in {escaped[:_CELL]!r}: put quotes around it."]
@@ -242,6 +246,20 @@ def _utf8(
     if names and not names[0]:
         notes = [*notes, "The first column has no name, as an index that pandas writes; it is called 'column0' here."]
     return Part(source, path, kind, tuple(names), dialect, model, 0, tuple(notes), unit)
+
+
+def _check_header(source: str, rows: Sequence[Sequence[str]]) -> None:
+    """Raise a `DataError` if the row below the header names measures too, as where a model's name spans columns."""
+    (names, below), others = [*rows, [], []][:2], rows[2:]
+    own = {at: cell for at, cell in enumerate(below[: len(names)]) if not any(cell in row[at:][:1] for row in others)}
+    measures = [at for at, cell in own.items() if cell != names[at] and MEASURES & guess_columns([cell]).keys()]
+    if len(measures) > 1 and not all(own[at].strip().casefold() in RIGHT_WORDS for at in measures):
+        name, cell = names[measures[0]] or f"column{measures[0]}", short(below[measures[0]])
+        what = "names a measure, so the names of the columns stand in two rows"
+        remedy = (
+            "Keep one row of names: that of a model for its scores, beside it MODEL|cost_usd, MODEL|output_tokens …"
+        )
+        raise DataError(source, [Problem(what, remedy, 1, name, cell)])
 
 
 def text_dialect(path: Path, head: bytes, reading: Reading) -> tuple[Dialect, str]:

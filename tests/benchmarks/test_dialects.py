@@ -232,6 +232,31 @@ def test_groups_of_another_length_are_no_thousands(tmp_path: Path, cell: str) ->
     assert (problem.row, problem.column, problem.value) == (1, "input_tokens", repr(cell))
 
 
+@pytest.mark.parametrize(
+    ("above", "column"),
+    [
+        (",gpt,gpt,claude,claude\nprompt_id,score,cost_usd,score,cost_usd", "gpt"),
+        ("prompt_id,gpt,,claude,\n,score,cost_usd,score,cost_usd", "gpt"),
+        (",gpt,claude,gpt,claude\nprompt_id,score,score,cost_usd,cost_usd", "gpt"),
+        ("model,gpt,gpt,claude,claude\n,score,cost_usd,score,cost_usd\nprompt_id,,,,", "gpt"),
+    ],
+)
+def test_a_header_of_two_rows_is_refused_by_the_cell_that_shows_it(tmp_path: Path, above: str, column: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"{above}\nq1,1,0.1,0,0.2\nq2,0,0.1,1,0.2\n")
+    problem = refused(path)
+    assert (problem.row, problem.column, problem.value) == (1, column, "'score'")
+    assert "two rows" in problem.message
+    assert "|cost_usd" in problem.remedy
+
+
+def test_words_for_right_below_the_header_are_no_names(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt_id,a,b,a|cost_usd,b|cost_usd\nq1,correct,correct,1,2\nq2,wrong,correct,1,2\n")
+    frames = read_any(path, reading=Reading(score="correct/wrong"))
+    assert sorted(frames.outcomes["score"]) == [0, 1, 1, 1]
+
+
 def test_a_decimal_comma_in_a_wide_table(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("prompt_id;a;a|cost_usd;b;b|cost_usd\np;0,25;0,5;1;0,125\n")
