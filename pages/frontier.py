@@ -43,7 +43,7 @@ with for_reference:
 choices = names, active, pool, tasks, reference, verifier, grouping
 scene = view.scene(*choices)
 curve, unit = scene.active_curve.frontier, scene.cost_unit_usd
-rate = controls.rate(views.opening_rate(view, active, unit), unit)
+rate = controls.rate(views.opening_rate(view, active, unit, pool, tasks), unit, (*pool, *tasks))
 lam = shortest_lam(rate, unit)
 verdict = view.verdict(active, rate, reference, pool, tasks)
 st.markdown(plain(sentence(verdict)))

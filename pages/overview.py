@@ -27,7 +27,7 @@ active = controls.router_in_use(views.drawable(view) or tuple(baselines))
 names = list(dict.fromkeys([active, *baselines]))
 scene = view.scene(tuple(names), active, pool, grouping=grouping)
 unit = scene.cost_unit_usd
-rate = controls.rate(views.opening_rate(view, active, unit), unit)
+rate = controls.rate(views.opening_rate(view, active, unit, pool), unit, pool)
 verdict = view.verdict(active, rate, pool=pool) if view.fitted else None  # a baseline has none to headline
 with for_words:
     if verdict is not None:

@@ -31,7 +31,7 @@ with for_settings, st.container(key="settings"):
 with for_result, shell.errors_as_text():
     what_if, scene = results.apply_scenario(view, router, scenario)
     unit = what_if.cost_unit_usd
-    rate = controls.rate(views.opening_rate(view, router, unit), unit)
+    rate = controls.rate(views.opening_rate(view, router, unit, scenario.pool), unit, scenario.pool)
     live_frontier(
         scene,
         lam=shortest_lam(rate, unit),

@@ -23,6 +23,7 @@ from carrot_core.text import visible
 RATE = "rate"  # exchange rate of the session's point, in score per dollar
 ROUTER = "router:in use"  # the session's router, by name; all pages share it, as they do the rate
 _IS_SET = "rate:chosen"  # True once the reader or a link set the point; before, it is the first page's default
+_PART = "rate:part"  # models and tasks in use where it opened
 _DEFAULT_ROUTERS = 2  # fitted routers that are drawn by default
 _DRAWN_ANYWAY = ("zero", "best-single")  # drawn already as the hull of the single models, and as one of them
 # The filters of `pool` by facts on models, at values that every model passes.
@@ -187,8 +188,10 @@ def pool_and_tasks(
 def _keep_whole() -> None:
     """Check the parameters of a link to `pool` where no model can be left out."""
     links.keep_models("pool", (), [], [], "all models")
-    for choose in (_open_weights, _provider, _effort, _released, _within):
+    for choose in (_open_weights, _released, _within):
         choose(())
+    for key in ("providers", "efforts"):
+        _some_of((), key)
 
 
 def models_menu(view: View, facts: Mapping[str, ModelFacts]) -> tuple[tuple[str, ...], Grouping | None]:
@@ -238,8 +241,10 @@ def pool(
     links.keep_models("pool", models, choice, [], "all models")
     all_facts = [facts.get(model, NOTHING) for model in models]
     fast = _within([(latency_p95_s or {}).get(model) for model in models])
-    of_facts = _open_weights(all_facts), _provider(all_facts), _effort(all_facts), _released(all_facts)
-    passes = [all(tests) for tests in zip(*of_facts, fast, strict=True)]
+    of_provider = _some_of([fact.provider for fact in all_facts], "providers")
+    of_effort = _some_of([fact.effort for fact in all_facts], "efforts")
+    tests = _open_weights(all_facts), of_provider, of_effort, _released(all_facts), fast
+    passes = [all(each) for each in zip(*tests, strict=True)]
     if all(passes):
         return tuple(choice)
     rest = tuple(model for model, fits in zip(models, passes, strict=True) if fits and model in (choice or models))
@@ -266,18 +271,8 @@ def _open_weights(all_facts: Sequence[ModelFacts]) -> list[bool]:
     return [fact.open_weights is True or not only for fact in all_facts]
 
 
-def _provider(all_facts: Sequence[ModelFacts]) -> list[bool]:
-    """Which models pass the choice of providers (``?providers=``)."""
-    return _some_of([fact.provider for fact in all_facts], "providers")
-
-
-def _effort(all_facts: Sequence[ModelFacts]) -> list[bool]:
-    """Which models pass the choice of efforts (``?efforts=``)."""
-    return _some_of([fact.effort for fact in all_facts], "efforts")
-
-
 def _some_of(values: Sequence[str], key: str) -> list[bool]:
-    """Choose some of the values of a fact; which models have one of them."""
+    """Which models pass the choice of providers or efforts (``?providers=``, ``?efforts=``); ``values`` are theirs."""
     names, choice = sorted({*values} - {""}, key=str.casefold), []
     if names:
         reset_if_stale(key, [])
@@ -314,18 +309,22 @@ def _within(latency_p95_s: Sequence[float | None]) -> list[bool]:
     return [most is None or (seconds is not None and seconds <= most) for seconds in latency_p95_s]
 
 
-def rate(opened_at_per_usd: float, cost_unit_usd: float) -> float:
+def rate(opened_at_per_usd: float, cost_unit_usd: float, part: Sequence[str] | None = None) -> float:
     """Exchange rate of the session's point, in score per dollar, the same for all pages and all handles.
 
-    It is the rate that was last set; before that, the λ of the address; without one, the page's default. The address
-    (``?lam=``) holds the rate as λ in the page's cost unit, so that links and the browser's back button restore it.
+    It is the rate that was last set; before that, the λ of the address; without one, the page's default, again where
+    ``part``, the models and tasks in use, changes. The address (``?lam=``) holds the rate as λ in the page's cost unit,
+    so that links and the browser's back button restore it.
     """
-    lam_of_link = linked_lam("lam")
+    state, lam_of_link = st.session_state, linked_lam("lam")
+    is_new = part is not None and tuple(part) != state.get(_PART, ()) and not state.get(_IS_SET)
     if lam_of_link is not None:
         set_lam(lam_of_link, cost_unit_usd)
-    elif RATE not in st.session_state:
-        st.session_state[RATE] = opened_at_per_usd
-    point = float(st.session_state[RATE])
+    elif RATE not in state or is_new:
+        state[RATE] = opened_at_per_usd
+    if part is not None:
+        state[_PART] = tuple(part)
+    point = float(state[RATE])
     lam = shortest_lam(point, cost_unit_usd)
     links.check_parameter("lam", links.between(0, 1), lam_text(lam))
     there = links.lam_in_address("lam")

@@ -214,10 +214,11 @@ def _model_summary(version: Version, name: str) -> pd.DataFrame:
     return model_summary(Store(Path(version.path)), name)
 
 
-def opening_rate(view: View, router: str, cost_unit_usd: float) -> float:
+def opening_rate(view: View, router: str, cost_unit_usd: float, pool: Names = (), tasks: Names = ()) -> float:
     """Exchange rate a page opens with, in score per dollar: that of the point that promises to match the best single
-    model, else of the point most likely to, as in a serving router; without either in a snapshot, that of λ 0.5."""
-    solution = view.match(router, view.best_single())
+    model of the pool and tasks, else of the point most likely to, as in a serving router; without either in a
+    snapshot, that of λ 0.5."""
+    solution = view.match(router, view.best_single(pool, tasks), pool, tasks)
     return rate_of_lam(0.5, cost_unit_usd) if solution is None else solution.exchange_rate_per_usd
 
 

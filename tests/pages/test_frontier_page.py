@@ -415,7 +415,10 @@ def test_overview_is_of_the_models_that_pass_its_filters(known: Store) -> None:
     verdict = view.verdict("carrot-knn", float(app.session_state["rate"]), pool=pool)
     assert sentence(verdict) in page_text(app, "markdown")
     assert "2 of 3 models" in page_text(app, "caption")
+    opened = [views.opening_rate(view, "carrot-knn", view.cost_unit_usd, models) for models in (pool, ())]
+    assert app.session_state["rate"] == opened[0] != opened[1]
     app.checkbox(key="open_weights").set_value(False).run()
+    assert app.session_state["rate"] == opened[1]
     assert sentence(verdict) not in page_text(app, "markdown")
     assert "of 3 models" not in page_text(app, "caption")
 
