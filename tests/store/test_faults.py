@@ -5,6 +5,7 @@ Damaged and foreign files are in `tests.store.test_files` and `tests.store.test_
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -23,10 +24,10 @@ from carrot_core.errors import StoreError
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.store import Run, Store
 from carrot_core.store.browse import Filter, matching, prompt_table
-from carrot_core.store.database import writing
+from carrot_core.store.database import reading, writing
 from carrot_core.store.folder import MAIN, Folder
 from tests.forks import FINISHED, KILLED, ROOT, Forks, moments
-from tests.tables import frames, left_behind, long_table, write
+from tests.tables import frames, left_behind, long_table, main_file, write
 
 pytestmark = pytest.mark.slow
 
@@ -159,6 +160,55 @@ def test_reader_can_change_nothing_and_reach_nothing(store: Store, tmp_path: Pat
     assert secret == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["carrot.store", "secret.csv"]
     assert left_behind(store) == ["secret.csv"]
+
+
+def test_a_reader_is_used_again_and_still_reaches_the_files_of_its_own_folder_alone(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save_benchmark("other", frames(seed=1))
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    with store.reading("first"):
+        pass
+    with monkeypatch.context() as patch:
+        patch.setattr(duckdb, "connect", lambda *_, **__: pytest.fail("a new instance"))
+        with store.reading("first") as connection:
+            assert connection.execute("select count(*) from prompts").fetchall() == [(20,)]
+            for statement in (
+                "delete from benchmarks",
+                f"from read_csv('{tmp_path}/secret.csv')",
+                f"attach '{main_file(store, 'other')}' as other (read_only)",
+                "set enable_external_access = true",
+            ):
+                with pytest.raises(duckdb.Error):
+                    connection.execute(statement)
+    with pytest.raises(StoreError), store.reading("first") as connection:
+        connection.execute("nonsense")
+    with store.reading("first") as again:
+        assert again is not connection
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no process")
+def test_a_process_forked_after_reading_reads_and_ends(store: Store) -> None:
+    work = (
+        "import os; from pathlib import Path; from carrot_core.store import Store\n"
+        f"store = Store(Path({str(store.path)!r})); count = len(store.load('first').prompt_ids); child = os.fork()\n"
+        "assert len(store.load('first').prompt_ids) == count == 20\n"
+        "assert not child or os.waitpid(child, 0)[1] == 0"
+    )
+    subprocess.run([sys.executable, "-c", work], check=True, cwd=ROOT, timeout=100)
+
+
+@pytest.mark.parametrize("name", ["it's", "[a]*?", "link"])
+def test_a_home_of_any_name_is_read_again_and_again(store: Store, tmp_path: Path, name: str) -> None:
+    if name == "link":
+        (tmp_path / name).symlink_to(tmp_path)
+    else:
+        (tmp_path / name).mkdir()
+        store.path.rename(tmp_path / name / store.path.name)
+    file = main_file(Store(tmp_path / name / store.path.name), "first")
+    for _ in range(2):
+        with reading(tmp_path / name / file.relative_to(file.parents[2].parent)) as connection:
+            assert connection.execute("select count(*) from prompts").fetchall() == [(20,)]
 
 
 @pytest.mark.parametrize("ending", [".duckdb", ".store"])
