@@ -113,10 +113,39 @@ def least_of(
     """
     if check_confidence(confidence) == EVEN:
         return mean
+    error = _known(error)
+    at_default, least = (mean - _margin(n_prompts, level, ahead) * error for level in (CONFIDENCE, confidence))
+    return _on_the_way(least, int(at_default.argmax()))
+
+
+def targets_of(mean: FloatArray, error: FloatArray | None, n_prompts: int, confidence: float) -> FloatArray:
+    """(K,) the highest target that each point of a curve promises; parameters and errors are those of `least_of`.
+
+    A target near the highest mean is reached mostly by luck. If the surest point is ahead of it by z standard errors,
+    it is truly ahead by about z - 1 / z: Tweedie's formula, with leads alike at every scale, since a target may be
+    anywhere. So 1 / z is added to the margin, and T = mean - (q + 1 / z)·error with z = (m - T) / s is a quadratic
+    equation in m - T. The surest point promises least of its own mean; far below it little is given away.
+    """
+    if check_confidence(confidence) == EVEN:
+        return mean
+    error = _known(error)
+    at_default, quantile = (_margin(n_prompts, level) for level in (CONFIDENCE, confidence))
+    surest = int((mean - (at_default + np.sqrt(at_default**2 + 4.0)) / 2 * error).argmax())
+    below = quantile * error + mean[surest] - mean
+    return _on_the_way(mean[surest] - (below + np.sqrt(below**2 + 4.0 * error[surest] * error)) / 2, surest)
+
+
+def _known(error: FloatArray | None) -> FloatArray:
     if error is None:
         raise CarrotError("This curve was saved without the errors of its means, so no point of it can promise more.")
-    at_default, least = (mean - _margin(n_prompts, level, ahead) * error for level in (CONFIDENCE, confidence))
-    surest = int(at_default.argmax())  # the same for every confidence, so that a higher one promises less everywhere
+    return error
+
+
+def _on_the_way(least: FloatArray, surest: int) -> FloatArray:
+    """(K,) the least of each point and of those on the way to it from the surest one.
+
+    The surest is the same for every confidence, so a higher one promises less everywhere.
+    """
     before, after = np.minimum.accumulate(least[surest::-1])[::-1], np.minimum.accumulate(least[surest:])
     return np.concatenate([before, after[1:]])
 
@@ -134,11 +163,11 @@ def _margin(n_prompts: int, confidence: float, ahead: float = np.inf) -> float:
 
 
 def score_bounds(curve: ReadableCurve, confidence: float, error: FloatArray | None = None) -> Bounds:
-    """The least mean score that each point promises; ``error`` (K,) stands in for the curve's own."""
+    """The least mean score that each point promises, also as a target; ``error`` (K,) stands in for the curve's own."""
     n = curve.n_prompts
     if error is None and confidence > EVEN:
         error = curve.score_error
-    return Bounds("score", confidence, curve.score, least_of(curve.score, error, n, confidence), n)
+    return Bounds("score", confidence, curve.score, targets_of(curve.score, error, n, confidence), n)
 
 
 def cost_bounds(curve: ReadableCurve, confidence: float, error: FloatArray | None = None) -> Bounds:

@@ -36,6 +36,7 @@ from carrot_core.promise import (
     least_solved_usd,
     score_bounds,
     solved_bounds,
+    targets_of,
 )
 from carrot_core.results.recipes import RECIPES, Recipe, _build, load
 from carrot_core.routers import make_router
@@ -218,6 +219,26 @@ def test_of_promises_that_are_not_rare_few_are_broken_whatever_the_true_lead() -
         assert broken.mean() <= 0.1
         assert promised.mean() < 0.3 or broken.sum() <= 0.12 * promised.sum(), lead
         assert lead < 6 or broken.mean() > 0.06, lead  # no more is given away than need be
+
+
+def test_a_target_near_the_highest_score_asks_for_a_lead_that_is_not_luck() -> None:
+    """Leads of the surest point in standard errors; behind it every smaller one is cheaper."""
+    margin = float(1.0 - least_of(np.ones(1), np.ones(1), 2000, CONFIDENCE)[0])
+    for lead in (1.0, 2.0, 2.2, 2.3, 3.0, 8.0, 100.0):
+        mean = np.linspace(lead, -1.0, 50_000)
+        passing = mean[targets_of(mean, np.ones(50_000), 2000, CONFIDENCE) >= 0]
+        least = margin + 1 / lead
+        assert not passing.size if lead < least else passing.min() == pytest.approx(least, abs=0.003)
+
+
+def test_a_point_promises_as_a_target_what_it_is_chosen_for(curve: Frontier) -> None:
+    for level in (0.6, CONFIDENCE, 0.99):
+        bound = score_bounds(curve, level).bound
+        for target in np.quantile(bound, (0.3, 0.7, 1.0)):
+            promise = solve_target(curve, float(target), level).promise
+            assert promise is not None
+            assert promise.bound >= target - 1e-12
+        assert not solve_target(curve, float(bound.max()) + 1e-6, level).reached
 
 
 def test_new_prompts_keep_what_is_promised_per_solved_task() -> None:
