@@ -317,6 +317,8 @@ def score_remedy(low: float | None, high: float | None, words: Sequence[str]) ->
     if low < 0:
         end = max(-low, high)
         return f"{span}: state the rule that makes 0 to 1 of them, such as --score {-end:g}..{end:g}."
+    if high <= 1:
+        return "Correct it or leave it out."
     if high <= 10:
         top = 5 if high <= 5 else 10
         return f"{span}: state their scale, such as --score 1..{top} or --score 0..{top}."

@@ -98,7 +98,7 @@ def _hidden_parts(path: Path, sheet: str) -> list[str]:
     """A note on rows and columns of a sheet that are hidden, as a filter does; they are read like the others."""
     from openpyxl.utils import get_column_letter
 
-    places: dict[bytes, list[str]] = {b"row": [], b"col": []}
+    places = {"row": list[str](), "column": list[str]()}
     with zipfile.ZipFile(path) as file, file.open(sheet.lstrip("/")) as xml:
         rest = b""
         while chunk := xml.read(_CHUNK):
@@ -107,8 +107,8 @@ def _hidden_parts(path: Path, sheet: str) -> list[str]:
             for kind, attributes in _HIDDEN.findall(tags):
                 ends = [int(end) for end in re.findall(rb'\b(?:r|min|max)="(\d{1,7})"', attributes)]
                 names = (str(end) if kind == b"row" else get_column_letter(min(end, 16_384)) for end in ends if end)
-                places[kind].append(":".join(dict.fromkeys(names)) or "?")
-    listed = [f"{'row' if kind == b'row' else 'column'}s {names_listed(at, 5)}" for kind, at in places.items() if at]
+                places["row" if kind == b"row" else "column"].append(":".join(dict.fromkeys(names)) or "?")
+    listed = [f"{kind}{'s' * (len(at) > 1)} {names_listed(at, 5)}" for kind, at in places.items() if at]
     return [f"Hidden parts of the sheet are read like the others: {', '.join(listed)}."] if listed else []
 
 

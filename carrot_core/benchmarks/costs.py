@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -113,7 +114,9 @@ def cost_problems(table: TableFile, pricing: Pricing) -> list[Problem]:
 def _where_dollars_may_be(table: TableFile) -> str:
     """A sentence that names a column of costs whose unit its name does not say; "" where there is none."""
     names = [] if table.wide or "cost_usd" in table.types else list(table.types)
-    source = next((name for name in names if "cost" in name.casefold() or "price" in name.casefold()), None)
+    source = next(
+        (name for name in names if re.search("cost|price", name, re.I) and not _NO_DOLLARS.search(name)), None
+    )
     return f" If {source!r} is in US dollars: --column {shlex.quote(f'cost_usd={source}')}" if source else ""
 
 
@@ -143,6 +146,7 @@ def _without_cost(table: TableFile, prices: Mapping[str, Price]) -> list[tuple[s
     return lost
 
 
+_NO_DOLLARS = re.compile("cents?|eur|gbp|per_|1k|mtok", re.IGNORECASE)  # in the name of a cost that is none of a call
 _TOKENS = ("input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens")
 _PAID = ("input_tokens", "output_tokens", "cost_usd")
 

@@ -32,7 +32,7 @@ from carrot_core.benchmarks.value_checks import (
 from carrot_core.errors import DataError, PricesNeededError, Problem
 from carrot_core.paths import file_sha256
 from carrot_core.prices import Price
-from carrot_core.text import alike_names
+from carrot_core.text import alike_names, counted
 
 
 def read_long_table(
@@ -187,8 +187,9 @@ def _sha256(paths: Sequence[Path]) -> str:
 
 def _unscored(table: TableFile) -> list[str]:
     (unscored,) = table.connection.execute("select count(*) from cells where score is null").fetchall()[0]
-    what = "cells" if table.wide else "rows"
-    return [f"{unscored:,} {what} have no score; they count as not observed."] if unscored else []
+    what = "cell" if table.wide else "row"
+    have = counted(unscored, f"{what} has", f"{what}s have")
+    return [f"{have} no score: not observed."] if unscored else []
 
 
 OF_PROMPT = ("prompt_id", *TEXTS, *OF_RUN)  # columns that are the row's, not a model's

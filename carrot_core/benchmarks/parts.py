@@ -173,7 +173,9 @@ def parts_of(paths: Paths, folder: Path, reading: Reading) -> list[Part]:
         if kind == ".zip":
             files = [(inside, f"{source}/{inside.name}") for inside in unzipped(path, place)] + files
             continue
-        parts.append(_part(path, source, kind, head, place, reading))
+        part = _part(path, source, kind, head, place, reading)
+        is_nested = part.kind == ".jsonl" and any("." in own for own in reading.columns)
+        parts.append((plain_part(part, place) if is_nested else None) or part)  # DuckDB lets a key be twice inside
     return _told_apart(parts, as_paths(paths))
 
 
@@ -256,9 +258,7 @@ def _check_header(source: str, rows: Sequence[Sequence[str]]) -> None:
     if len(measures) > 1 and not all(own[at].strip().casefold() in RIGHT_WORDS for at in measures):
         name, cell = names[measures[0]] or f"column{measures[0]}", short(below[measures[0]])
         what = "names a measure, so the names of the columns stand in two rows"
-        remedy = (
-            "Keep one row of names: that of a model for its scores, beside it MODEL|cost_usd, MODEL|output_tokens …"
-        )
+        remedy = "Keep one row of names: MODEL for a model's scores, beside it MODEL|cost_usd, MODEL|output_tokens …"
         raise DataError(source, [Problem(what, remedy, 1, name, cell)])
 
 

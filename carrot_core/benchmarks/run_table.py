@@ -36,6 +36,7 @@ drop view cells; drop table file; drop table if exists numbers
 _SHOWN = 12  # words of a split in a note
 _PAIRS = 5  # of ids in a note
 _SPLITS = {"train": ("training",), "validation": ("val", "valid", "dev", "development"), "test": ("testing",)}
+_SUMMARIES = ("average", "avg", "mean", "median", "total", "sum", "overall", "all", "max", "min", "std")
 # Columns, what they are hardly ever above, and what is said of it.
 _DOUBTS = (
     ("cached_input_tokens", "input_tokens", "all input_tokens, which count as cached then"),
@@ -91,6 +92,15 @@ class RunTable:
             if names := [repr(name) for (name,) in self.connection.execute(query).fetchall()]:
                 notes.append(
                     f"Names of {table} that tools write for nothing are taken as names: {names_listed(names, 5)}."
+                )
+            query = (
+                f"select {column} from {table} where lower(trim({column})) in ({', '.join(map(literal, _SUMMARIES))}) "  # noqa: S608
+                f"or regexp_full_match({column}, '\\d{{4}}-\\d\\d-\\d\\d([T ]00:00:00)?') order by 1"
+            )
+            if names := [repr(name) for (name,) in self.connection.execute(query).fetchall()]:
+                notes.append(
+                    f"Names of {table} that read like a total, a mean or a date count like others: "
+                    f"{names_listed(names, 5)}. Leave sums out; a spreadsheet makes a date of an id like 3-4."
                 )
         return notes + ([f"Different prompts, though their ids are nearly the same: {alike}{more}."] if pairs else [])
 

@@ -159,7 +159,9 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], bool]:
         if text.lstrip()[:1] in ("{", "["):
             return _json_rows(json.loads(text, object_pairs_hook=lambda pairs: _distinct(path.name, pairs))), True
         return _csv_rows(path.name, text), False
-    except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(path.name, [Problem("Is not UTF-8", "Save it as CSV in UTF-8.")]) from error
+    except (OSError, csv.Error, json.JSONDecodeError, RecursionError) as error:
         raise DataError(path.name, f"Not a readable CSV or JSON file: {error}") from error
 
 

@@ -228,7 +228,7 @@ def test_hidden_rows_and_columns_of_a_sheet_are_told(tmp_path: Path) -> None:
     book.active.row_dimensions[3].hidden = book.active.column_dimensions["B"].hidden = True
     book.save(path)
     frames = read_any(path)
-    assert any("rows 3, columns B" in note for note in frames.warnings)
+    assert any("row 3, column B" in note for note in frames.warnings)
     assert len(frames.outcomes) == len(long_table())
 
 

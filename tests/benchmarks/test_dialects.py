@@ -512,6 +512,22 @@ def test_a_key_twice_is_named_by_its_line(tmp_path: Path) -> None:
     assert "twice" in problem.message
 
 
+def test_a_key_twice_inside_an_object_that_a_column_is_read_from_is_named_too(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    rows = [f'{{"prompt_id": "q", "model": "{model}", "score": 1, "u": {{"c": 1}}}}' for model in "ab"]
+    path.write_text("\n".join(rows).replace('"c": 1', '"c": 1, "c": 2', 1))
+    problem = refused(path, columns={"cost_usd": "u.c"})
+    assert (problem.row, problem.column) == (1, "c")
+
+
+@pytest.mark.parametrize("name", ["average", "Total", "2025-03-04"])
+def test_a_sum_or_a_date_among_ids_or_models_is_said(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "t.csv"
+    for prompt, model in (("q", name), (name, "b")):
+        path.write_text(f"prompt_id,model,score,cost_usd\nq,a,1,1\nq,b,0,1\n{prompt},{model},0.5,1\n")
+        assert any(repr(name) in note for note in read_any(path).warnings)
+
+
 def test_a_key_twice_in_a_document_is_named_by_its_record(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     path.write_text(

@@ -118,7 +118,7 @@ def test_empty_cells_are_not_observed(tmp_path: Path) -> None:
     table.loc[0, "small"] = float("nan")
     frames = read_any(text_of(tmp_path / "t.csv", table))
     assert len(frames.outcomes) == 11
-    assert any("1 cells have no score" in warning for warning in frames.warnings)
+    assert any("1 cell has no score" in warning for warning in frames.warnings)
 
 
 def test_columns_that_are_no_models_are_named_not_taken_for_one(tmp_path: Path) -> None:

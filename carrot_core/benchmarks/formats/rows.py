@@ -210,6 +210,9 @@ def number(value: object, place: Place, name: str) -> float | None:
     """A finite number, also one written as text; None where there is none. Else an error of the place."""
     if value is None or value == "":
         return None
+    is_count = name.endswith("_tokens") or name == "cost_usd"
+    if isinstance(value, bool) and is_count:
+        raise place.error(f"{name} is true or false", "Write a number, or leave it out.", value)
     if isinstance(value, bool | int | float) or (isinstance(value, str) and NUMBER.fullmatch(value)):
         try:
             result = float(value)
@@ -219,7 +222,7 @@ def number(value: object, place: Place, name: str) -> float | None:
             return None  # how Python's tools write "not recorded"
         if math.isfinite(result):
             return result
-    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+    if isinstance(value, str) and value.strip().lower() in ("true", "false") and not is_count:
         return float(value.strip().lower() == "true")
     raise place.error(f"{name} is not a number", "Leave out what was not recorded.", value)
 

@@ -44,7 +44,12 @@ def _spans(path: Path) -> Iterator[tuple[Place, Mapping[str, Any]]]:
         for resource in objects(record.get("resourceSpans")):
             for scope in objects(first_of(resource, "scopeSpans", "instrumentationLibrarySpans")):
                 for at, span in enumerate(objects(scope.get("spans")), 1):
-                    yield Place(place.file, f"{place.within or 'document'}, span {at:,}"), span
+                    where = Place(place.file, f"{place.within or 'document'}, span {at:,}")
+                    listed = objects(span.get("attributes"))
+                    keys = {(str(each.get("key")), str(each.get("value"))) for each in listed}
+                    if twice := [key for key, count in Counter(key for key, _ in keys).items() if count > 1]:
+                        raise where.error("has an attribute twice, with two values", "Keep one of them.", twice[0])
+                    yield where, span
 
 
 def _otlp_scores(span: Mapping[str, Any]) -> dict[str, object]:

@@ -192,6 +192,22 @@ def test_a_bad_call_is_named_by_its_place_in_the_file(tmp_path: Path) -> None:
         read_logs(path)
 
 
+def test_true_is_no_count_of_tokens(tmp_path: Path) -> None:
+    path = tmp_path / "spend.jsonl"
+    path.write_text(lines([{**SPEND[0], "prompt_tokens": True}]))
+    with pytest.raises(DataError, match=r"input_tokens is true or false \(found True\)"):
+        read_logs(path)
+
+
+def test_an_attribute_with_two_values_is_named_with_its_span(tmp_path: Path) -> None:
+    path = tmp_path / "spans.json"
+    counts = [{"key": "gen_ai.usage.input_tokens", "value": {"intValue": count}} for count in ("10", "99")]
+    model = {"key": "gen_ai.request.model", "value": {"stringValue": "m"}}
+    path.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [{"attributes": [model, *counts]}]}]}]}))
+    with pytest.raises(DataError, match=r"span 1: has an attribute twice.*input_tokens"):
+        read_logs(path)
+
+
 def test_messages_in_an_event_of_a_span_are_read(tmp_path: Path) -> None:
     def text(value: str) -> dict[str, str]:
         return {"stringValue": value}
