@@ -201,6 +201,8 @@ class _Servers:
             with contextlib.suppress(OSError), urlopen(health, timeout=5, context=trust):
                 return process, address
             time.sleep(0.1)
+        process.kill()
+        process.wait()
         pytest.fail(f"the server on {script.name} did not answer:\n{log.read_text()}")
 
     def stop(self) -> None:
