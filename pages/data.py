@@ -6,8 +6,8 @@ from carrot_core import modes
 from carrot_core.benchmarks.built_in import SIMULATED
 from carrot_core.dashboard import controls, shell
 from carrot_core.dashboard.data import details, snapshots_list, sql_console
-from carrot_core.dashboard.data.cards import cards, pull_panel, show_notice, trash_list
-from carrot_core.dashboard.data.upload import upload_panel
+from carrot_core.dashboard.data.cards import cards, own_benchmarks, pull_panel, show_notice, trash_list
+from carrot_core.dashboard.data.upload import hub_files_panel, upload_panel
 from carrot_core.roles_audit import Role
 from carrot_core.store import Store
 
@@ -31,7 +31,9 @@ with see:
             with upload:
                 upload_panel()
             with pull:
-                pull_panel()
+                pull_panel(hub_files_panel)
+            with shell.errors_as_text():
+                own_benchmarks()
     show_notice()
     trash_list()
     benchmarks = shell.loaded_benchmarks()

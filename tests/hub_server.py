@@ -8,6 +8,7 @@ files; that store answers ranges.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import socket
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
+
+import pandas as pd
 
 COMMIT = "c0ffee" + "0" * 34
 SPROUT = "CARROT-LLM-Routing/SPROUT"
@@ -171,3 +174,21 @@ def serving(files: dict[str, dict[str, bytes]]) -> Iterator[Hub]:
     handler = type("Handler", (_Handler,), {"hub": hub})
     with listening(handler) as hub.url:
         yield hub
+
+
+def add_tables(hub: Hub, repo: str = "lab/routes") -> None:
+    """Two configurations, the first in two splits, with columns of other names."""
+    rows = [
+        {"q": f"p{i}", "llm": model, "right": (i + j) % 2 == 0, "cost_usd": 0.001 * (j + 1), "prompt": f"what is {i}?"}
+        for i in range(30)
+        for j, model in enumerate(("acme/large", "acme/small"))
+    ]
+    for name, part in (
+        ("one/train-0.parquet", rows[:40]),
+        ("one/test-0.parquet", rows[40:]),
+        ("two/test-0.parquet", rows),
+    ):
+        buffer = io.BytesIO()
+        pd.DataFrame(part).to_parquet(buffer)
+        hub.files.setdefault(repo, {})[name] = buffer.getvalue()
+    hub.files[repo]["README.md"] = b"# Routes"

@@ -19,7 +19,7 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
 
 from carrot_core import limits, paths
-from carrot_core.benchmarks import Provenance
+from carrot_core.benchmarks import NONE_STATED, Provenance
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.modes import action
 from carrot_core.paths import file_sha256
@@ -111,13 +111,15 @@ class HubFiles:
     note: str = ""
     licence: str = ""
 
-    def provenance(self, licence: str) -> Provenance:
-        """Repository and commit as the source; the sha256 is that of the lines "sha256  name" of its files."""
+    def provenance(self, licence: str = "") -> Provenance:
+        """Repository and commit as the source; the sha256 is that of the lines "sha256  name" of its files.
+
+        ``licence`` is known of a data set, else what its card states.
+        """
         lines = sums({file.name: file.sha256 for file in self.files})
+        stated = licence or self.licence or NONE_STATED
         note = f"{len(self.files)} files of the hub; the sha256 is of their list (sha256, two spaces, name)"
-        return Provenance(
-            f"{self.repo}@{self.revision}", hashlib.sha256(lines.encode()).hexdigest(), licence, note=note
-        )
+        return Provenance(f"{self.repo}@{self.revision}", hashlib.sha256(lines.encode()).hexdigest(), stated, note=note)
 
 
 def fetch(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+import duckdb
+
 from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.columns import quote
+from carrot_core.benchmarks.file_checks import lock_down, private_connection
 from carrot_core.benchmarks.formats import FORMATS, Format, format_of_all, read_format
 from carrot_core.benchmarks.formats.head import column_names, head_of
 from carrot_core.benchmarks.formats.rows import Options, Rows
@@ -17,7 +22,8 @@ from carrot_core.benchmarks.parts import Paths, all_files, as_paths, source_of, 
 from carrot_core.benchmarks.pickles import holds_dictionary
 from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.benchmarks.routerbench import is_routerbench, read_routerbench
-from carrot_core.errors import DataError, Problem
+from carrot_core.benchmarks.value_checks import RECOGNISED
+from carrot_core.errors import DataError, Problem, sql_mistake
 from carrot_core.prices import Price
 
 
@@ -155,3 +161,16 @@ def check_costs(rows: Rows, source: str) -> None:
     if not {"input_tokens", "cost_usd"} & set(rows.table.column_names):
         remedy = "--estimate-tokens takes one for 4 characters of prompt and answer; --prices makes dollars of them."
         raise DataError(source, [Problem("has no tokens and no dollars, so what a call cost is not known", remedy)])
+
+
+def fault_of(where: str, names: Sequence[str]) -> str:
+    """What is wrong with a predicate that is no SQL, or has a column that is not there."""
+    columns = {name.casefold(): f"null::varchar as {quote(name)}" for name in (*names, *RECOGNISED)}
+    with private_connection() as connection:
+        lock_down(connection)
+        try:
+            connection.sql(f"select {', '.join(columns.values())}").filter(duckdb.SQLExpression(where))
+        except (duckdb.Error, RuntimeError) as error:
+            if re.search("Parser Error|Referenced column", str(error)):
+                return str(sql_mistake(f"the predicate {where!r} cannot be used", str(error), where))
+    return ""

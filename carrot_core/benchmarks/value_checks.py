@@ -36,7 +36,7 @@ OF_RUN = ("sample", "time")  # texts of one answer, where the others are of its 
 NUMBERS = (
     "score", "input_tokens", "output_tokens", "cost_usd", "cached_input_tokens", "reasoning_tokens", "latency_s",
 )  # fmt: skip
-REQUIRED = ("prompt_id", "model", "score")
+REQUIRED, MISSING = ("prompt_id", "model", "score"), "the column is missing"
 RECOGNISED = (*IDS, *TEXTS, *NUMBERS, *OF_RUN)
 # A larger figure is a mistake and would make sums over a benchmark meaningless.
 LARGEST = 1e12
@@ -173,9 +173,7 @@ def bounds_of(number: str) -> tuple[float, float]:
 def problems(table: TableFile) -> list[Problem]:
     """Everything wrong with the rows that were kept, one entry for each kind."""
     problems = [
-        Problem("the column is missing", _where_it_may_be(name, table), column=name)
-        for name in REQUIRED
-        if name not in table.types
+        Problem(MISSING, _where_it_may_be(name, table), column=name) for name in REQUIRED if name not in table.types
     ]
     for rule in (*broken(table, _rules_of_cells(table)), *_rules_across(table)):
         problems.extend(violations(table, rule))

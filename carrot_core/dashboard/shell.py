@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -307,3 +307,16 @@ def origin(info: BenchmarkInfo) -> str:
     gaps = f" {info.n_missing:,} cells were not observed." if info.n_missing else " No cell is missing."
     caveat = f" {info.warnings[0]}" if info.ships else ""
     return f"{text}. Licence: {info.licence or 'not stated'}.{gaps} Split: {info.split_rule}.{caveat}"
+
+
+@contextmanager
+def file_progress() -> Iterator[Callable[[int, int, str], None]]:
+    """A callback (bytes done, bytes of the file, its name) that draws how much of it has arrived, until the end."""
+    bar = st.progress(0.0, "Asking the hub which files there are …")
+
+    def arriving(done: int, total: int, name: str) -> None:
+        share = min(done / total, 1.0) if total else 0.0
+        bar.progress(share, plain(f"{name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"))
+
+    yield arriving
+    bar.empty()

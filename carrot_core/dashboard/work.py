@@ -6,21 +6,26 @@ and at its steps once it has had its time, it waits until it is its turn: the pa
 
 from __future__ import annotations
 
+import hashlib
+import re
+import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from carrot_core import limits
-from carrot_core.dashboard.stores import cached_by_version, give_back_memory
+from carrot_core.dashboard.stores import cached_by_version, give_back_memory, session_folder
 
 _LOOK_S = 0.3  # between two checks for a turn, at which a waiting page can be stopped
 
@@ -218,3 +223,30 @@ def cached(**options: Any) -> Callable[[Callable[Params, Result]], Callable[Para
         return at_hand
 
     return decorate
+
+
+def id_of(uploads: Sequence[UploadedFile]) -> str:
+    """Key of the files of an upload, different from that of others."""
+    return "+".join(upload.file_id for upload in uploads)
+
+
+def on_disk(upload: UploadedFile, place: str) -> Path:
+    """Write an upload of one file as `all_on_disk` does; returns its path."""
+    return all_on_disk([upload], place)[0]
+
+
+def all_on_disk(uploads: Sequence[UploadedFile], place: str) -> list[Path]:
+    """Write an upload to a folder of the session, in place of the upload before it; returns the paths."""
+    folder = session_folder() / place
+    home = folder / hashlib.sha256(id_of(uploads).encode()).hexdigest()[:16]
+    # The browser chose the names: keep their endings, and only characters that are safe in a file name.
+    names = [re.sub(r"[^\w.\- ]", "_", upload.name)[-60:] for upload in uploads]
+    # Files of one run stay in one folder, as their tool wrote them; files of the same name get folders of their own.
+    apart = len(set(names)) < len(names)
+    paths = [home / str(number * apart) / name for number, name in enumerate(names)]
+    if not all(path.is_file() for path in paths):
+        shutil.rmtree(folder, ignore_errors=True)
+        for path, upload in zip(paths, uploads, strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(upload.getvalue())  # bytes that the server holds; `getbuffer` would copy them
+    return paths

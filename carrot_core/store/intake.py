@@ -22,7 +22,7 @@ from carrot_core.benchmarks.formats import FORMATS, Format, format_of_all
 from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.parts import how_read
 from carrot_core.benchmarks.reading import FOUND, Reading
-from carrot_core.benchmarks.registry import read_any
+from carrot_core.benchmarks.registry import fault_of, read_any
 from carrot_core.child import Budget, in_child
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem, StoreError
 from carrot_core.prices import Price, Tier
@@ -30,7 +30,7 @@ from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.maintenance import copy_benchmark
 
 if TYPE_CHECKING:
-    from carrot_core.benchmarks.hub import FileProgress
+    from carrot_core.benchmarks.hub import FileProgress, HubFiles
 
 _STORE = "carrot.duckdb"
 _CELL = 200  # characters of a value
@@ -99,20 +99,45 @@ ANY = "hf:"  # in front of a data set's name
 _TABLES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 
 
-def data_set(repo: str, config: str | None, split: str | None, read: Callable[[Sequence[Path]], Frames]) -> HubSource:
-    """Any data set of the hub: tables whose path has the configuration, then the split; preferably Parquet."""
+def fetch_data_set(
+    source: str,
+    config: str | None = None,
+    split: str | None = None,
+    *,
+    revision: str | None = None,
+    progress: FileProgress | None = None,
+) -> HubFiles:
+    """Fetch the tables of any data set of the hub, preferably Parquet.
+
+    Parameters
+    ----------
+    source : "hf:OWNER/NAME".
+    config, split : words that the paths of the files have, one behind the other.
+    revision, progress : as for `pull`.
+
+    Raises
+    ------
+    NotFoundError, DataError, CarrotError
+        As for `carrot_core.benchmarks.hub.fetch`; no data set is named, or it has several configurations.
+    """
+    from carrot_core.benchmarks.hub import fetch
+
+    repo = source.removeprefix(ANY)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+        raise CarrotError(f"{source!r} names no data set: write hf:OWNER/NAME.")
     words = "".join(f"{glob.escape(word)}*" for word in (config, split) if word)
+    fetched = fetch(repo, tuple(f"*{words}{ending}" for ending in _TABLES), revision=revision, progress=progress)
+    folders = sorted({file.path.parent.name for file in fetched.files})
+    if len(folders) > 1 and not config:
+        several = f"has several configurations: {', '.join(folders[:20])}"
+        raise DataError(repo, [Problem(several, "Name one as the configuration (--config).")])
+    return fetched
 
-    def checked(files: Sequence[Path], provenance: Provenance) -> Frames:
-        folders = sorted({file.parent.name for file in files})
-        if len(folders) > 1 and config is None:
-            listed = ", ".join(folders[:20])
-            raise DataError(repo, [Problem(f"has several configurations: {listed}", "Name one with --config.")])
-        frames = read(files)
-        note = "; ".join(filter(None, [provenance.note, frames.provenance.note]))
-        return frames.noted(provenance=replace(provenance, rows=frames.provenance.rows, note=note))
 
-    return HubSource(repo, tuple(f"*{words}{ending}" for ending in _TABLES), checked, "", licence="")
+def _of_hub(frames: Frames, provenance: Provenance) -> Frames:
+    """Frames of fetched files, with where they are from."""
+    note = "; ".join(filter(None, [provenance.note, frames.provenance.note]))
+    return frames.noted(provenance=replace(provenance, rows=frames.provenance.rows, note=note))
 
 
 def hub_source(name: str) -> HubSource:
@@ -163,25 +188,23 @@ def pull(
     """
     from carrot_core.benchmarks.hub import fetch
 
-    if not source.startswith(ANY):
-        if config or split or read:
-            raise CarrotError(f"{source!r} has its own files and columns; only hf:OWNER/NAME takes a choice of them.")
-        chosen, name = hub_source(source), name or source
-    else:
-        from carrot_core.benchmarks.registry import read_any
-
-        repo = source.removeprefix(ANY)
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-            raise CarrotError(f"{source!r} names no data set: write hf:OWNER/NAME.")
-        chosen, name = data_set(repo, config, split, read or read_any), name or repo.partition("/")[2]
-    reader = chosen.without_chinese if drop_chinese else chosen.read
-    if reader is None:
+    is_any = source.startswith(ANY)
+    if not is_any and (config or split or read):
+        raise CarrotError(f"{source!r} has its own files and columns; only hf:OWNER/NAME takes a choice of them.")
+    name = name or (source.rpartition("/")[2] if is_any else source)
+    chosen = None if is_any else hub_source(source)
+    reader = chosen and (chosen.without_chinese if drop_chinese else chosen.read)
+    if drop_chinese and reader is None:
         raise CarrotError(f"{source!r} has no Chinese tasks to leave out: only RouterBench has. Pull it as it is.")
     if not replace and name in {info.name for info in store.benchmarks()}:
         raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
-    fetched = fetch(chosen.repo, chosen.patterns, revision=revision, progress=progress)
-    licence = chosen.licence or fetched.licence or NONE_STATED
-    frames = reader([file.path for file in fetched.files], fetched.provenance(licence))
+    if chosen and reader:
+        fetched = fetch(chosen.repo, chosen.patterns, revision=revision, progress=progress)
+        frames = reader([file.path for file in fetched.files], fetched.provenance(chosen.licence))
+    else:
+        fetched = fetch_data_set(source, config, split, revision=revision, progress=progress)
+        read = read or read_any
+        frames = _of_hub(read([file.path for file in fetched.files]), fetched.provenance())
     if fetched.note:
         frames = frames.noted(warnings=(fetched.note, *frames.warnings))
     return store.save_benchmark(name, frames, split_seed=split_seed, replace=replace, shadow=shadow)
@@ -195,22 +218,31 @@ class Look:
     ----------
     of_tool : the evaluation tool's format of the files; None for tables.
     how : how the first file is read, in words; "" for a tool's.
+    fault : what is wrong with the predicate that chooses rows; "" where nothing shows it.
     first : first rows of the first file as text, with long values cut; empty for a tool's.
     """
 
     of_tool: Format | None
     how: str
+    fault: str
     first: pd.DataFrame
 
 
 def look_at(
-    paths: Sequence[Path], rows: int, reading: Reading = FOUND, *, as_table: bool = False, place: Path | None = None
+    paths: Sequence[Path],
+    rows: int,
+    reading: Reading = FOUND,
+    *,
+    where: str | None = None,
+    as_table: bool = False,
+    place: Path | None = None,
 ) -> Look:
     """Look at files of results without reading them whole.
 
     Parameters
     ----------
     rows : number of rows of the first file.
+    where : predicate that is to choose rows: only whether it can be used by the names of the columns is seen.
     as_table : whether files of a tool are looked at as tables.
     place : folder for what the process writes.
 
@@ -219,19 +251,24 @@ def look_at(
     NotFoundError, DataError
         As for `carrot_core.benchmarks.formats.head.preview`, or the process exceeded its budget.
     """
-    request = {"paths": list(map(str, paths)), "rows": rows, "reading": asdict(reading), "as_table": as_table}
+    request: dict[str, Any] = {"paths": list(map(str, paths)), "rows": rows, "reading": asdict(reading)}
+    request |= {"where": where or "", "as_table": as_table}
     with in_child(f"{__name__}:_look", request, Budget.of(paths), source=paths[0].name, place=place) as (_, answer):
         first = pd.DataFrame(answer["cells"], columns=pd.Index(answer["names"], dtype=object), dtype=object)
-        return Look(FORMATS.get(answer["format"]), answer["how"], first)
+        return Look(FORMATS.get(answer["format"]), answer["how"], answer["fault"], first)
 
 
-def _look(_: Path, paths: Sequence[str], rows: int, reading: Mapping[str, Any], as_table: bool) -> dict[str, Any]:
+def _look(
+    _: Path, paths: Sequence[str], rows: int, reading: Mapping[str, Any], where: str, as_table: bool
+) -> dict[str, Any]:
     files, stated = list(map(Path, paths)), Reading(**reading)
     if not as_table and (of_tool := format_of_all(files)) is not None:
-        return {"format": of_tool.name, "how": "", "names": [], "cells": []}
+        return {"format": of_tool.name, "how": "", "fault": "", "names": [], "cells": []}
     first = preview(files[0], rows, stated)
     cells = [[value[:_CELL] if isinstance(value, str) else None for value in row] for row in first.to_numpy().tolist()]
-    return {"format": None, "how": how_read(files[0], stated), "names": list(map(str, first.columns)), "cells": cells}
+    names = list(map(str, first.columns))
+    fault = fault_of(where, names) if where else ""
+    return {"format": None, "how": how_read(files[0], stated), "fault": fault, "names": names, "cells": cells}
 
 
 def bring_in(
@@ -244,6 +281,7 @@ def bring_in(
     prices: Mapping[str, Price] | None = None,
     reading: Reading = FOUND,
     keep_zeros: bool = True,
+    of_hub: HubFiles | None = None,
     place: Path | None = None,
     **of_tool: Any,
 ) -> BenchmarkInfo | tuple[str, ...]:
@@ -254,6 +292,7 @@ def bring_in(
     name : name of the benchmark.
     format, columns, prices, reading, of_tool : as for `read_any`.
     keep_zeros : store the files even if models have costs or tokens of 0, which then count as not recorded.
+    of_hub : what was fetched from the hub, if the files are of it.
     place : folder for what the process writes.
 
     Returns
@@ -271,6 +310,8 @@ def bring_in(
         "prices": {model: asdict(price) for model, price in (prices or {}).items()},
         "reading": asdict(reading),
         "keep_zeros": keep_zeros,
+        "provenance": asdict(of_hub.provenance()) if of_hub else None,
+        "notes": [of_hub.note] if of_hub and of_hub.note else [],
         "options": {"format": format, "columns": dict(columns) if columns else None, **of_tool},
     }
     with in_child(f"{__name__}:_bring_in", request, Budget.of(paths), source=paths[0].name, place=place) as done:
@@ -287,6 +328,8 @@ def _bring_in(
     prices: Mapping[str, Mapping[str, Any]],
     reading: Mapping[str, Any],
     keep_zeros: bool,
+    provenance: Mapping[str, Any] | None,
+    notes: Sequence[str],
     options: Mapping[str, Any],
 ) -> list[str]:
     modes.add_session_folder(folder)
@@ -296,6 +339,8 @@ def _bring_in(
         reading=Reading(**reading),
         **options,
     )
+    if provenance:
+        frames = _of_hub(frames, Provenance(**provenance)).noted(warnings=(*notes, *frames.warnings))
     if keep_zeros or not frames.zero_models:
         Store(folder / _STORE).save_benchmark(name, frames)
     return list(frames.zero_models)

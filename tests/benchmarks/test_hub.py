@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import pickle
@@ -14,7 +13,6 @@ import threading
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 from filelock import FileLock
@@ -30,7 +28,7 @@ from carrot_core.store import Store
 from carrot_core.store.console import query
 from carrot_core.store.intake import pull
 from tests.forks import FINISHED, KILLED, Forks, moments
-from tests.hub_server import COMMIT, ROUTERBENCH, SPROUT, VARIANT, Hub
+from tests.hub_server import COMMIT, ROUTERBENCH, SPROUT, VARIANT, Hub, add_tables
 from tests.pickle_files import Calls
 from tests.routerbench_files import published
 from tests.sprout_files import SHARDS, content, shards
@@ -104,26 +102,8 @@ def test_a_pickle_of_the_hub_that_calls_something_is_refused_and_calls_nothing(
     assert not (tmp_path / "called").exists()
 
 
-def _tables(hub: Hub, repo: str = "lab/routes") -> None:
-    """Two configurations, the first in two splits, with columns of other names."""
-    rows = [
-        {"q": f"p{i}", "llm": model, "right": (i + j) % 2 == 0, "cost_usd": 0.001 * (j + 1), "prompt": f"what is {i}?"}
-        for i in range(30)
-        for j, model in enumerate(("acme/large", "acme/small"))
-    ]
-    for name, part in (
-        ("one/train-0.parquet", rows[:40]),
-        ("one/test-0.parquet", rows[40:]),
-        ("two/test-0.parquet", rows),
-    ):
-        buffer = io.BytesIO()
-        pd.DataFrame(part).to_parquet(buffer)
-        hub.files.setdefault(repo, {})[name] = buffer.getvalue()
-    hub.files[repo]["README.md"] = b"# Routes"
-
-
 def test_any_data_set_of_tables_is_pulled_through_the_door_of_an_import(hub: Hub, store: Store) -> None:
-    _tables(hub)
+    add_tables(hub)
     hub.licence = "cc-by-4.0"
     columns = ("--column", "prompt_id=q", "--column", "model=llm", "--column", "score=right")
     run = CliRunner().invoke(main, ["data", "pull", "hf:lab/routes", "--config", "one", *columns, "--json"])
@@ -140,7 +120,7 @@ def test_any_data_set_of_tables_is_pulled_through_the_door_of_an_import(hub: Hub
 
 
 def test_a_data_set_is_never_mixed_of_several_configurations(hub: Hub, store: Store) -> None:
-    _tables(hub)
+    add_tables(hub)
     with pytest.raises(DataError, match=r"one, two.*--config"):
         pull(store, "hf:lab/routes")
     with pytest.raises(NotFoundError):

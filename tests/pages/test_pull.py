@@ -8,8 +8,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.store import Store
+from carrot_core.store.intake import ANY
 from tests import wording
-from tests.hub_server import COMMIT, SPROUT, Hub
+from tests.hub_server import COMMIT, SPROUT, Hub, add_tables
 from tests.pages.reading import page_text
 
 pytestmark = pytest.mark.slow
@@ -72,6 +73,28 @@ def test_a_damaged_file_is_said_on_the_page(hub: Hub) -> None:
     app = press(page())
     assert "test-00000-of-00001.parquet" in page_text(app, "error")
     assert Store().benchmarks() == []
+
+
+def test_any_data_set_is_fetched_mapped_and_loaded_for_the_session(hub: Hub) -> None:
+    add_tables(hub)
+    hub.licence = "cc-by-4.0"
+    app = page(ANY)
+    app.text_input(key="pull-repo").set_value("lab/routes").run()
+    assert "one, two" in page_text(press(app), "error")
+    app.text_input(key="pull-config").set_value("one").run()
+    press(app)
+    assert not app.error
+    boxes = {box.label.removesuffix(" (optional)"): box for box in app.selectbox}
+    for name, own in (("prompt_id", "q"), ("model", "llm"), ("score", "right")):
+        boxes[name].select(own)
+    app.button(key="hub:check").click().run()
+    assert not app.exception
+    assert not app.error
+    assert "30 prompts x 2 models" in page_text(app, "success")
+    assert Store().benchmarks() == []
+    app.button(key="keep:routes").click().run()
+    (info,) = Store().benchmarks()
+    assert (info.name, info.source, info.licence) == ("routes", f"lab/routes@{COMMIT}", "cc-by-4.0")
 
 
 def test_without_the_hub_the_page_says_what_it_read_instead(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

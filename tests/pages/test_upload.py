@@ -382,12 +382,23 @@ def test_rows_are_chosen_by_a_predicate_and_a_mistake_in_it_is_named() -> None:
     app = upload(panel(), "results.csv", long_frame(made(40)))
     (rows,) = [box for box in app.text_input if box.label == "Rows"]
     rows.set_value("modle = 'a'").run()
+    assert "modle" in reading.page_text(app, "error")
+    assert len(app.dataframe) == 1
     check(app)
     assert "modle" in " ".join(reading.table(app, "remedy")["problem"])
     (rows,) = [box for box in app.text_input if box.label == "Rows"]
     rows.set_value(f"model <> '{MODELS[0]}'").run()
     check(app)
     assert f"40 prompts x {len(MODELS) - 1} models" in reading.page_text(app, "success")
+
+
+def test_a_column_that_is_missing_is_chosen_in_its_box() -> None:
+    app = check(upload(panel(), "results.csv", long_frame(made(40)).rename(columns={"prompt_id": "nr of it"})))
+    problems = reading.table(app, "remedy")
+    assert "“prompt_id”" in str(problems.set_index("column")["remedy"]["prompt_id"])
+    {box.label: box for box in app.selectbox}["prompt_id"].select("nr of it")
+    check(app)
+    assert "results" in benchmark_texts(app)
 
 
 def test_a_split_of_the_file_is_kept_or_left_aside_as_chosen() -> None:

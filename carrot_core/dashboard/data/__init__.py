@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core import limits, modes
+from carrot_core.benchmarks.value_checks import MISSING
 from carrot_core.csv_latex import problems_frame, safe_csv
 from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.data.cards import fact_lines
@@ -299,7 +300,13 @@ def with_fields(text: str) -> str:
 
 def in_words_of_the_page(error: DataError) -> DataError:
     """The same error with the fields of the page in its remedies."""
-    return DataError(error.where, [replace(problem, remedy=with_fields(problem.remedy)) for problem in error.problems])
+    boxes = [
+        f"Choose it in the box “{problem.column}”. " if problem.message == MISSING else "" for problem in error.problems
+    ]
+    return DataError(
+        error.where,
+        [replace(each, remedy=box + with_fields(each.remedy)) for box, each in zip(boxes, error.problems, strict=True)],
+    )
 
 
 def is_about_reading(error: DataError) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -17,7 +18,7 @@ from carrot_core.benchmarks.model_facts_arms import KINDS, add_arms, arms_in, wi
 from carrot_core.benchmarks.split import FOLDS
 from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import file_stem
-from carrot_core.dashboard.shell import errors_as_text, plain
+from carrot_core.dashboard.shell import errors_as_text, file_progress, plain
 from carrot_core.dashboard.stores import PrivateInfo, Version, private_benchmarks, private_store, store_of, version_of
 from carrot_core.evaluation.missing import costless_note, gaps_by_model, without_costless
 from carrot_core.paths import shipped_data
@@ -26,14 +27,17 @@ from carrot_core.roles_audit import Role
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo, Store, trash
 from carrot_core.store.browse import split_sizes
-from carrot_core.store.intake import HUB_SOURCES, pull
+from carrot_core.store.intake import ANY, HUB_SOURCES, fetch_data_set, pull
 from carrot_core.store.maintenance import copy_benchmark
 from carrot_core.text import visible
+
+if TYPE_CHECKING:
+    from carrot_core.benchmarks.hub import HubFiles
 
 _PER_ROW = 3
 _MOST_CALLS = 5  # of an arm that is offered
 _GAPS_NAMED = 3  # models with gaps that a card names
-_NOTICE, _PULL_NOTICE = "cards:done", "pull:done"
+_NOTICE, _PULL_NOTICE, _FETCHED = "cards:done", "pull:done", "pull:files"
 _LICENCE = "It states no licence, so the texts of its prompts stay on this machine, in no file that CARROT writes."
 
 
@@ -235,14 +239,21 @@ def _arms(info: BenchmarkInfo, key: str) -> None:
             st.rerun()
 
 
-def pull_panel() -> None:
-    """Choose a data set of the hub and download it into the shared store, with a progress bar for each file."""
+def pull_panel(files_panel: Callable[[HubFiles], None]) -> None:
+    """Choose a data set of the hub and download it, with a progress bar for each file.
+
+    A known one comes into the shared store. The files of any other are given to a panel, which maps and loads them.
+    """
     if done := st.session_state.pop(_PULL_NOTICE, None):
         st.success(plain(done), icon=":material/check:")
     names = {info.name for info in Store().benchmarks()}
     source = st.selectbox(
-        "Data set", list(HUB_SOURCES), format_func=lambda name: f"{name}: {HUB_SOURCES[name].about}", key="pull-source"
-    )
+        "Data set", [*HUB_SOURCES, ANY], key="pull-source",
+        format_func=lambda name: f"{name}: {HUB_SOURCES[name].about}" if name != ANY else "Any other, by its name",
+    )  # fmt: skip
+    if source == ANY:
+        _any_data_set(files_panel)
+        return
     hub_source = HUB_SOURCES[source]
     licence = _LICENCE if hub_source.licence == NONE_STATED else f"Licence: {hub_source.licence}."
     st.caption(
@@ -260,18 +271,31 @@ def pull_panel() -> None:
     )
     blocked = source in names and not replace
     if st.button(f"Pull {source}", icon=":material/download:", key="pull", disabled=blocked):
-        bar = st.progress(0.0, "Asking the hub which files there are …")
-
-        def arriving(done: int, total: int, name: str) -> None:
-            share = min(done / total, 1.0) if total else 0.0
-            bar.progress(share, plain(f"{name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"))
-
-        with errors_as_text():
+        with file_progress() as arriving, errors_as_text():
             info = pull(Store(), source, replace=replace, drop_chinese=drop_chinese, progress=arriving)
             notes = "".join(f"\n{note}" for note in info.warnings)
             st.session_state[_PULL_NOTICE] = f"Pulled {info.size_text} as {info.name!r}.{notes}"
             st.rerun()
-        bar.empty()
+
+
+def _any_data_set(files_panel: Callable[[HubFiles], None]) -> None:
+    """Name a data set and a part of it, fetch its files and give them to a panel."""
+    boxes = st.columns(3)
+    repo = boxes[0].text_input("Name on the hub", key="pull-repo", placeholder="OWNER/NAME").strip()
+    config = boxes[1].text_input(
+        "Configuration", key="pull-config", placeholder="(all)", help="Only files with this word in their path."
+    )
+    split = boxes[2].text_input(
+        "Split", key="pull-split", placeholder="(all)", help="Only files with this word behind it, such as test."
+    )
+    if st.button("Fetch its files", icon=":material/download:", key="pull", disabled=not repo):
+        st.session_state.pop(_FETCHED, None)
+        with file_progress() as arriving, errors_as_text():
+            source = f"{ANY}{repo.removeprefix(ANY)}"
+            fetched = fetch_data_set(source, config.strip(), split.strip(), progress=arriving)
+            st.session_state[_FETCHED] = fetched
+    if _FETCHED in st.session_state:
+        files_panel(st.session_state[_FETCHED])
 
 
 NOTICE = "upload:done"
@@ -284,7 +308,9 @@ def free_name(path: Path) -> str:
 
 
 def own_benchmarks() -> None:
-    """The session's uploads, with buttons to keep each in the store or to remove it."""
+    """What the session loaded, with buttons to keep each in the store or to remove it; and the notice of the last."""
+    if done := st.session_state.pop(NOTICE, None):
+        st.success(plain(done), icon=":material/check:")
     own = private_benchmarks()
     names = {info.name for info in Store().benchmarks()} if own else set()
     for info in own:

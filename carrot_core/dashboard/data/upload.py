@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_with_paths, pairs_of
@@ -32,7 +29,7 @@ from carrot_core.dashboard.data import (
     show_problems,
     with_fields,
 )
-from carrot_core.dashboard.data.cards import NOTICE, free_name, own_benchmarks
+from carrot_core.dashboard.data.cards import NOTICE, free_name
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import ONLY_YOU, count_job, private_store, session_folder, upload_key
 from carrot_core.errors import DataError, PricesNeededError
@@ -41,7 +38,10 @@ from carrot_core.paths import shipped
 from carrot_core.routers.base import WITHOUT_TEXTS
 from carrot_core.store import BenchmarkInfo
 from carrot_core.store.intake import Look, bring_in, look_at
-from carrot_core.text import names_listed, visible
+from carrot_core.text import counted, names_listed, visible
+
+if TYPE_CHECKING:
+    from carrot_core.benchmarks.hub import HubFiles
 
 TYPES = [ending.removeprefix(".") for ending in (*ENDINGS, *PACKED, ".eval")]
 LAYOUTS = {
@@ -81,32 +81,40 @@ def upload_panel() -> None:
     )
     if uploads:
         with errors_as_text():
-            _bring_in(uploads)
-    if done := st.session_state.pop(NOTICE, None):
-        st.success(plain(done), icon=":material/check:")
+            _bring_in(work.all_on_disk(uploads, "uploads"), work.id_of(uploads))
+
+
+def hub_files_panel(fetched: HubFiles) -> None:
+    """Map and load files that were fetched from the hub, as those of an upload."""
+    paths = [file.path for file in fetched.files]
+    digest = hashlib.sha256("".join(file.sha256 for file in fetched.files).encode()).hexdigest()
+    st.caption(
+        plain(f"{fetched.repo}, {counted(len(paths), 'file')} of commit {fetched.revision[:12]}. {fetched.note}")
+    )
     with errors_as_text():
-        own_benchmarks()
+        _bring_in(paths, f"hub:{fetched.repo}:{digest[:16]}", fetched)
 
 
-def _bring_in(uploads: Sequence[UploadedFile]) -> None:
-    paths, file_id = all_on_disk(uploads, "uploads"), id_of(uploads)
-    look = _look(file_id, paths, FOUND, as_table=False)
+def _bring_in(paths: Sequence[Path], file_id: str, of_hub: HubFiles | None = None) -> None:
+    look = _look(file_id, paths, FOUND, where=None, as_table=False)
     of_tool = look.of_tool if isinstance(look, Look) else None
     if of_tool and st.radio("Format", [of_tool.title, "A table"], key=f"format:{file_id}") == of_tool.title:
-        _of_tool(of_tool, paths, file_id)
+        _of_tool(of_tool, paths, file_id, of_hub)
         return
     error = look if isinstance(look, DataError) else st.session_state.get(_ERRORS, {}).get(file_id)
     reading, where = _reading(file_id, is_open=error is not None and is_about_reading(error))
     try:
-        first, how = (look := first_look(file_id, paths, reading, as_table=of_tool is not None)).first, look.how
+        look = first_look(file_id, paths, reading, where=where, as_table=of_tool is not None)
     except DataError as refusal:
         raise in_words_of_the_page(refusal) from refusal
-    names = [str(name) for name in first.columns]
+    first, names = look.first, [str(name) for name in look.first.columns]
+    if look.fault:
+        st.error(plain(with_fields(look.fault)), icon=":material/error:")
     st.dataframe(
         _preview(first[:_ROWS]), hide_index=True, alt=f"The first rows of the file, {len(names)} columns wide."
     )
     of_first = f"of {paths[0].name}, the first of {len(paths)} files" if len(paths) > 1 else ""
-    st.caption(f"{how}, first rows {of_first}".rstrip().rstrip(",") + ".")
+    st.caption(f"{look.how}, first rows {of_first}".rstrip().rstrip(",") + ".")
     layout = st.radio(
         "Layout",
         list(LAYOUTS),
@@ -117,7 +125,7 @@ def _bring_in(uploads: Sequence[UploadedFile]) -> None:
     columns = _mapping(first, layout, file_id, reading)
     if "split" in {*names, *columns}:
         reading = replace(reading, own_split=_own_split(file_id))
-    _load_panel(paths, file_id, layout, columns, reading, where=where)
+    _load_panel(paths, file_id, layout, columns, reading, of_hub, where=where)
 
 
 def _own_split(file_id: str) -> bool:
@@ -130,7 +138,7 @@ def _own_split(file_id: str) -> bool:
     return ways[str(st.radio("The file's own split", list(ways), key=f"split:{file_id}", help=help))]
 
 
-def _of_tool(of_tool: Format, paths: Sequence[Path], file_id: str) -> None:
+def _of_tool(of_tool: Format, paths: Sequence[Path], file_id: str, of_hub: HubFiles | None) -> None:
     """Handle files of an evaluation tool, which have no columns to map, and refuse a log of calls."""
     if of_tool.kind == "traffic":
         st.info(
@@ -146,7 +154,8 @@ def _of_tool(of_tool: Format, paths: Sequence[Path], file_id: str) -> None:
         "Estimate tokens that are not recorded", key=f"estimate:{file_id}",
         help="One for 4 characters of prompt and answer, for tools that record none.",
     )  # fmt: skip
-    _load_panel(paths, file_id, of_tool.name, {}, FOUND, scorer=scorer.strip() or None, estimate_tokens=estimate)
+    options = {"scorer": scorer.strip() or None, "estimate_tokens": estimate}
+    _load_panel(paths, file_id, of_tool.name, {}, FOUND, of_hub, **options)
 
 
 def _load_panel(
@@ -155,6 +164,7 @@ def _load_panel(
     layout: str,
     columns: Mapping[str, str],
     reading: Reading,
+    of_hub: HubFiles | None,
     **of_tool: Any,
 ) -> None:
     """Ask for a name and missing settings, and load the files."""
@@ -162,14 +172,16 @@ def _load_panel(
     prices = ask_prices(error.models, file_id) if isinstance(error, PricesNeededError) else {}
     zero_models = st.session_state.get(_ZEROS, {}).get(file_id)
     free = ask_free_models(zero_models, file_id) if zero_models else {}
-    name = st.text_input("Name of the benchmark", free_name(paths[0]), key=f"name:{file_id}")
-    if st.button("Check and load", type="primary", key="upload:check"):
+    named_by = Path(of_hub.repo) if of_hub else paths[0]
+    name = st.text_input("Name of the benchmark", free_name(named_by), key=f"name:{file_id}")
+    if st.button("Check and load", type="primary", key="hub:check" if of_hub else "upload:check"):
         count_job()
         try:
             with work.spinner("Reading and checking every row …"):
                 stored = bring_in(
                     private_store(), name.strip(), paths, format=layout, columns=columns, prices=prices | free,
-                    reading=reading, keep_zeros=zero_models is not None, place=session_folder(), **of_tool,
+                    reading=reading, keep_zeros=zero_models is not None, of_hub=of_hub, place=session_folder(),
+                    **of_tool,
                 )  # fmt: skip
         except DataError as new_error:
             st.session_state[_ERRORS] = {file_id: new_error.with_traceback(None)}
@@ -185,36 +197,11 @@ def _load_panel(
         show_problems(error)
 
 
-def id_of(uploads: Sequence[UploadedFile]) -> str:
-    """Key of the files of an upload, different from that of others."""
-    return "+".join(upload.file_id for upload in uploads)
-
-
-def on_disk(upload: UploadedFile, place: str) -> Path:
-    """Write an upload of one file as `all_on_disk` does; returns its path."""
-    return all_on_disk([upload], place)[0]
-
-
-def all_on_disk(uploads: Sequence[UploadedFile], place: str) -> list[Path]:
-    """Write an upload to a folder of the session, in place of the upload before it; returns the paths."""
-    folder = session_folder() / place
-    home = folder / hashlib.sha256(id_of(uploads).encode()).hexdigest()[:16]
-    # The browser chose the names: keep their endings, and only characters that are safe in a file name.
-    names = [re.sub(r"[^\w.\- ]", "_", upload.name)[-60:] for upload in uploads]
-    # Files of one run stay in one folder, as their tool wrote them; files of the same name get folders of their own.
-    apart = len(set(names)) < len(names)
-    paths = [home / str(number * apart) / name for number, name in enumerate(names)]
-    if not all(path.is_file() for path in paths):
-        shutil.rmtree(folder, ignore_errors=True)
-        for path, upload in zip(paths, uploads, strict=True):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(upload.getvalue())  # bytes that the server holds; `getbuffer` would copy them
-    return paths
-
-
-def first_look(file_id: str, paths: Sequence[Path], reading: Reading = FOUND, *, as_table: bool = False) -> Look:
+def first_look(
+    file_id: str, paths: Sequence[Path], reading: Reading = FOUND, *, where: str | None = None, as_table: bool = False
+) -> Look:
     """Preview the beginning of an upload, once for each upload and each way to read it."""
-    look = _look(file_id, paths, reading, as_table=as_table)
+    look = _look(file_id, paths, reading, where=where, as_table=as_table)
     if isinstance(look, DataError):
         # A new error: the cached one would keep the frames of its traceback, and the files with them.
         raise DataError(look.where, look.problems)
@@ -222,10 +209,12 @@ def first_look(file_id: str, paths: Sequence[Path], reading: Reading = FOUND, *,
 
 
 @work.cached(scope="session", max_entries=16, show_spinner="Looking at the file …")
-def _look(file_id: str, _paths: Sequence[Path], reading: Reading, *, as_table: bool) -> Look | DataError:
+def _look(
+    file_id: str, _paths: Sequence[Path], reading: Reading, *, where: str | None, as_table: bool
+) -> Look | DataError:
     count_job()
     try:
-        return look_at(_paths, _LOOKED_AT, reading, as_table=as_table, place=session_folder())
+        return look_at(_paths, _LOOKED_AT, reading, where=where, as_table=as_table, place=session_folder())
     except DataError as error:
         return DataError(error.where, error.problems)
 

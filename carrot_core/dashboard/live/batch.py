@@ -19,7 +19,6 @@ import streamlit as st
 from carrot_core import limits, modes
 from carrot_core.csv_latex import safe_csv
 from carrot_core.dashboard import work
-from carrot_core.dashboard.data.upload import on_disk
 from carrot_core.dashboard.exhibits import file_stem, priced
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import errors_as_text, plain
@@ -125,7 +124,7 @@ def _upload_box() -> Source | None:
     if upload is None:
         return None
     with errors_as_text():
-        path = on_disk(upload, "prompts")
+        path = work.on_disk(upload, "prompts")
         column = _column(prompt_columns(path), upload.file_id)
         return lambda stack: stack.enter_context(open_prompts(path, column))
     return None

@@ -12,7 +12,7 @@ from carrot_core import modes
 from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.log_table import LOGGED, kept_logs, read_logs
 from carrot_core.dashboard import views, work
-from carrot_core.dashboard.data.upload import TYPES, first_look, on_disk
+from carrot_core.dashboard.data.upload import TYPES, first_look
 from carrot_core.dashboard.exhibits import priced, show
 from carrot_core.dashboard.frontier import stability_panel
 from carrot_core.dashboard.glossary import see, tip
@@ -80,7 +80,7 @@ def _against_logs(place: PointShelf, record: ShelfPoint) -> None:
         path, file_id, columns = logs[name], f"kept:{name}", {"model": "model"}
     else:
         assert upload is not None
-        path, file_id = on_disk(upload, "logs"), upload.file_id
+        path, file_id = work.on_disk(upload, "logs"), upload.file_id
         columns = _columns(path, file_id)
     if "model" not in columns:
         st.info("Choose the column that names the model that answered.")

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from carrot_core import limits, modes
-from carrot_core.dashboard import controls, views
-from carrot_core.dashboard.data.upload import on_disk
+from carrot_core.dashboard import controls, views, work
 from carrot_core.dashboard.exhibits import file_stem
 from carrot_core.dashboard.points import (
     NOTICE,
@@ -74,7 +73,7 @@ def bring_panel() -> None:
     if upload is None:
         return
     with errors_as_text():
-        point = read_point(on_disk(upload, "point-uploads"))
+        point = read_point(work.on_disk(upload, "point-uploads"))
         figures = test_figures(point)
         st.markdown(plain(f"{describe_point(point)}: {describe_accuracy(figures)} at {describe_cost(figures)}."))
         if st.button("Keep it here", type="primary", key="points:bring"):
