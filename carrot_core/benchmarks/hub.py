@@ -22,6 +22,7 @@ from carrot_core import limits, paths
 from carrot_core.benchmarks import NONE_STATED, Provenance
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.modes import action
+from carrot_core.number_formats import size_text
 from carrot_core.paths import file_sha256
 
 
@@ -287,7 +288,11 @@ def _alone(target: Path, repo: str) -> Iterator[None]:
 def _check_room(target: Path, remote: Sequence[RepoSibling]) -> None:
     here = [target.joinpath(*PurePosixPath(file.rfilename).parts) for file in remote]
     have = sum(_size(path) or _size(path.with_name(f"{path.name}.part")) for path in here)
-    needed, free = sum(map(_bytes_of, remote)) - have, shutil.disk_usage(target).free
+    size = sum(map(_bytes_of, remote))
+    if size > limits.READ_MOST_DISK_BYTES:
+        most = f"more than {size_text(limits.READ_MOST_DISK_BYTES)}"
+        raise CarrotError(f"The files have {size_text(size)}, {most}: choose a part, or raise READ_MOST_DISK_BYTES.")
+    needed, free = size - have, shutil.disk_usage(target).free
     if free < needed:
         raise CarrotError(
             f"The disk is too full: {needed / 1e6:,.0f} MB are still to come and {free / 1e6:,.0f} MB are free "

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from filelock import FileLock
 
+from carrot_core import limits
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED
 from carrot_core.benchmarks import hub as hub_module
 from carrot_core.benchmarks.hub import fetch
@@ -415,6 +416,14 @@ def test_too_little_room_is_said_before_anything_is_fetched(hub: Hub, monkeypatc
     with pytest.raises(CarrotError, match="too full"):
         fetch(SPROUT, ("data/*.parquet",))
     assert hub.sent == 0
+
+
+def test_no_more_is_fetched_than_may_be_read(hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_tables(hub)
+    monkeypatch.setattr(limits, "READ_MOST_DISK_BYTES", 1000)
+    with pytest.raises(CarrotError, match="more than 1000 bytes"):
+        pull(store, "hf:lab/routes", config="one")
+    assert not any("resolve" in path for path in hub.requests)
 
 
 def test_a_disk_that_fills_up_is_said_and_what_arrived_is_kept(
