@@ -104,9 +104,10 @@ def test_guesses_can_be_corrected_and_are_used() -> None:
     app = upload(panel(), "t.jsonl", lines.encode())
     boxes = {box.label.removesuffix(" (optional)"): box for box in app.selectbox}
     guesses = [boxes[name].value for name in ("prompt_id", "model", "score", "cost_usd")]
-    assert guesses == ["Question ID", "provider.id", "good", None]
+    assert guesses == ["Question ID", "provider.id", "good", ""]
     boxes["cost_usd"].select("paid")
     check(app)
+    assert all(box.value is not None for box in app.selectbox), "a box that is not set has nothing to clear"
     assert not app.error
     assert benchmark_texts(app) == "Loaded: t (only you)"
 

@@ -259,8 +259,8 @@ def _stated(
     """The reader's choice, or None; an answer that is not listed can be typed."""
     answer = st.selectbox(
         label,
-        [None, *options],
-        format_func=lambda option: first if option is None else visible((words and words(option)) or option),
+        ["", *options],  # None would be a value to clear
+        format_func=lambda option: visible((words and words(option)) or option) if option else first,
         accept_new_options=label != "Decimal sign",
         key=f"read:{label}:{file_id}",
         help=help,
@@ -313,14 +313,15 @@ def _mapping(first: pd.DataFrame, layout: str, file_id: str, reading: Reading) -
 
 
 def _column_box(column: str, names: Sequence[str], guesses: Mapping[str, str], key: str) -> str | None:
-    options = [None, *names]
-    return st.selectbox(
+    options = ["", *names]
+    choice = st.selectbox(
         column if column in REQUIRED else f"{column} (optional)",
         options,
-        options.index(guesses.get(column)),
-        format_func=lambda name: "(none)" if name is None else visible(name),
+        options.index(guesses.get(column, "")),
+        format_func=lambda name: visible(name) if name else "(none)",
         key=f"map:{key}:{column}",
     )
+    return choice or None
 
 
 def _tell(info: BenchmarkInfo) -> None:

@@ -66,17 +66,17 @@ def _against_logs(place: PointShelf, record: ShelfPoint) -> None:
         "It stays in this browser session and is deleted with it."
     )
     logs = kept_logs()
-    name = st.selectbox("Kept log", [None, *logs], format_func=_kept_name, key="drift:kept") if logs else None
+    name = st.selectbox("Kept log", ["", *logs], format_func=_kept_name, key="drift:kept") if logs else ""
     upload = None
-    if name is None:
+    if not name:
         upload = st.file_uploader(
             "Logs", TYPES, key=upload_key("drift:file"),
             help=tip("drift", also="A gateway's log or a table of calls. `carrot point drift` takes larger files."),
         )  # fmt: skip
-    if name is None and upload is None:
+    if not name and upload is None:
         st.session_state.pop(_RESULT, None)
         return
-    if name is not None:
+    if name:
         path, file_id, columns = logs[name], f"kept:{name}", {"model": "model"}
     else:
         assert upload is not None
@@ -104,8 +104,8 @@ def _columns(path: Path, file_id: str) -> dict[str, str]:
     return {"model": "model"}
 
 
-def _kept_name(name: str | None) -> str:
-    return "(a file)" if name is None else visible(name)
+def _kept_name(name: str) -> str:
+    return visible(name) if name else "(a file)"
 
 
 def _mapping(names: Sequence[str], file_id: str) -> dict[str, str]:
@@ -114,13 +114,13 @@ def _mapping(names: Sequence[str], file_id: str) -> dict[str, str]:
     sources: dict[str, str] = {}
     for first in range(0, len(LOGGED), _BOXES):  # row by row, so that a phone shows them in order
         for box, column in zip(st.columns(_BOXES), LOGGED[first : first + _BOXES], strict=False):
-            options = [None, *names]
+            options = ["", *names]  # None would be a value to clear
             needed = "" if column == "model" else " (optional)"
             source = box.selectbox(
-                f"{column}{needed}", options, options.index(guesses.get(column)), key=f"drift:map:{file_id}:{column}",
-                format_func=lambda name: "(none)" if name is None else visible(name),
+                f"{column}{needed}", options, options.index(guesses.get(column, "")),
+                format_func=lambda name: visible(name) if name else "(none)", key=f"drift:map:{file_id}:{column}",
             )  # fmt: skip
-            if source is not None:
+            if source:
                 sources[column] = source
     return sources
 
