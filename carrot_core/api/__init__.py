@@ -67,15 +67,30 @@ class Workers:
         self._most = threads + most_waiting
         self._count = 0
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Run the work in a thread; refuses with 503 if too much work is waiting."""
+    async def run(self, work: Callable[[], T], request: Request) -> T:
+        """Run the work in a thread; refuses with 503 if too much work is waiting.
+
+        Work that still waits when the client of its request is gone is not begun.
+        """
         if self._count >= self._most:
             raise Refusal(503, "Too many requests are waiting; try again in a second.", {"Retry-After": "1"})
         self._count += 1
+        job, gone = self._pool.submit(work), asyncio.create_task(_gone(request))
+        result = asyncio.wrap_future(job)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            await asyncio.wait((result, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not result.done() and job.cancel():
+                raise Refusal(499, "The client is gone.")
+            return await result
         finally:
+            gone.cancel()
             self._count -= 1
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the client of a request has closed its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 PREFIX = "/api/v1"
@@ -233,7 +248,7 @@ class _Services:
         name = self.served.resolve(name)
         request.state.log_note = f" prompts={prompts} router={name}" if prompts else f" router={name}"
         lane = self.workers if prompts else self.readers
-        document, seconds = await lane.run(lambda: self._work(name, work))
+        document, seconds = await lane.run(lambda: self._work(name, work), request)
         if prompts:
             self.metrics.prompts(name, prompts)
         return Response(

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
+from starlette.types import Message
 
 from carrot_core import limits
 from carrot_core.api import Workers, answers, problems
@@ -372,9 +374,42 @@ def test_apps_count_for_themselves(client_of: Client) -> None:
 
 def test_work_beyond_the_queue_is_turned_down() -> None:
     with pytest.raises(problems.Refusal) as refused:
-        asyncio.run(Workers(threads=1, most_waiting=-1).run(made_router))
+        asyncio.run(Workers(threads=1, most_waiting=-1).run(made_router, _request(asyncio.Event())))
     assert refused.value.status_code == 503
-    assert asyncio.run(Workers(threads=1, most_waiting=0).run(made_router)) is made_router()
+    assert asyncio.run(Workers(threads=1, most_waiting=0).run(made_router, _request(asyncio.Event()))) is made_router()
+
+
+def _request(gone: asyncio.Event) -> Request:
+    """A request whose client closes the connection at an event."""
+
+    async def receive() -> Message:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    return Request({"type": "http"}, receive)
+
+
+def test_work_of_a_client_that_is_gone_is_not_begun_and_what_is_begun_counts_to_its_end() -> None:
+    begun: list[str] = []
+
+    async def ask() -> None:
+        workers, free, gone = Workers(threads=1, most_waiting=1), threading.Event(), asyncio.Event()
+        busy = asyncio.create_task(workers.run(lambda: free.wait(30), _request(gone)))
+        waiting = asyncio.create_task(workers.run(lambda: begun.append("waiting"), _request(gone)))
+        await asyncio.sleep(0.05)
+        gone.set()
+        with pytest.raises(problems.Refusal):
+            await asyncio.wait_for(waiting, 10)
+        next_one = asyncio.create_task(workers.run(lambda: begun.append("next"), _request(asyncio.Event())))
+        await asyncio.sleep(0.05)
+        with pytest.raises(problems.Refusal):  # one works, one waits
+            await workers.run(made_router, _request(asyncio.Event()))
+        free.set()
+        assert await busy
+        await next_one
+
+    asyncio.run(ask())
+    assert begun == ["next"]
 
 
 def test_every_answer_is_kept_from_caches_and_guessing(client: TestClient) -> None:
