@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.request import Request
+from urllib.request import Request, urlopen
 
 import duckdb
 import fsspec
@@ -237,6 +238,53 @@ def test_buckets_are_read(bucket: str, tmp_path: Path) -> None:
     pq.write_table(ROWS, tmp_path / "x.parquet")
     fs.copy_files(str(tmp_path / "x.parquet"), f"{bucket}/x.parquet")
     assert is_whole(f"{bucket}/x.parquet")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("gcp_storage_emulator") is None, reason="no GCS here: pip install gcp-storage-emulator")
+def test_buckets_of_google_are_read(tmp_path: Path) -> None:
+    from gcp_storage_emulator.server import create_server
+
+    pq.write_table(ROWS, tmp_path / "x.parquet")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
+    server.start()
+    try:
+        address = f"http://127.0.0.1:{port}/upload/storage/v1/b/bucket/o?uploadType=media&name=runs/x.parquet"
+        parquet = {"Content-Type": "application/octet-stream"}
+        urlopen(Request(address, (tmp_path / "x.parquet").read_bytes(), parquet)).close()
+        options = f"scheme=http&endpoint_override=127.0.0.1:{port}&retry_limit_seconds=20"
+        assert is_whole(f"gs://anonymous@bucket/runs/x.parquet?{options}")
+        with local_paths([f"gs://anonymous@bucket/runs?{options}"]) as (folder,):
+            assert pq.read_table(folder / "x.parquet").equals(ROWS)
+    finally:
+        server.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("pgserver") is None, reason="there is no Postgres on this machine: pip install pgserver")
+def test_tables_and_views_of_postgres_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    import pgserver
+
+    try:
+        duckdb.execute("load postgres")
+    except duckdb.Error:
+        pytest.skip("DuckDB lacks its extension: python -c \"import duckdb; duckdb.install_extension('postgres')\"")
+    pq.write_table(ROWS, tmp_path / "x.parquet")
+    database = pgserver.get_server(tmp_path / "database")
+    try:
+        where = f"host={tmp_path / 'database'} user=postgres dbname=postgres"
+        duckdb.execute(f"attach '{where}' as there (type postgres)")
+        duckdb.execute(f"create table there.results as from '{tmp_path / 'x.parquet'}'")
+        duckdb.execute("detach there")
+        database.psql("create view passed as select * from results")
+        for table in ("results", "public.passed"):
+            with local_paths([f"postgres:{where}#{table}"]) as (path,):
+                assert pq.read_table(path).to_pylist() == ROWS.to_pylist()
+    finally:
+        database.cleanup()
 
 
 @pytest.mark.skipif(find_spec("deltalake") is None, reason="there is no reader of Delta: pip install deltalake")
