@@ -73,9 +73,9 @@ if section == "Metrics":
         metrics = compare.metrics(set(figures["metric"]))
     table = standing(figures, pairs, names, list(dict.fromkeys([metric, *metrics])), seed)
     exhibit = results.with_latency(table_exhibit(table, metrics, over), view, table["router"])
-    show(exhibit, key="c-metrics-of", table=lambda: results.metric_table(exhibit, metrics, metric))
+    show(exhibit, key="c-metrics-of", table=lambda: results.metric_table(exhibit, metrics, metric, view.basis))
     with st.expander("Drawn with its intervals"):
-        show(metric_exhibit(table, metric, over), key="c-metric")
+        show(metric_exhibit(table, metric, over, view.basis), key="c-metric")
     if pairs.empty:
         st.caption("This snapshot keeps no paired differences of all routers, so there are no ranks.")
     elif not stored and len(seeds) == 1 and len(all_seeds) > 1:
@@ -89,8 +89,8 @@ if section == "Metrics":
     if others:
         (here,) = (name for name, it in by_label.items() if it == info)
         standings = {here: standing(figures, pairs, names, [metric], seed), **others}
-        across = across_exhibit(standings, metric)
-        show(across, key="c-across", table=lambda: results.across_table(across, list(standings), metric))
+        across = across_exhibit(standings, metric, view.basis)
+        show(across, key="c-across", table=lambda: results.across_table(across, list(standings), metric, view.basis))
 
 elif section == "Differences":
     figures, pairs, _ = view.comparison(names, seeds if stored else all_seeds)
@@ -101,7 +101,7 @@ elif section == "Differences":
         st.info("This snapshot keeps no paired differences of all routers.")
     else:
         words = over if stored else compare.about(about, all_seeds, all_seeds)
-        show(matrix_exhibit(pairs, names, metric, words), key="c-matrix")
+        show(matrix_exhibit(pairs, names, metric, words, view.basis), key="c-matrix")
         if not is_corrected(pairs):
             st.caption(NOT_CORRECTED)
 
@@ -164,7 +164,7 @@ elif section == "Where it loses":
             exhibit = losses_exhibit(rows, router, lam)
             test = view.narrowed().test
             texts = dict(zip(test.prompt_ids, test.texts, strict=True))
-            show(exhibit, key="c-losses", table=lambda: results.loss_table(exhibit, texts, test.models))
+            show(exhibit, key="c-losses", table=lambda: results.loss_table(exhibit, texts, test.models, view.basis))
     else:
         st.info("Which prompts a router loses on is not in a snapshot: it holds no prompts.")
 

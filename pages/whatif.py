@@ -28,8 +28,9 @@ for_result, for_settings = st.columns([3, 2], gap="medium")
 for_tables = st.container()
 with for_settings, st.container(key="settings"):
     scenario = whatif.scenario_of(view.narrowed(), info.facts_by_model, views.latency_p95_s(view))
+    grouping = controls.grouping_in_use(view.models, info.facts_by_model)
 with for_result, shell.errors_as_text():
-    what_if, scene = results.apply_scenario(view, router, scenario)
+    what_if, scene = results.apply_scenario(view, router, scenario, grouping)
     unit = what_if.cost_unit_usd
     rate = controls.rate(views.opening_rate(view, router, unit, scenario.pool), unit, scenario.pool)
     live_frontier(

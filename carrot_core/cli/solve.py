@@ -162,11 +162,10 @@ def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
         lines.append(f"Promised: {promise_text(promise)}.")
     figures = [document[split] for split in solved.points]  # in one unit, so that lines can be compared
     basis = cost_basis([each["cost_usd"] for each in figures])
-    of_solved = cost_basis([each["cost_per_solved_usd"] or 0.0 for each in figures]).solved
     for split in solved.points:
         values, ends = document[split], document[split]["intervals"]
         per_solved = values["cost_per_solved_usd"]
-        paid = NOTHING_SOLVED if per_solved is None else of_solved.text(per_solved, *ends["cost_per_solved_usd"])
+        paid = NOTHING_SOLVED if per_solved is None else basis.solved.text(per_solved, *ends["cost_per_solved_usd"])
         lines.append(
             f"{split:10} accuracy {cell(values['score'], ends['score'])}, cost "
             f"{basis.text(values['cost_usd'], *ends['cost_usd'])}, {paid}"

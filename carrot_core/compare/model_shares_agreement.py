@@ -17,7 +17,7 @@ from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import Scene, label
 from carrot_core.figures.theme import (
     THEMES,
-    Theme,
+    ModelLook,
     ThemeName,
     axis,
     each,
@@ -29,7 +29,7 @@ from carrot_core.figures.theme import (
     plotly_text,
     rising,
     router_names,
-    scene_colors,
+    scene_looks,
     words_in_cells,
 )
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate, rate_of_lam
@@ -249,7 +249,6 @@ def _along_budget(rows: pd.DataFrame, what: str, theme: ThemeName) -> go.Figure:
 _STEPS = 400
 _SMALL = 0.01  # several models that answer less at every λ are drawn as one
 _OWN_AREAS = 20  # most models with an area of their own: those that answer most at some λ
-_PATTERNS = ("", "/", ".", "\\", "-", "+", "|")
 
 
 def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
@@ -259,10 +258,9 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
     even = np.linspace(0, 1, _STEPS + 1)
     lams = np.union1d(even, even**2)
     shares = scene.active_curve.frontier.shares([rate_of_lam(float(lam), scene.cost_unit_usd) for lam in lams])
-    colors = scene_colors(scene, theme)
     figure = go.Figure()
-    areas = _areas(scene, shares, colors, look) if scene.grouping is None else _group_areas(scene, shares, theme)
-    for place, (name, share, color) in enumerate(areas):
+    areas = _areas(scene, shares, theme) if scene.grouping is None else _group_areas(scene, shares, theme)
+    for name, share, its in areas:
         figure.add_trace(
             go.Scatter(
                 x=lams,
@@ -270,11 +268,11 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
                 stackgroup="models",
                 mode="lines",
                 line={"width": 1, "color": look.ground, "shape": "hv"},
-                fillcolor=color,
+                fillcolor=its.color,
                 # Neighbours in cost have neighbouring colours: a pattern tells them apart.
                 fillpattern={
-                    "shape": _PATTERNS[place % len(_PATTERNS)],
-                    "bgcolor": color,
+                    "shape": its.pattern,
+                    "bgcolor": its.color,
                     "fgcolor": look.ground,
                     "size": 10,
                     "solidity": 0.1,
@@ -296,26 +294,28 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
     )
 
 
-def _areas(scene: Scene, shares: FloatArray, colors: list[str], look: Theme) -> list[tuple[str, FloatArray, str]]:
-    """Name, share at each λ and colour of every area, by cost; models that answer little are one area on top."""
+def _areas(scene: Scene, shares: FloatArray, theme: ThemeName) -> list[tuple[str, FloatArray, ModelLook]]:
+    """Name, share at each λ and look of every area, by cost; models that answer little are one area on top."""
+    looks = scene_looks(scene, theme)
     by_cost, most = np.argsort(scene.model_cost_usd), shares.max(axis=0)
     own = [int(column) for column in np.argsort(-most, kind="stable")[:_OWN_AREAS] if most[column] >= _SMALL]
     rest = [int(column) for column in by_cost if most[column] > 0 and column not in own]
     if len(rest) == 1:
         own, rest = own + rest, []
     areas = [
-        (scene.short_names[scene.models[column]], shares[:, column], colors[column])
+        (scene.short_names[scene.models[column]], shares[:, column], looks[column])
         for column in by_cost
         if column in own
     ]
-    return areas + ([(f"{len(rest)} others", shares[:, rest].sum(axis=1), look.muted)] if rest else [])
+    of_rest = f"{len(rest)} other models", shares[:, rest].sum(axis=1), ModelLook(THEMES[theme].muted, "", "")
+    return [*areas, of_rest] if rest else areas
 
 
-def _group_areas(scene: Scene, shares: FloatArray, theme: ThemeName) -> list[tuple[str, FloatArray, str]]:
+def _group_areas(scene: Scene, shares: FloatArray, theme: ThemeName) -> list[tuple[str, FloatArray, ModelLook]]:
     """The areas of the groups of models."""
     assert scene.grouping is not None
     looks = group_looks(scene.grouping, theme)
-    return [(name, shares[:, of].sum(axis=1), looks[name][0]) for name, of in scene.columns_by_group.items()]
+    return [(name, shares[:, of].sum(axis=1), looks[name]) for name, of in scene.columns_by_group.items()]
 
 
 def share_text(scene: Scene) -> str:

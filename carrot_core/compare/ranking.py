@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,15 @@ from carrot_core.figures.theme import (
     each,
     layout_with_axes,
     line_styles,
+    metric_label,
     metric_name,
     metric_text,
+    metric_times,
     metric_unit,
     router_names,
 )
 from carrot_core.metrics import METRICS
-from carrot_core.number_formats import DOLLAR_AXIS
+from carrot_core.number_formats import DOLLAR_AXIS, PER_CALL, CostBasis
 from carrot_core.routers import BASELINES
 from carrot_core.text import visible
 
@@ -169,29 +172,30 @@ def table_exhibit(table: pd.DataFrame, metrics: Sequence[str], over: str) -> Exh
     )
 
 
-def metric_exhibit(table: pd.DataFrame, metric: str, over: str) -> Exhibit:
-    """One metric of every router as dots with intervals, best first."""
-    higher = METRICS[metric].higher_is_better
+def metric_exhibit(table: pd.DataFrame, metric: str, over: str, basis: CostBasis = PER_CALL) -> Exhibit:
+    """One metric of every router as dots with intervals, best first; dollars are shown on a ``basis``."""
+    higher, title = METRICS[metric].higher_is_better, metric_name(metric, basis)
     columns = {metric: "value", f"{metric}_low": "low", f"{metric}_high": "high", f"{metric}_rank": "rank"}
     finite = table[["router", *columns]].rename(columns=columns)
     finite = finite[np.isfinite(finite["value"])].sort_values("value", ascending=not higher, ignore_index=True)
     n_missing = len(table) - len(finite)
     absent = f" {n_missing} of the routers have no such figure." if n_missing else ""
+    text = partial(metric_text, metric, basis=basis)
     named = "; ".join(
-        f"{visible(label(row.router))} {metric_text(metric, row.value)}"
-        + (f" ({metric_text(metric, row.low)} to {metric_text(metric, row.high)})" if _has_bar(row) else "")
+        f"{visible(label(row.router))} {text(row.value)}"
+        + (f" ({text(row.low)} to {text(row.high)})" if _has_bar(row) else "")
         for row in each(finite)
     )
     endless = f" {_ENDLESS}" if _is_endless(finite) else ""
     return Exhibit(
         name=f"metric-{metric.replace('_', '-')}",
-        title=f"{metric_name(metric)}, {over}",
-        caption=f"{metric_name(metric)}, {metric_unit(metric)}, {over}, best on top; bars are 95 % intervals over "
+        title=f"{title}, {over}",
+        caption=f"{title}, {metric_unit(metric)}, {over}, best on top; bars are 95 % intervals over "
         f"prompts. The number beside a dot is its rank: routers whose bars overlap may still differ, since the same "
         f"prompts are drawn for both.{endless}{absent}",
-        alt=f"{metric_name(metric)}{'' if METRICS[metric].in_usd else ' times 100'}: {named}.",
+        alt=f"{title}{'' if METRICS[metric].in_usd else ' times 100'}: {named}.",
         table=finite,
-        draw=lambda theme: _dots(finite, metric, theme),
+        draw=lambda theme: _dots(finite, metric, basis, theme),
     )
 
 
@@ -205,8 +209,9 @@ def _is_endless(rows: pd.DataFrame) -> bool:
     return bool((~np.isfinite(ends) & ~ends.isna().all(axis=1).to_numpy()[:, None]).any(axis=None))
 
 
-def _with_interval(metric: str, row: Any, *, signed: bool = False) -> str:
-    value, low, high = (metric_text(metric, end, 2, signed=signed) for end in (row.value, row.low, row.high))
+def _with_interval(metric: str, row: Any, basis: CostBasis, *, signed: bool = False) -> str:
+    text = partial(metric_text, metric, decimals=2, basis=basis, signed=signed)
+    value, low, high = map(text, (row.value, row.low, row.high))
     return f"{value} [{low}, {high}]" if _has_bar(row) else value
 
 
@@ -218,10 +223,10 @@ def _edges(rows: pd.DataFrame, times: float) -> tuple[float, float]:
     return float(values.min()) - room, float(values.max()) + room
 
 
-def _dots(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
+def _dots(rows: pd.DataFrame, metric: str, basis: CostBasis, theme: ThemeName) -> go.Figure:
     look, styles = THEMES[theme], line_styles(list(rows["router"]))
     names, place = router_names(list(rows["router"])), list(range(len(rows)))
-    times = METRICS[metric].times
+    times = metric_times(metric, basis)
     edges = _edges(rows, times) if len(rows) else (0.0, times)
     colors = [look.curves[styles[name].color] for name in rows["router"]]
     figure = go.Figure()
@@ -239,7 +244,7 @@ def _dots(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
             textfont={"color": look.muted, "size": 11},
             marker={"color": colors, "size": 10, "symbol": [styles[name].symbol for name in rows["router"]]},
             customdata=[
-                f"{name}: {_with_interval(metric, row)}"
+                f"{name}: {_with_interval(metric, row, basis)}"
                 + ("" if pd.isna(row.rank) else f", rank {row.rank}")
                 for name, row in zip(names, each(rows), strict=True)
             ],
@@ -249,7 +254,7 @@ def _dots(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
     return figure.update_layout(
         layout_with_axes(
             look, 90 + 34 * len(rows), showlegend=False, hovermode="closest",
-            xaxis={"title": metric_name(metric), **DOLLAR_AXIS, "range": edges}
+            xaxis={"title": metric_name(metric, basis), **DOLLAR_AXIS, "range": edges}
             if METRICS[metric].in_usd
             else {"title": f"{metric_name(metric)}, × 100", "range": edges},
             yaxis={"tickvals": place, "ticktext": names, "range": [len(rows) - 0.4, -0.8], "showgrid": False},
@@ -272,22 +277,26 @@ def square(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> pd.DataF
     return both.sort_values(["router", "other"], key=lambda side: side.map(place), kind="stable", ignore_index=True)
 
 
-def matrix_exhibit(pairs: pd.DataFrame, routers: Sequence[str], metric: str, over: str) -> Exhibit:
-    """Every router against every other in one metric: the paired difference, and whether it is measurable."""
+def matrix_exhibit(
+    pairs: pd.DataFrame, routers: Sequence[str], metric: str, over: str, basis: CostBasis = PER_CALL
+) -> Exhibit:
+    """Every router against every other in one metric: the paired difference, and whether it is measurable; dollars are
+    shown on a ``basis``."""
+    title = metric_label(metric, basis)
     table = square(pairs, list(routers), metric)
     sure = (table["low"] > 0) | (table["high"] < 0)
     together = ", at which those of all pairs hold together," if is_corrected(pairs) else ""
     direction = "" if METRICS[metric].higher_is_better else " Lower is better, so a negative difference is a lead."
     return Exhibit(
         name=f"differences-{metric.replace('_', '-')}",
-        title=f"Paired differences in {METRICS[metric].label}, {over}",
-        caption=f"Each cell is the row's {METRICS[metric].label} minus the column's, {metric_unit(metric)}, {over}. "
+        title=f"Paired differences in {title}, {over}",
+        caption=f"Each cell is the row's {title} minus the column's, {metric_unit(metric)}, {over}. "
         f"Coloured: the 95 % interval of the paired difference{together} leaves out 0. In brackets, on the ground's "
         f"colour: it does not, so the two cannot be told apart.{direction}",
-        alt=f"Paired differences in {METRICS[metric].label} between {len(routers)} routers; {int(sure.sum()) // 2} of "
+        alt=f"Paired differences in {title} between {len(routers)} routers; {int(sure.sum()) // 2} of "
         f"{len(table) // 2} pairs differ measurably.",
         table=table,
-        draw=lambda theme: _matrix(table, metric, theme),
+        draw=lambda theme: _matrix(table, metric, basis, theme),
     )
 
 
@@ -295,7 +304,7 @@ def _filled(value: Any, size: int) -> list[list[Any]]:
     return [[value] * size for _ in range(size)]
 
 
-def _matrix(table: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
+def _matrix(table: pd.DataFrame, metric: str, basis: CostBasis, theme: ThemeName) -> go.Figure:
     routers = list(dict.fromkeys(table["router"]))
     names = router_names(routers, 22)
     z, words, hover = (_filled(empty, len(routers)) for empty in (None, "", ""))
@@ -305,10 +314,10 @@ def _matrix(table: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
         if np.isnan(row.value):
             continue
         sure = row.low > 0 or row.high < 0
-        text = metric_text(metric, row.value, signed=True)
+        text = metric_text(metric, row.value, basis=basis, signed=True)
         z[at[0]][at[1]] = np.sign(row.value) * np.sqrt(abs(row.value)) if sure else 0.0  # so that small ones show
         words[at[0]][at[1]] = text if sure else f"({text})"
-        hover[at[0]][at[1]] = f"{names[at[0]]} - {names[at[1]]}: {_with_interval(metric, row, signed=True)}"
+        hover[at[0]][at[1]] = f"{names[at[0]]} - {names[at[1]]}: {_with_interval(metric, row, basis, signed=True)}"
     most = max((abs(value) for line in z for value in line if value is not None), default=1.0) or 1.0
     return grid(
         names, theme, z=z, zmin=-most, zmax=most, colorscale=diverging(theme),
@@ -316,8 +325,8 @@ def _matrix(table: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
     )  # fmt: skip
 
 
-def across_exhibit(tables: Mapping[str, pd.DataFrame], metric: str) -> Exhibit:
-    """One metric of every router on several benchmarks, one column each.
+def across_exhibit(tables: Mapping[str, pd.DataFrame], metric: str, basis: CostBasis = PER_CALL) -> Exhibit:
+    """One metric of every router on several benchmarks, one column each; dollars are shown on a ``basis``.
 
     Parameters
     ----------
@@ -331,12 +340,13 @@ def across_exhibit(tables: Mapping[str, pd.DataFrame], metric: str) -> Exhibit:
         for column, source in columns.items():
             names_table[column] = of[source].astype(float).to_numpy()
         names_table[f"{name} rank"] = of[f"{metric}_rank"].to_numpy()
+    title = metric_name(metric, basis)
     return Exhibit(
         name=f"benchmarks-{metric.replace('_', '-')}",
-        title=f"{metric_name(metric)} on {len(tables)} benchmarks",
-        caption=f"{metric_name(metric)} on each benchmark, {metric_unit(metric)}, with 95 % intervals over prompts and "
+        title=f"{title} on {len(tables)} benchmarks",
+        caption=f"{title} on each benchmark, {metric_unit(metric)}, with 95 % intervals over prompts and "
         "ranks among the routers shown. Figures of different benchmarks are not comparable with each other: their "
         "prompts, pools and costs differ.",
-        alt=f"{metric_name(metric)} of {len(routers)} routers on {', '.join(map(visible, tables))}.",
+        alt=f"{title} of {len(routers)} routers on {', '.join(map(visible, tables))}.",
         table=names_table,
     )

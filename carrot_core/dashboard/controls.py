@@ -185,23 +185,20 @@ def pool_and_tasks(
     return models_left, tuple(choice)
 
 
-def _keep_whole() -> None:
-    """Check the parameters of a link to `pool` where no model can be left out."""
+def _keep_whole() -> tuple[()]:
+    """Check the parameters of a link to `pool` where no model can be left out; the empty choice."""
     links.keep_models("pool", (), [], [], "all models")
     for choose in (_open_weights, _released, _within):
         choose(())
     for key in ("providers", "efforts"):
         _some_of((), key)
+    return ()
 
 
 def models_menu(view: View, facts: Mapping[str, ModelFacts]) -> tuple[tuple[str, ...], Grouping | None]:
     """`pool` and `color_by` in a menu, with `pool_note` beside it."""
     with st.popover("Models", type="tertiary", icon=":material/filter_alt:"):
-        if view.can_filter:
-            models = pool(view.models, facts, latency_p95_s(view))
-        else:
-            models = ()
-            _keep_whole()
+        models = pool(view.models, facts, latency_p95_s(view)) if view.can_filter else _keep_whole()
         grouping = color_by(view.models, facts)
     pool_note(models, view.models)
     return models, grouping
@@ -215,13 +212,16 @@ def pool_note(pool: Sequence[str], models: Sequence[str]) -> None:
 
 def color_by(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> Grouping | None:
     """Choose the fact that models are coloured and put together by (``?color_by=``); None for their costs."""
-    groupings = model_groupings(models, facts)
+    options = [_COST, *model_groupings(models, facts)]
     reset_if_stale("color_by", _COST)
-    choice = _COST
-    if groupings:
-        choice = st.selectbox("Colour models by", [_COST, *groupings], key="color_by", bind="query-params")
-    links.check_parameter("color_by", links.among([_COST, *groupings]), choice)
-    return groupings.get(choice)
+    choice = st.selectbox("Colour models by", options, key="color_by", bind="query-params") if options[1:] else _COST
+    links.check_parameter("color_by", links.among(options), choice)
+    return grouping_in_use(models, facts)
+
+
+def grouping_in_use(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> Grouping | None:
+    """The groups that `color_by` made last, on whatever page."""
+    return model_groupings(models, facts).get(st.session_state.get("color_by", _COST))
 
 
 def pool(

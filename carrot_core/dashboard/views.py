@@ -27,6 +27,7 @@ from carrot_core.evaluation.runs import run_router
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import Grouping, Scene
 from carrot_core.frontier import Frontier, ReadableCurve, rate_of_lam
+from carrot_core.number_formats import CostBasis
 from carrot_core.operating_point import Point, Solution
 from carrot_core.outcomes import Estimates
 from carrot_core.results import Names, Results, list_prices
@@ -90,6 +91,10 @@ class View:
     @property
     def palette(self) -> Names:
         return self.results.palette
+
+    @property
+    def basis(self) -> CostBasis:
+        return self.results.basis
 
     @property
     def results(self) -> Results:

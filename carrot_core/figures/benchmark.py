@@ -11,10 +11,9 @@ from plotly.colors import sample_colorscale
 
 from carrot_core.benchmarks.model_facts_arms import NOTHING, ModelFacts
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.scene import Grouping
+from carrot_core.figures.scene import NOT_KNOWN, Grouping
 from carrot_core.figures.theme import (
     GROUP_MARKERS,
-    NOT_KNOWN,
     THEMES,
     Theme,
     ThemeName,
@@ -310,7 +309,7 @@ def _grouping(title: str, group_of: Mapping[str, str]) -> Grouping:
     most = len(names) if in_order or len(names) <= len(GROUP_MARKERS) else len(GROUP_MARKERS) - 1
     entries = [(name, tuple(groups[name])) for name in names[:most]]
     if rest := names[most:]:
-        entries.append((f"{len(rest)} others", tuple(model for name in rest for model in groups[name])))
+        entries.append((f"{len(rest)} other {title.lower()}s", tuple(model for name in rest for model in groups[name])))
     if unknown:
         entries.append((NOT_KNOWN, tuple(unknown)))
     return Grouping(title.lower(), tuple(entries), in_order)

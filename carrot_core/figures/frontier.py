@@ -11,9 +11,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.curve import thin
-from carrot_core.figures.scene import Band, Curve, Scene
+from carrot_core.figures.scene import NOT_KNOWN, Band, Curve, Scene
 from carrot_core.figures.theme import (
-    NOT_KNOWN,
     THEMES,
     Theme,
     ThemeName,
@@ -23,7 +22,7 @@ from carrot_core.figures.theme import (
     layout,
     line_styles,
     plotly_text,
-    scene_colors,
+    scene_looks,
     translucent,
 )
 from carrot_core.frontier import FloatArray, lam_of_rate
@@ -56,7 +55,7 @@ def frontier_figure(
     if scene.cascades is not None:
         figure.add_trace(_cascades(scene, scene.cascades, look))
     figure.add_traces(_groups(scene, theme))
-    figure.add_trace(_models(scene, scene_colors(scene, theme), look))
+    figure.add_trace(_models(scene, [each.color for each in scene_looks(scene, theme)], look))
     if scene.reference != scene.best_single:  # one model is one mark
         figure.add_trace(_mark(scene, look, "reference", scene.reference, "Reference", "circle-open", 19))
     figure.add_trace(_mark(scene, look, "best", scene.best_single, "Best single", "star", 14))
@@ -147,10 +146,10 @@ def _groups(scene: Scene, theme: ThemeName) -> list[go.Scatter]:
             y=100 * scene.model_score[columns],
             mode="markers",
             marker={
-                "color": looks[name][0],
-                "symbol": looks[name][1],
+                "color": looks[name].color,
+                "symbol": looks[name].marker,
                 "size": 10,
-                "line": {"color": THEMES[theme].ground if name != NOT_KNOWN else looks[name][0], "width": 1.5},
+                "line": {"color": THEMES[theme].ground if name != NOT_KNOWN else looks[name].color, "width": 1.5},
             },
             customdata=[plotly_text(visible(scene.models[column])) for column in columns],
             name=plotly_text(name),

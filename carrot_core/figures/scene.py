@@ -22,6 +22,8 @@ from carrot_core.outcomes import Estimates, positions
 from carrot_core.routers import LABELS
 from carrot_core.text import short_names, visible
 
+NOT_KNOWN = "not known"  # group of the models without a fact
+
 
 @dataclass(frozen=True, eq=False)
 class Band:
@@ -132,10 +134,13 @@ class Scene:
 
     @property
     def columns_by_group(self) -> dict[str, list[int]]:
-        """Columns of the models on the chart by their group; empty without a grouping."""
-        groups = () if self.grouping is None else self.grouping.groups
-        columns = {name: [k for k, model in enumerate(self.models) if model in models] for name, models in groups}
-        return {name: of for name, of in columns.items() if of}
+        """Columns of the models on the chart by their group, those of none in the last; empty without a grouping."""
+        if self.grouping is None:
+            return {}
+        groups = {**dict(self.grouping.groups), NOT_KNOWN: ()}
+        group_of = {model: name for name, models in self.grouping.groups for model in models}
+        own = [group_of.get(model, NOT_KNOWN) for model in self.models]
+        return {name: [k for k, group in enumerate(own) if group == name] for name in groups if name in own}
 
     @property
     def shades(self) -> dict[str, int]:

@@ -6,7 +6,6 @@ Also the names on charts: short, and all different.
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,9 +16,9 @@ import numpy as np
 import pandas as pd
 from plotly.colors import sample_colorscale, unlabel_rgb
 
-from carrot_core.figures.scene import Grouping, Scene, label
+from carrot_core.figures.scene import NOT_KNOWN, Grouping, Scene, label
 from carrot_core.metrics import METRICS
-from carrot_core.number_formats import NO_END, money
+from carrot_core.number_formats import NO_END, PER_CALL, CostBasis, money
 from carrot_core.text import short_names, visible
 
 ThemeName = Literal["light", "dark", "print"]  # print: black on white, distinguished by dash, marker and pattern
@@ -143,33 +142,56 @@ def model_colors(n_models: int, theme: ThemeName) -> tuple[str, ...]:
     return tuple(colors)
 
 
-def scene_colors(scene: Scene, theme: ThemeName) -> list[str]:
-    """Colour of each model of a scene, by its index among the models of the benchmark."""
-    colors = model_colors(len(scene.shades), theme)
-    return [colors[scene.shades[model]] for model in scene.models]
+@dataclass(frozen=True)
+class ModelLook:
+    """How a model, or its group, looks everywhere: colour, angle of its hatching in CSS ("" for none), which is
+    ``pattern`` in Plotly, and marker in Plotly."""
+
+    color: str
+    hatch: str
+    pattern: str
+    marker: str = "circle"
+
+
+# Hatchings, as angle in CSS and pattern in Plotly.
+_HATCHES = (("", ""), ("135deg", "/"), ("45deg", "\\"), ("90deg", "|"))
+
+
+def model_looks(models: Sequence[str], theme: ThemeName, grouping: Grouping | None = None) -> dict[str, ModelLook]:
+    """Look of each of the models of a benchmark, which are from the cheapest to the most expensive.
+
+    With a grouping it is that of the model's group. Without, four neighbours of one ramp differ in hatching.
+    """
+    if grouping is not None:
+        of_groups = group_looks(grouping, theme)
+        own = {model: of_groups[name] for name, of in grouping.groups for model in of}
+        return {model: own.get(model, of_groups[NOT_KNOWN]) for model in models}
+    hatches = [_HATCHES[place // len(THEMES[theme].ramps) % len(_HATCHES)] for place in range(len(models))]
+    colors = model_colors(len(models), theme)
+    return {model: ModelLook(color, *hatch) for model, color, hatch in zip(models, colors, hatches, strict=True)}
+
+
+def scene_looks(scene: Scene, theme: ThemeName) -> list[ModelLook]:
+    """Look of each model of a scene by its own cost, whatever groups it has."""
+    looks = model_looks(list(scene.shades), theme)
+    return [looks[model] for model in scene.models]
 
 
 GROUP_MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")
-NOT_KNOWN = "not known"  # group of the models without a fact
 
 
-def group_looks(grouping: Grouping, theme: ThemeName) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each group, by its name: the later, the stronger, if they are in order."""
+def group_looks(grouping: Grouping, theme: ThemeName) -> dict[str, ModelLook]:
+    """Look of each group, by its name: the later, the stronger, if they are in order."""
     look, names = THEMES[theme], [name for name, _ in grouping.groups if name != NOT_KNOWN]
     colors = _ramp(look.ramps[-1], len(names)) if grouping.in_order else look.groups
-    looks = zip(names, zip(cycle(colors), cycle(GROUP_MARKERS), strict=False), strict=False)
-    return dict(looks) | {NOT_KNOWN: (look.hull, "circle-open")}
+    looks = zip(names, cycle(colors), cycle(_HATCHES), cycle(GROUP_MARKERS), strict=False)
+    own = {name: ModelLook(color, *hatch, marker) for name, color, hatch, marker in looks}
+    return own | {NOT_KNOWN: ModelLook(look.hull, *_HATCHES[0], "circle-open")}
 
 
 def _ramp(ends: tuple[str, str], n: int) -> list[str]:
     colors = sample_colorscale(list(ends), [place / max(n - 1, 1) for place in range(n)])
     return ["#{:02x}{:02x}{:02x}".format(*map(round, unlabel_rgb(color))) for color in colors]
-
-
-def hatch_angle(place: int) -> str:
-    """Angle in CSS at which the model with this index in `model_colors` is hatched in bars, "" if it is not; four
-    neighbours of one hue differ."""
-    return ("", "135deg", "45deg", "90deg")[place // 2 % 4]
 
 
 def counterparts(n_models: int, grouping: Grouping | None = None) -> dict[str, str]:
@@ -180,7 +202,7 @@ def counterparts(n_models: int, grouping: Grouping | None = None) -> dict[str, s
     pairs |= {translucent(a): translucent(b) for a, b in zip(light.curves, dark.curves, strict=True)}
     if grouping is not None:
         ours = (group_looks(grouping, theme).values() for theme in ("light", "dark"))
-        pairs |= {a: b for (a, _), (b, _) in zip(*ours, strict=True)}
+        pairs |= {a.color: b.color for a, b in zip(*ours, strict=True)}
     return pairs | dict(zip(model_colors(n_models, "light"), model_colors(n_models, "dark"), strict=True))
 
 
@@ -190,9 +212,9 @@ def translucent(color: str, alpha: float = 0.16) -> str:
     return f"rgba({red},{green},{blue},{alpha})"
 
 
-def shortened(name: str, most: int = 36) -> str:
-    """A name cut to fit; the hover text has all of it."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+def shortened(name: str, most: int = 36, at_end: int = 0) -> str:
+    """A name cut to fit, before so many letters ``at_end``; the hover text has all of it."""
+    return name if len(name) <= most else f"{name[: most - 1 - at_end]}…{name[len(name) - at_end :]}"
 
 
 def plotly_text(text: str, most: int | None = None) -> str:
@@ -247,10 +269,12 @@ def model_names(names: Sequence[str], most: int = 30) -> list[str]:
     return list(map(plotly_text, cut_names(names, most)))
 
 
-def cut_names(names: Sequence[str], most: int = 30) -> list[str]:
-    """Short names of different models (`carrot_core.text.short_names`), cut if they stay different."""
+def cut_names(names: Sequence[str], most: int = 30, *, middle: bool = False) -> list[str]:
+    """Short names of different models (`carrot_core.text.short_names`), cut if they stay different; in the ``middle``
+    the ends remain, which tell versions apart."""
     short = short_names(names)
-    return _apart([shortened(short[name], most) for name in names], [short[name] for name in names])
+    whole = [short[name] for name in names]
+    return _apart([shortened(name, most, most // 2 * middle) for name in whole], whole)
 
 
 def _apart(cut: list[str], whole: list[str]) -> list[str]:
@@ -263,18 +287,29 @@ def task_name(name: str, most: int = 26) -> str:
     return plotly_text(visible(name), most) if name else NO_TASK
 
 
-def metric_name(metric: str) -> str:
+def metric_label(metric: str, basis: CostBasis = PER_CALL) -> str:
+    """Label of a metric; that of dollars names its basis."""
+    return METRICS[metric].label.replace(PER_CALL.solved.words, basis.solved.words)
+
+
+def metric_name(metric: str, basis: CostBasis = PER_CALL) -> str:
     """Label of a metric, with the direction if lower is better."""
-    entry = METRICS[metric]
-    return entry.label if entry.higher_is_better else f"{entry.label} (lower is better)"
+    return metric_label(metric, basis) + ("" if METRICS[metric].higher_is_better else " (lower is better)")
 
 
-def metric_text(metric: str, value: float, decimals: int = 1, *, signed: bool = False) -> str:
-    """Text for a value of a metric: times 100, or in US dollars; "no end" for an infinite one."""
+def metric_times(metric: str, basis: CostBasis = PER_CALL) -> float:
+    """Factor on a metric where it is shown."""
+    return basis.calls if METRICS[metric].in_usd else METRICS[metric].times
+
+
+def metric_text(
+    metric: str, value: float, decimals: int = 1, *, basis: CostBasis = PER_CALL, signed: bool = False
+) -> str:
+    """Text for a value of a metric: times 100, or in US dollars on a basis; "no end" for an infinite one."""
     if not np.isfinite(value):
         return NO_END
     if METRICS[metric].in_usd:
-        return money(value, signed=signed)
+        return money(basis.calls * value, signed=signed)
     return f"{METRICS[metric].times * value:{'+' if signed else ''}.{decimals}f}"
 
 
@@ -310,18 +345,3 @@ def words_in_cells(theme: ThemeName, columns: int) -> dict[str, Any]:
 def names_of(routers: pd.Series | list[str]) -> list[str]:
     """Routers of a column in order of first occurrence, each once."""
     return list(dict.fromkeys(routers))
-
-
-def over_legend(look: Theme, height: int, **more: Any) -> dict[str, Any]:
-    """A layout with the legend below."""
-    below = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
-    return layout(look, height, **{"legend": below, "margin": {"l": 74, "r": 12, "t": 12, "b": 10}} | more)
-
-
-def log_axis(look: Theme, title: str, values: Sequence[float], **more: Any) -> dict[str, Any]:
-    """A logarithmic axis from the least to the largest value; ticks at powers of ten, and 2 and 5 times if few."""
-    powers = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
-    ends = [math.log10(min(values)) - 0.1, math.log10(max(values)) + 0.1]
-    marks = [times * 10.0**p for p in powers for times in ((1, 2, 5) if ends[1] - ends[0] < 2.6 else (1,))]
-    ticks = {"tickvals": marks, "ticktext": [f"{mark:,.6f}".rstrip("0").rstrip(".") for mark in marks]}
-    return axis(look, title, type="log", range=ends, **ticks, **more)

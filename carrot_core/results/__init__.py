@@ -15,6 +15,7 @@ from carrot_core.errors import DataError
 from carrot_core.evaluation import Setting
 from carrot_core.figures.scene import Scene
 from carrot_core.frontier import Frontier, ReadableCurve
+from carrot_core.number_formats import CostBasis
 from carrot_core.operating_point import Point, Solution
 from carrot_core.outcomes import Estimates
 from carrot_core.paths import damage, file_state, shipped, shipped_benchmarks
@@ -47,6 +48,7 @@ class Results(Protocol):
     models, tasks : the whole pool, and all task labels.
     cost_unit_usd : u of the whole pool on all tasks.
     palette : models of the whole pool from the cheapest to the most expensive, which determines their colours.
+    basis : the basis on which costs are shown.
     """
 
     @property
@@ -69,6 +71,8 @@ class Results(Protocol):
     def cost_unit_usd(self) -> float: ...
     @property
     def palette(self) -> Names: ...
+    @property
+    def basis(self) -> CostBasis: ...
 
     def within(self, pool: Names = (), tasks: Names = ()) -> Results:
         """The results on some of the models and tasks only, with the routers that can be used on them."""

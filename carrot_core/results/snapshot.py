@@ -24,6 +24,7 @@ from carrot_core.evaluation import MEAN, Comparison
 from carrot_core.evaluation.comparison import records
 from carrot_core.figures.scene import Band, Curve, Scene, by_cost, label
 from carrot_core.frontier import lam_of_rate
+from carrot_core.number_formats import CostBasis, cost_basis
 from carrot_core.operating_point import Point, Solution, same_rate, saved_point
 from carrot_core.outcomes import positions
 from carrot_core.paths import read_document, shipped_data
@@ -106,6 +107,10 @@ class SnapshotResults:
     def palette(self) -> tuple[str, ...]:
         singles = self.document["single_models"]
         return by_cost(self.models, [singles[model]["cost_usd"] for model in self.models])
+
+    @property
+    def basis(self) -> CostBasis:
+        return cost_basis([single["cost_usd"] for single in self.document["single_models"].values()])
 
     def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
         self._check_whole(pool, tasks)

@@ -21,6 +21,7 @@ from carrot_core.evaluation.solve import chosen_point
 from carrot_core.evaluation.tables import by_task, flips, task_labels
 from carrot_core.figures.scene import Scene, by_cost, compose
 from carrot_core.frontier import Frontier
+from carrot_core.number_formats import CostBasis, cost_basis
 from carrot_core.operating_point import Point, Solution, match_model, operating_point, same_rate
 from carrot_core.outcomes import Estimates
 from carrot_core.promise import CONFIDENCE
@@ -95,6 +96,10 @@ class StoredResults:
     def palette(self) -> Names:
         singles = self.exact_curve("zero", "test")
         return by_cost(singles.models, singles.model_cost_usd)
+
+    @property
+    def basis(self) -> CostBasis:
+        return cost_basis(self.exact_curve("zero", "test").model_cost_usd)
 
     def narrowed(self, pool: Names = (), tasks: Names = ()) -> Setting:
         return self._settings(pool, tasks) if pool or tasks else self.setting

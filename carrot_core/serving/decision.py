@@ -15,7 +15,7 @@ import pandas as pd
 from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate, rate_of_lam
-from carrot_core.number_formats import PER_1K, call_cost, percent, without_nan
+from carrot_core.number_formats import PER_1K, CostBasis, call_cost, percent, without_nan
 from carrot_core.operating_point import solve_budget, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
 from carrot_core.promise import check_target, default_confidence
@@ -310,27 +310,30 @@ def nearest_prompts(vector: Vectors, train: Benchmark, train_vectors: UnitVector
     return pd.DataFrame({"similarity": similarity[0], "prompt": near.texts, "task": near.tasks, **scores})
 
 
-def in_words(estimates: Estimates, winner: int, second: int | None = None, *, fell_back: bool) -> str:
+def in_words(
+    estimates: Estimates,
+    winner: int,
+    second: int | None = None,
+    *,
+    fell_back: bool,
+    basis: CostBasis | None = None,
+) -> str:
     """Describe a decision on one prompt to people who do not know what λ is.
 
     Parameters
     ----------
     winner, second : columns of the model that answers and of the runner-up.
+    basis : of the costs; by default each is on that of its size.
     """
+    dollars = call_cost if basis is None else basis.text
     models, score, cost = estimates.models, estimates.score[0], estimates.cost_usd[0]
     expected = percent(min(max(score[winner], 0.0), 1.0), digits=0)  # a linear estimate may leave the scale
-    facts = f"{models[winner]} is expected to score {expected} at {call_cost(cost[winner])}."
+    facts = f"{models[winner]} is expected to score {expected} at {dollars(cost[winner])}."
     if fell_back:
         return f"This prompt is unlike the training data, so the fallback answers: {facts}"
     if second is None:
         return f"{facts} It is the only model of the pool."
-    compared = _comparison(100 * float(score[winner] - score[second]), float(cost[second] - cost[winner]))
-    return f"{facts} Second comes {models[second]}, {compared}."
-
-
-def _comparison(points: float, saved_usd: float) -> str:
-    """Describe how the runner-up differs from the winner."""
+    points, saved_usd = 100 * float(score[winner] - score[second]), float(cost[second] - cost[winner])
     quality = f"{abs(points):.1f} points {'worse' if points > 0 else 'better'}" if abs(points) >= 0.05 else "as good"
-    apart = f"{call_cost(abs(saved_usd))} {'more expensive' if saved_usd > 0 else 'cheaper'}"
-    cost = apart if saved_usd else "at the same cost"
-    return f"{quality} and {cost}"
+    apart = f"{dollars(abs(saved_usd))} {'more expensive' if saved_usd > 0 else 'cheaper'}"
+    return f"{facts} Second comes {models[second]}, {quality} and {apart if saved_usd else 'at the same cost'}."

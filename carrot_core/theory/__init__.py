@@ -27,14 +27,12 @@ from carrot_core.figures.theme import (
     ThemeName,
     axis,
     line_styles,
-    log_axis,
-    over_legend,
     plotly_text,
     whiskers,
 )
 from carrot_core.paths import file_state, shipped
 from carrot_core.text import visible
-from carrot_core.theory.dimension import SUBSAMPLE, distinct, estimates, spectra, subsample
+from carrot_core.theory.dimension import SUBSAMPLE, distinct, estimates, log_axis, over_legend, spectra, subsample
 from carrot_core.theory.rates import RateCurve, predicted_slope, simulate
 from carrot_core.theory.world import BREACHES, Breach, FloatArray, World, possible
 

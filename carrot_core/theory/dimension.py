@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +15,11 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import (
     THEMES,
+    Theme,
     ThemeName,
     axis,
+    layout,
     line_styles,
-    over_legend,
     plotly_text,
     whiskers,
 )
@@ -287,3 +290,18 @@ def _dimensions(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
         yaxis=axis(look, "Dimension", rangemode="tozero"),
     )
     return figure
+
+
+def over_legend(look: Theme, height: int, **more: Any) -> dict[str, Any]:
+    """A layout with the legend below."""
+    below = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
+    return layout(look, height, **{"legend": below, "margin": {"l": 74, "r": 12, "t": 12, "b": 10}} | more)
+
+
+def log_axis(look: Theme, title: str, values: Sequence[float], **more: Any) -> dict[str, Any]:
+    """A logarithmic axis from the least to the largest value; ticks at powers of ten, and 2 and 5 times if few."""
+    powers = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
+    ends = [math.log10(min(values)) - 0.1, math.log10(max(values)) + 0.1]
+    marks = [times * 10.0**p for p in powers for times in ((1, 2, 5) if ends[1] - ends[0] < 2.6 else (1,))]
+    ticks = {"tickvals": marks, "ticktext": [f"{mark:,.6f}".rstrip("0").rstrip(".") for mark in marks]}
+    return axis(look, title, type="log", range=ends, **ticks, **more)

@@ -16,8 +16,9 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.theme import THEMES, ThemeName, log_axis, over_legend, whiskers
+from carrot_core.figures.theme import THEMES, ThemeName, whiskers
 from carrot_core.number_formats import percent
+from carrot_core.theory.dimension import log_axis, over_legend
 from carrot_core.theory.world import FloatArray, World, local_estimate
 
 SIZES = (100, 316, 1_000, 3_162, 10_000, 31_623, 100_000)

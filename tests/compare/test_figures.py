@@ -35,6 +35,7 @@ from carrot_core.figures.exhibit import Exhibit, as_csv, as_html, as_json, as_la
 from carrot_core.figures.scene import compose, label
 from carrot_core.figures.theme import THEMES, model_names, router_names
 from carrot_core.metrics import METRICS
+from carrot_core.number_formats import PER_1K
 from carrot_core.outcomes import Estimates
 from tests.made import made
 
@@ -244,6 +245,12 @@ def test_a_metric_in_dollars_is_written_in_dollars_and_not_times_100() -> None:
     assert exhibit.draw is not None
     *_, dots = exhibit.draw("light").data
     assert tuple(dots.x) == (0.05, 1.5)
+    cheap = metric_exhibit(table, metric, "made", PER_1K)
+    assert cheap.alt.startswith("least cost per 1k solved tasks")
+    assert "a $50.0 ($40.0 to $62.5)" in cheap.alt
+    assert cheap.draw is not None
+    *_, dots = cheap.draw("light").data
+    assert tuple(dots.x) == (50, 1500)
 
 
 def test_an_interval_without_an_end_runs_to_the_edge() -> None:

@@ -24,12 +24,13 @@ from carrot_core.figures.theme import (
     THEMES,
     ThemeName,
     counterparts,
+    cut_names,
     group_looks,
-    hatch_angle,
     line_styles,
     model_colors,
+    model_looks,
     plotly_text,
-    scene_colors,
+    scene_looks,
 )
 from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.number_formats import money
@@ -84,13 +85,13 @@ def test_who_answers_among_many_models_names_those_that_answer_much() -> None:
     total = np.sum([trace.y for trace in figure.data], axis=0)
     np.testing.assert_allclose(total, 100)
     named = {trace.name: np.asarray(trace.y) for trace in figure.data}
-    (others,) = (name for name in named if name.endswith(" others"))
+    (others,) = (name for name in named if name.endswith(" other models"))
     most = frontier.shares(frontier.exchange_rate_per_usd).max(axis=0)
     least = min(share.max() for name, share in named.items() if name != others)
     assert least >= 1
     assert len(named) <= 21
     rest = [k for k, model in enumerate(pool.models) if pool.short_names[model] not in named and most[k] > 0]
-    assert others == f"{len(rest)} others"
+    assert others == f"{len(rest)} other models"
     assert 100 * most[rest].max() <= least + 1e-9
 
 
@@ -131,6 +132,14 @@ def test_cascades_are_a_line_on_the_same_axes_and_in_the_data() -> None:
     assert "ascade" not in caption(plain)
 
 
+def test_names_that_begin_alike_are_told_apart_where_they_are_cut() -> None:
+    names = ["gemini-2.5-flash-preview-05-20", "gemini-2.5-flash-preview-05-20:thinking", "a-name-of-this-very-length"]
+    cut = cut_names(names, 24, middle=True)
+    assert cut == ["gemini-2.5-…review-05-20", "gemini-2.5-…-20:thinking", "a-name-of-t…-very-length"]
+    alike = ["one-and-the-same-" + middle + "-to-its-very-end" for middle in "ab"]
+    assert cut_names(alike, 24, middle=True) == alike
+
+
 def test_words_are_cut_and_never_markup() -> None:
     assert plotly_text('<b>&"', 3) == "&lt;b…"
     assert plotly_text('<b>&"') == '&lt;b&gt;&amp;"'
@@ -165,12 +174,30 @@ def test_models_have_colours_of_their_own_and_neighbours_differ(name: ThemeName)
         assert min(itertools.starmap(distance, itertools.product(colors, THEMES[name].curves))) > 0.05
         assert min(itertools.starmap(distance, itertools.pairwise(colors))) > 0.1
     # In a bar two of one hue may touch where the model between them does not answer.
-    for place in range(34):
-        assert len({hatch_angle(place + 2 * step) for step in range(4)}) == 4
+    looks = list(model_looks([str(k) for k in range(34)], name).values())
+    for place in range(28):
+        for sign in ("hatch", "pattern"):
+            assert len({getattr(looks[place + 2 * step], sign) for step in range(4)}) == 4
+
+
+def test_a_model_has_one_pattern_in_the_bar_and_in_the_chart_of_who_answers_whatever_the_pool(chart: Scene) -> None:
+    palette = tuple(sorted(chart.models, key=chart.shades.__getitem__))
+    marks = []
+    for models in (MODELS, MODELS[3:]):
+        drawn = replace(scene(400, models), palette=palette)
+        sent = {model["short"]: model for model in build_payload(drawn)["models"]}
+        areas = [area for area in share_figure(drawn).data if area.name in sent]
+        assert len(areas) > 3
+        for area in areas:
+            own = sent[area.name]
+            marks.append((area.name, own["color"], own["hatch"], area.fillcolor, area.fillpattern.shape))
+    assert len({mark[1:] for mark in marks}) == len({name for name, *_ in marks}) < len(marks)
+    assert all(in_bar == in_chart for _, in_bar, _, in_chart, _ in marks)
+    assert len({(hatch, pattern) for *_, hatch, _, pattern in marks}) == 4
 
 
 def test_a_model_keeps_its_colour_whatever_else_is_drawn_and_whatever_it_costs(chart: Scene) -> None:
-    whole = dict(zip(chart.models, scene_colors(chart, "light"), strict=True))
+    whole = dict(zip(chart.models, scene_looks(chart, "light"), strict=True))
     palette = tuple(sorted(chart.models, key=chart.shades.__getitem__))
     some = replace(
         chart,
@@ -181,7 +208,7 @@ def test_a_model_keeps_its_colour_whatever_else_is_drawn_and_whatever_it_costs(c
         reference=chart.models[1],
         palette=palette,
     )
-    assert dict(zip(some.models, scene_colors(some, "light"), strict=True)).items() <= whole.items()
+    assert dict(zip(some.models, scene_looks(some, "light"), strict=True)).items() <= whole.items()
 
 
 @pytest.mark.parametrize("name", ["light", "dark"])
@@ -404,7 +431,7 @@ def test_models_are_grouped_by_the_facts_that_tell_them_apart() -> None:
     makers = {f"m{k}": ModelFacts(f"maker {k}") for k in range(20)}
     grouping = model_groupings(list(makers), makers)["Provider"]
     assert sorted(model for _, models in grouping.groups for model in models) == sorted(makers)
-    assert grouping.groups[-1][0] == "14 others"
+    assert grouping.groups[-1][0] == "14 other providers"
     assert not model_groupings(list(facts), {})
 
 
@@ -422,7 +449,7 @@ def test_groups_of_models_replace_their_colours_and_share_one_area(chart: Scene,
     for theme in ("light", "dark", "print"):
         looks = group_looks(grouping, theme)
         assert len(set(looks.values())) == len(looks)
-        assert all(contrast(color, THEMES[theme].ground) >= 3 for color, _ in looks.values())
+        assert all(contrast(color, THEMES[theme].ground) >= 3 for color in (look.color for look in looks.values()))
     areas = share_figure(grouped).data
     assert [area.name for area in areas] == list(marks)
     assert sum(np.asarray(area.y) for area in areas) == pytest.approx(100)
@@ -431,4 +458,9 @@ def test_groups_of_models_replace_their_colours_and_share_one_area(chart: Scene,
         name: len(models) for name, models in grouping.groups
     }
     assert {group["color"] for group in payload["groups"]} <= payload["dark"].keys()
+    assert [(group["color"], area.fillcolor) for group, area in zip(payload["groups"], areas, strict=True)] == [
+        (look.color, look.color) for name, look in group_looks(grouping, "light").items() if name in marks
+    ]
+    hypothetical = replace(grouped, models=("new", *chart.models[1:]), best_single="new", reference="new")
+    assert sum(map(len, hypothetical.columns_by_group.values())) == len(chart.models)
     assert grouping.by in caption(grouped)

@@ -21,7 +21,7 @@ from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import compare_routers, run_router, runs_by_seed
 from carrot_core.frontier import rate_of_lam
-from carrot_core.number_formats import seconds
+from carrot_core.number_formats import money, seconds
 from carrot_core.paths import shipped
 from carrot_core.results import shipped_snapshots
 from carrot_core.results.source import stored_results
@@ -89,7 +89,10 @@ def test_the_table_is_that_of_the_comparison(fitted: Path, monkeypatch: pytest.M
         assert figure is not None
         interval = f"[{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
         assert figures[name]["AIQ"].startswith(f"{100 * figure.value:.2f} {interval}")
-        assert {"QNC", "least cost per solved task"} <= {*figures[name]}
+        assert {"QNC", "least cost per 1k solved tasks"} <= {*figures[name]}
+        solved = expected.figure(router, "cost_per_solved")
+        assert solved is not None
+        assert figures[name]["least cost per 1k solved tasks"].startswith(money(1000 * solved.value))
         assert not any("latency" in column for column in figures[name])
 
 

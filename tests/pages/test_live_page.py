@@ -19,7 +19,7 @@ from carrot_core.dashboard.components import decision
 from carrot_core.dashboard.components.decision import build_payload, likeness
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
-from carrot_core.figures.theme import scene_colors
+from carrot_core.figures.theme import scene_looks
 from carrot_core.number_formats import money
 from carrot_core.results import shipped_snapshots
 from carrot_core.results.snapshot import read
@@ -130,7 +130,7 @@ def test_a_model_has_the_colour_of_the_charts_whatever_the_prompt() -> None:
         models = build_payload(router.explain(text), results.palette)["models"]
         for theme in ("light", "dark"):
             assert {model["name"]: model[theme] for model in models} == dict(
-                zip(scene.models, scene_colors(scene, theme), strict=True)
+                zip(scene.models, (look.color for look in scene_looks(scene, theme)), strict=True)
             )
 
 

@@ -27,10 +27,10 @@ from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import ALL, compare_routers
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label
-from carrot_core.figures.theme import NO_TASK, metric_name, metric_text, names_of
+from carrot_core.figures.theme import NO_TASK, metric_label, metric_name, metric_text, metric_times, names_of
 from carrot_core.frontier import rate_of_lam
 from carrot_core.metrics import METRICS
-from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, cost_basis, lam_text, seconds
+from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, CostBasis, lam_text, seconds
 from carrot_core.paper import ROWS
 from carrot_core.results import Names
 from carrot_core.roles_audit import Role
@@ -64,15 +64,15 @@ def with_latency(exhibit: Exhibit, view: views.View, routers: Sequence[str]) -> 
     return exhibit if np.isnan(mean).all() else replace(exhibit, table=exhibit.table.assign(latency_s=mean))
 
 
-def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str) -> None:
+def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str, basis: CostBasis) -> None:
     """Metrics with intervals and ranks, and latency if the exhibit has it, a row for each router, in tiers of one
     metric; below it what they mean."""
     table = exhibit.table
     columns = {}
     for metric in metrics:
         figures = zip(*(table[f"{metric}{end}"] for end in ("", "_low", "_high", "_rank")), strict=True)
-        columns[METRICS[metric].label] = [
-            _standing(metric, value, low, high, None if metric == tier_of else rank)
+        columns[metric_label(metric, basis)] = [
+            _standing(metric, basis, value, low, high, None if metric == tier_of else rank)
             for value, low, high, rank in figures
         ]
     if "latency_s" in table:
@@ -81,33 +81,34 @@ def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str) -> None
     rows = zip(map(plain, table["router"]), tiers, *columns.values(), strict=True)
     with st.container(key="folding-metrics"):
         st.markdown(folding_table(["Router", "Tier", *columns], rows))
-    meanings = [f"**{metric_name(metric)}**: {metric_meaning(metric)}" for metric in metrics]
+    meanings = [f"**{metric_name(metric, basis)}**: {metric_meaning(metric)}" for metric in metrics]
     st.caption("  \n".join([f"**Tier**: rank in {metric_name(tier_of)}.", *meanings]))
 
 
-def _standing(metric: str, value: float, low: float, high: float, rank: float | None) -> str:
+def _standing(metric: str, basis: CostBasis, value: float, low: float, high: float, rank: float | None) -> str:
     """A figure with its 95 % interval and its rank; Markdown."""
     if np.isnan(value):
         return "–"
-    ends = [metric_text(metric, end) if np.isfinite(end) else "never" for end in (low, high) if not np.isnan(end)]
-    text = metric_text(metric, value, 2) if np.isfinite(value) else "never"
+    ends = [_end(metric, end, basis) for end in (low, high) if not np.isnan(end)]
+    text = metric_text(metric, value, 2, basis=basis) if np.isfinite(value) else "never"
     interval = f" [{', '.join(ends)}]" if {*ends} - {"never"} else ""
     return plain(text + interval) + ("" if rank is None or pd.isna(rank) else f", rank {rank:.0f}")
 
 
-def _ends(metric: str, low: float, high: float) -> str:
-    if np.isnan(low):
-        return "–"
-    return f"{metric_text(metric, low)} to {metric_text(metric, high) if np.isfinite(high) else 'never'}"
+def _end(metric: str, end: float, basis: CostBasis) -> str:
+    return metric_text(metric, end, basis=basis) if np.isfinite(end) else "never"
 
 
-def across_table(exhibit: Exhibit, benchmarks: Sequence[str], metric: str) -> None:
+def across_table(exhibit: Exhibit, benchmarks: Sequence[str], metric: str, basis: CostBasis) -> None:
     """One metric on several benchmarks, a column for each."""
     display, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
     for column in benchmarks:
         low, high = exhibit.table[f"{column} low"], exhibit.table[f"{column} high"]
-        display[column] = METRICS[metric].times * exhibit.table[column]
-        display[f"{column} 95 %"] = [_ends(metric, a, b) for a, b in zip(low, high, strict=True)]
+        display[column] = metric_times(metric, basis) * exhibit.table[column]
+        display[f"{column} 95 %"] = [
+            "–" if np.isnan(a) else f"{_end(metric, a, basis)} to {_end(metric, b, basis)}"
+            for a, b in zip(low, high, strict=True)
+        ]
         display[f"{column} rank"] = exhibit.table[f"{column} rank"]
         form = None if METRICS[metric].in_usd else "%.2f"
         config[column] = st.column_config.NumberColumn(visible(column), format=form)
@@ -131,7 +132,7 @@ def task_panels(exhibit: Exhibit) -> None:
                 chart(figure, key=f"task-{task}", alt=alt)
 
 
-def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None], models: Sequence[str]) -> None:
+def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None], models: Sequence[str], basis: CostBasis) -> None:
     """The prompts with the largest losses, with expected and observed scores and costs."""
     rows, names = exhibit.table, short_names(models)
 
@@ -141,7 +142,6 @@ def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None], models: Sequen
             for expected, score in zip(rows[f"est_score_{side}"], rows[f"score_{side}"], strict=True)
         ]
 
-    basis = cost_basis(rows[["cost_usd_chosen", "cost_usd_best"]])
     dollars = f"$ {basis.words}"
     display = pd.DataFrame(
         {

@@ -21,9 +21,10 @@ from carrot_core.dashboard.components import COMPONENT, slider_css
 from carrot_core.dashboard.components.frontier_chart import check_lam
 from carrot_core.embedding import readable
 from carrot_core.errors import CarrotError
-from carrot_core.figures.theme import hatch_angle, model_colors
+from carrot_core.figures.scene import Grouping
+from carrot_core.figures.theme import model_looks
 from carrot_core.frontier import lam_of_rate
-from carrot_core.number_formats import cost_basis, lam_text
+from carrot_core.number_formats import CostBasis, cost_basis, lam_text
 from carrot_core.serving.decision import Decisions, Explanation, in_words, ribbon
 from carrot_core.text import SENTENCE, short_names, visible
 
@@ -81,6 +82,8 @@ def live_decision(
     about: Sequence[str] = (),
     curve: SavedCurve | None = None,
     palette: Sequence[str] = (),
+    grouping: Grouping | None = None,
+    basis: CostBasis | None = None,
     on_release: Callable[[float], None] | None = None,
 ) -> None:
     """Draw the decision at λ: sentence, ribbon with the handle on it, and the table of the models.
@@ -95,6 +98,8 @@ def live_decision(
     curve : the router's curve on test, whose cost at each λ is the axis; None if none fits, and then λ is the axis.
     about : lines below the table that explain the decision; plain text.
     palette : models of the benchmark from the cheapest to the most expensive, which gives each its colour.
+    grouping : groups whose colours the models have instead.
+    basis : of the benchmark's costs; by default that of the estimates.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
     """
 
@@ -103,7 +108,7 @@ def live_decision(
             on_release(check_lam(st.session_state[key]["released"]))
 
     release = (st.session_state.get(key, {}).get("released") or {}).get("name")
-    data = build_payload(explanation, palette) | {
+    data = build_payload(explanation, palette, grouping, basis) | {
         "axis": axis_of(curve, explanation.decision.cost_unit_usd),
         "lam": lam,
         "heard": release,
@@ -163,7 +168,12 @@ def likeness(percentile: float | None, unlike_from: float) -> dict[str, Any] | N
     return {"degree": degree, "words": f"{word}: of 100 prompts of the benchmark {others} less like them.{caution}"}
 
 
-def build_payload(explanation: Explanation, palette: Sequence[str] = ()) -> dict[str, Any]:
+def build_payload(
+    explanation: Explanation,
+    palette: Sequence[str] = (),
+    grouping: Grouping | None = None,
+    basis: CostBasis | None = None,
+) -> dict[str, Any]:
     """All data the browser needs for every λ; models that the palette lacks get the colours after it.
 
     ``models`` has one entry for each model, in the order of the estimates. ``segments`` says which model CARROT
@@ -174,22 +184,22 @@ def build_payload(explanation: Explanation, palette: Sequence[str] = ()) -> dict
     names = decision.estimates.models
     short = short_names(names)
     rows = {row["model"]: row for row in explanation.table.to_dict("records")}
-    shades = {model: place for place, model in enumerate(dict.fromkeys([*palette, *names]))}
-    light, dark = model_colors(len(shades), "light"), model_colors(len(shades), "dark")
+    order = list(dict.fromkeys([*palette, *names]))
+    light, dark = (model_looks(order, theme, grouping) for theme in ("light", "dark"))
     return {
         "models": [
             {
-                "name": visible(name), "short": short[name], "light": light[shades[name]], "dark": dark[shades[name]],
-                "hatch": hatch_angle(shades[name]), **_cells(rows[name]),
+                "name": visible(name), "short": short[name], "light": light[name].color, "dark": dark[name].color,
+                "hatch": light[name].hatch, **_cells(rows[name]),
             }
             for name in names
         ],
         "segments": [{"model": names.index(part.model), "from": part.lam_from, "to": part.lam_to}
                      for part in explanation.ribbon],
-        "stretches": stretches(explanation),
+        "stretches": stretches(explanation, basis),
         "nearest": _nearest(explanation),
         "unit": decision.cost_unit_usd,
-        "basis": asdict(cost_basis(decision.estimates.cost_usd)),
+        "basis": asdict(basis or cost_basis(decision.estimates.cost_usd)),
         "fellBack": bool(decision.fell_back[0]),
         "alt": ribbon_text(explanation),
     }  # fmt: skip
@@ -239,7 +249,7 @@ def _cut(text: str | None) -> str:
     return visible(text[:MAX_SHOWN], SENTENCE) + ("…" if len(text) > MAX_SHOWN else "")
 
 
-def stretches(explanation: Explanation) -> list[dict[str, Any]]:
+def stretches(explanation: Explanation, basis: CostBasis | None = None) -> list[dict[str, Any]]:
     """Ranges of λ from 0 to 1 in which the same model answers and the same model comes second; exact."""
     decision, models = explanation.decision, explanation.decision.estimates.models
     fell_back = bool(decision.fell_back[0])
@@ -248,7 +258,8 @@ def stretches(explanation: Explanation) -> list[dict[str, Any]]:
     for winner, lam_from, lam_to in [(explanation.winner, 0.0, 1.0)] if fell_back else segments:
         for other, start in _seconds(decision, winner, lam_from, lam_to):
             first, second = models.index(winner), None if other is None else models.index(other)
-            sentence = visible(in_words(decision.estimates, first, second, fell_back=fell_back), SENTENCE)
+            words = in_words(decision.estimates, first, second, fell_back=fell_back, basis=basis)
+            sentence = visible(words, SENTENCE)
             rows.append({"from": start, "winner": first, "second": second, "sentence": sentence})
     return rows
 

@@ -24,7 +24,7 @@ from carrot_core.dashboard.components import COMPONENT, install_plotly_js, slide
 from carrot_core.errors import CarrotError
 from carrot_core.figures.frontier import NAME_LETTERS, frontier_figure
 from carrot_core.figures.scene import Scene, alt_text
-from carrot_core.figures.theme import THEMES, counterparts, hatch_angle, line_styles, model_names
+from carrot_core.figures.theme import THEMES, counterparts, group_looks, line_styles, model_names, scene_looks
 from carrot_core.frontier import FloatArray, ReadableCurve, lam_of_rate
 from carrot_core.metrics import cost_per_solved
 from carrot_core.number_formats import LATENCY_POINT_HOVER
@@ -150,7 +150,7 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
     frontier = scene.active_curve.frontier
     styles, light = line_styles([curve.name for curve in scene.curves]), THEMES["light"]
     figure = frontier_figure(scene)
-    (models,) = _of_role(figure.data, "models")
+    groups = {} if scene.grouping is None else group_looks(scene.grouping, "light")
     payload: dict[str, Any] = {
         "title": scene.title,
         "figure": json.loads(pio.to_json(figure)),
@@ -164,17 +164,21 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
             {
                 "name": visible(name),
                 "short": scene.short_names[name],
-                "color": color,
-                "hatch": hatch_angle(scene.shades[name]),
+                "color": its.color,
+                "hatch": its.hatch,
                 "score": float(score),
                 "cost": float(cost),
             }
-            for name, color, score, cost in zip(
-                scene.models, models.marker.color, scene.model_score, scene.model_cost_usd, strict=True
+            for name, its, score, cost in zip(
+                scene.models,
+                scene_looks(scene, "light"),
+                scene.model_score,
+                scene.model_cost_usd,
+                strict=True,
             )
         ],
         "groups": [
-            {"name": name, "models": columns, "color": trace.marker.color}
+            {"name": name, "models": columns, "color": trace.marker.color, "hatch": groups[name].hatch}
             for trace, (name, columns) in zip(
                 _of_role(figure.data, "group"), scene.columns_by_group.items(), strict=True
             )

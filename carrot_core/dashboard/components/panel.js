@@ -2,8 +2,8 @@
 import { hatched } from "./rows.js";
 import { against, money, percent, perSolved, seconds, unbroken } from "./words.js";
 
-const OWN_ROWS = 14; // models with a row of their own: those that answer most at some λ; the rest share one
-const SMALL = 0.01; // several rows below this share are counted in one line, not listed
+const OWN_ROWS = 14; // models with a segment of their own: those that answer most at some λ; the rest share one
+const SMALL = 0.01; // several rows below this share, and the rest, are counted in one line
 const LEAST = 0.001; // a smaller share would be written as 0
 const LISTED = 9; // rows at most, beside that line
 
@@ -39,7 +39,7 @@ export class Panel {
 
   #rows(largest, color) {
     if (this.data.groups.length) {
-      this.rows = this.data.groups.map(({ name, models, color: light }) => this.#row(models, name, { color: light, hatch: "" }, color));
+      this.rows = this.data.groups.map(({ name, models, color: light, hatch }) => this.#row(models, name, { color: light, hatch }, color));
       this.#fill();
       return;
     }
@@ -49,7 +49,7 @@ export class Panel {
     const own = byCost.filter((model) => top.has(model));
     const others = byCost.filter((model) => !top.has(model));
     this.rows = own.map((model) => this.#row([model], this.data.models[model].short, this.data.models[model], color));
-    if (others.length) this.rows.push(this.#row(others, `${others.length} others`));
+    if (others.length) this.rows.push(this.#row(others, `${others.length} other models`));
     this.#fill();
   }
 
@@ -73,7 +73,7 @@ export class Panel {
     segment.title = names;
     item.addEventListener("pointerenter", () => this.#highlight(segment));
     item.addEventListener("pointerleave", () => this.#highlight(null));
-    return { models, label, item, share, segment };
+    return { models, label, look, item, share, segment };
   }
 
   #highlight(segment) {
@@ -109,26 +109,31 @@ export class Panel {
       row.share.value = share;
       row.share.textContent = percent(share);
     }
-    this.#list();
+    this.#list(shares);
   }
 
   // The rows by share, and those below `SMALL` in one line; the list is always as high, so that nothing moves below it.
-  #list() {
-    const share = (row) => Number(row.share.value);
+  #list(shares) {
+    const share = (row) => (row.look ? Number(row.share.value) : -1); // the rest comes last
     const ranked = [...this.rows].sort((a, b) => share(b) - share(a));
     const large = ranked.filter((row) => share(row) >= SMALL).length;
-    const listed = ranked.length <= large + 1 && ranked.length <= LISTED ? ranked.length : Math.min(large, LISTED);
+    const listed = ranked.length <= Math.min(large + 1, LISTED) && ranked.at(-1).look ? ranked.length : Math.min(large, LISTED);
     const rest = ranked.slice(listed);
     const blank = Math.min(ranked.length, LISTED + 1) - listed - 1; // empty lines
     ranked.forEach(({ item }, place) => {
       item.hidden = place >= listed + Math.max(0, blank);
       item.classList.toggle("blank", place >= listed);
     });
-    const total = rest.reduce((sum, row) => sum + share(row), 0);
+    const total = rest.reduce((sum, row) => sum + Number(row.share.value), 0);
     this.folded.hidden = total === 0;
     const [, name, sum] = this.folded.children;
-    const count = rest.reduce((models, row) => models + row.models.length, 0);
-    name.textContent = large > LISTED ? `${count} others` : `${count} under ${percent(SMALL, 0)}`;
+    const [of, parts] = this.data.groups.length
+      ? ["group", rest.map((row) => Number(row.share.value))]
+      : ["model", rest.flatMap((row) => row.models.map((model) => shares[model]))];
+    const used = parts.filter((part) => part > 0);
+    const [s, each] = used.length > 1 ? ["s", " each"] : ["", ""];
+    const small = used.every((part) => part < SMALL);
+    name.textContent = small ? `${used.length} ${of}${s} under ${percent(SMALL, 0)}${each}` : `${used.length} other ${of}${s}`;
     sum.textContent = total < LEAST ? `under ${percent(LEAST)}` : percent(total);
     const items = ranked.map((row) => row.item);
     const order = [...items.slice(0, listed), this.folded, ...items.slice(listed)];

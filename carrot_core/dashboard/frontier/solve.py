@@ -12,7 +12,7 @@ from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate, shortest_lam
-from carrot_core.number_formats import call_cost, cost_basis, lam_text, money, percent, solved_cost
+from carrot_core.number_formats import CostBasis, call_cost, lam_text, money, percent, solved_cost
 from carrot_core.operating_point import (
     Mix,
     Solution,
@@ -205,14 +205,13 @@ def _cap(curve: Frontier) -> tuple[Solution, list[str]]:
     ]
 
 
-def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
+def handles(chosen_on: ReadableCurve, cost_unit_usd: float, basis: CostBasis) -> None:
     """λ, budget and target accuracy: three handles on one point of the validation curve.
 
     When one moves, the other two follow. Budget and target are the point's promises, or its means on a curve saved
     without errors.
     """
     at, confidence = chosen_on.at(st.session_state[controls.RATE]), default_confidence(chosen_on)
-    basis = cost_basis(chosen_on.cost_usd)
     most, least = cost_bounds(chosen_on, confidence).bound[at], score_bounds(chosen_on, confidence).bound[at]
     st.session_state["budget"] = float(f"{basis.calls * max(most, 0.0):.4g}")
     st.session_state["target"] = float(f"{100 * min(max(least, 0.0), 1.0):.2f}")
@@ -222,7 +221,7 @@ def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
         lam_slider(cost_unit_usd)
     for_budget.number_input(
         f"Budget, $ {basis.words} ({where})", 0.0, key="budget", format="%.4g", on_change=_spend,
-        args=(chosen_on,), help=tip("budget", "promise"),
+        args=(chosen_on, basis), help=tip("budget", "promise"),
     )  # fmt: skip
     for_target.number_input(
         f"Target accuracy, % ({where})", 0.0, 100.0, key="target", format="%.2f", step=0.5, on_change=_reach,
@@ -243,8 +242,8 @@ def _slide(cost_unit_usd: float) -> None:
     controls.set_lam(st.session_state["lam_slider"], cost_unit_usd)
 
 
-def _spend(frontier: ReadableCurve) -> None:
-    budget_usd = st.session_state["budget"] / cost_basis(frontier.cost_usd).calls
+def _spend(frontier: ReadableCurve, basis: CostBasis) -> None:
+    budget_usd = st.session_state["budget"] / basis.calls
     _go_to(solve_budget(frontier, budget_usd, default_confidence(frontier)))
 
 

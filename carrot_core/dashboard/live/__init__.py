@@ -115,10 +115,11 @@ def decision_options(router: CarrotRouter, info: BenchmarkInfo, *, folded: bool 
     unit = router.cost_unit_usd
     lam = shortest_lam(controls.rate(rate_of_lam(router.default_lam, unit), unit), unit)
     about = "Pool, λ by budget, fallback"  # short enough for one line on a phone
-    # A popover, because its widgets are in the browser only while it is open: every widget there is redrawn at
-    # each answer.
+    # Widgets of a popover are in the browser only while it is open: every widget there is redrawn at each answer.
     with st.expander(about) if folded else st.popover(about, icon=":material/tune:"):
-        pool = controls.pool(router.models, info.facts_by_model, views.latency_p95_s(views.view(info)))
+        view = views.view(info)
+        pool = controls.pool(router.models, info.facts_by_model, views.latency_p95_s(view))
+        controls.color_by(view.models, info.facts_by_model)
         if pool:
             lam_slider(unit)
             st.caption(
@@ -126,7 +127,7 @@ def decision_options(router: CarrotRouter, info: BenchmarkInfo, *, folded: bool 
                 "instead."
             )
         else:
-            handles(router.profile.curves["validation"], unit)
+            handles(router.profile.curves["validation"], unit, view.basis)
         fallback, above = _fallback(router, pool or router.models, info.facts_by_model)
     return DecisionOptions(lam, pool or None, fallback, above)
 
@@ -213,8 +214,6 @@ def no_neighbours(info: BenchmarkInfo) -> str:
 
 
 _RERUN = "live:moved"
-
-
 _OPENING = 60  # characters of a part's name
 
 
@@ -240,9 +239,7 @@ def _own_prompts(version: Version, name: str) -> dict[str, str]:
 @st.fragment
 def one_prompt(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions, task: str | None) -> None:
     """The prompt box with the answer below it; ``task`` is the label of the prompt."""
-    if modes.is_team() and not modes.may(
-        Role.VIEWER
-    ):  # a fragment runs without its page, so perhaps after the login has ended
+    if modes.is_team() and not modes.may(Role.VIEWER):  # a fragment runs without its page: the login may have ended
         return
     if st.session_state.pop(_RERUN, False):
         st.rerun()  # λ is shown outside this fragment too
@@ -281,6 +278,7 @@ def answer(info: BenchmarkInfo, router: CarrotRouter, text: str, options: Decisi
     lines = (_reading(explanation), _label(explanation))
     about = [line for line in lines if line]
     curve = None if options.pool else router.profile.curves["test"]  # it is the whole pool's
+    view = views.view(info)
     live_decision(
         explanation,
         lam=options.lam,
@@ -289,7 +287,9 @@ def answer(info: BenchmarkInfo, router: CarrotRouter, text: str, options: Decisi
         about=about,
         curve=curve,
         text=text,
-        palette=views.view(info).palette,
+        palette=view.palette,
+        grouping=controls.grouping_in_use(view.models, info.facts_by_model),
+        basis=view.basis,
         on_release=set_lam,
     )
     words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")

@@ -18,17 +18,19 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import upload_key
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
+from carrot_core.figures.theme import cut_names
 from carrot_core.number_formats import PER_1K, POINTS_COLUMN, PRICE_COLUMN
-from carrot_core.text import short_names, visible
+from carrot_core.text import visible
 from carrot_core.whatif.scenario import Scenario, parse_scenario, provider, scenario_json
 
 _FACTOR = st.column_config.NumberColumn(
     "Factor", min_value=0.0, max_value=1000.0, format="%.4g", width=75, required=True
 )
 _INPUT, _OUTPUT = "In $/M", "Out $/M"
+_NAME_LETTERS, _LETTER = 24, 7.5  # most letters of a name that can be cut, and pixels of a letter
 _PRICE = {
     name: st.column_config.NumberColumn(
-        min_value=0.0, max_value=1e6, format=PRICE_COLUMN, width=85, help=f"US dollars per million {what} tokens."
+        min_value=0.0, max_value=1e6, format=PRICE_COLUMN, width=80, help=f"US dollars per million {what} tokens."
     )
     for name, what in ((_INPUT, "input"), (_OUTPUT, "output"))
 }
@@ -51,6 +53,7 @@ def scenario_of(setting: Setting, facts: Mapping[str, ModelFacts], latency_p95_s
         fields["task_weights"] = _tasks(setting)
     with st.expander("Pool and hypothetical models"):
         fields["pool"] = controls.pool(setting.models, facts, latency_p95_s)
+        controls.color_by(setting.models, facts)
         fields["hypothetical"] = _hypothetical(setting)
     try:
         scenario = parse_scenario(json.dumps(fields), "the scenario")
@@ -142,11 +145,12 @@ def _prices(setting: Setting) -> dict[str, Any]:
             "Factor on all prices", 0.0, 1000.0, step=0.1, format="%.4g", key="wi_price_factor"
         )
     }
+    width = 16 + int(_LETTER * max(map(len, st.session_state["wi_tables"]["models"]["Model"])))
     table = _editor(
         "models",
         f"Prices and a factor on them for each of {len(setting.models)} models, to be changed.",
         disabled=["Model"],
-        column_config={"Model": st.column_config.TextColumn(width=170), "Factor": _FACTOR, **_PRICE},
+        column_config={"Model": st.column_config.TextColumn(width=width, pinned=True), "Factor": _FACTOR, **_PRICE},
         height=min(38 + 35 * len(setting.models), 420),
     )
     recorded = setting.test.prices if setting.test.usage != "cost_usd" else {}
@@ -277,7 +281,7 @@ def _tell_address(scenario: Scenario) -> None:
 
 
 def _model_table(setting: Setting, scenario: Scenario) -> pd.DataFrame:
-    table = pd.DataFrame({"Model": list(short_names(setting.models).values())})
+    table = pd.DataFrame({"Model": cut_names(setting.models, _NAME_LETTERS, middle=True)})
     if setting.test.usage != "cost_usd":
         prices = [scenario.prices.get(model) or setting.test.prices[model] for model in setting.models]
         table[_INPUT] = [float(price.input_usd_per_mtok) for price in prices]

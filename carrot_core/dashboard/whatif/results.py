@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Sized
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from carrot_core.dashboard import controls, links, shell, views
 from carrot_core.dashboard.exhibits import folding_table, priced, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.stores import cached_by_version
-from carrot_core.figures.scene import Scene, label
+from carrot_core.figures.scene import Grouping, Scene, label
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import (
     PERCENT_COLUMN,
@@ -58,15 +59,18 @@ def router(info: BenchmarkInfo, view: views.View) -> str:
     return choice
 
 
-def apply_scenario(view: views.View, router: str, scenario: Scenario) -> tuple[WhatIf, Scene]:
-    """The results of a scenario and its chart; cached between reruns."""
-    return _apply(view, router, scenario_json(scenario))
+def apply_scenario(
+    view: views.View, router: str, scenario: Scenario, grouping: Grouping | None = None
+) -> tuple[WhatIf, Scene]:
+    """The results of a scenario and its chart, in the colours of other pages; cached between reruns."""
+    return _apply(view, router, scenario_json(scenario), grouping)
 
 
 @cached_by_version(max_entries=8, show_spinner=False)
-def _apply(view: views.View, router: str, scenario: str) -> tuple[WhatIf, Scene]:
+def _apply(view: views.View, router: str, scenario: str, grouping: Grouping | None) -> tuple[WhatIf, Scene]:
     result = apply(view.narrowed(), view.estimates(router), parse_scenario(scenario))
-    return result, whatif_scene(result, f"{view.name} · what if", router)
+    scene = whatif_scene(result, f"{view.name} · what if", router)
+    return result, replace(scene, palette=view.palette, grouping=grouping)
 
 
 def show_notes(what_if: WhatIf) -> None:
