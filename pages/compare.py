@@ -139,7 +139,7 @@ elif section == "Who answers":
     for router in areas:
         st.markdown(f"**{shell.plain(visible(compare.label(router)))}**")
         show(shares_exhibit(view.scene((router,), router, grouping=grouping)), key=f"c-shares-{router}")
-        results.effort_table(view, router, info.facts_by_model, lam)
+        results.effort_table(view, router, info.facts_by_model, grouping, lam)
 
 elif section == "By task":
     table = view.analysis("task-curves", names)

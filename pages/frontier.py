@@ -79,7 +79,7 @@ if by_share.open:
 if by_slice.open:
     with by_slice:
         slices, compared_to = view.by_task(active, rate, reference, pool, tasks)
-        frontier.task_table(slices, compared_to, scene.models, scene.basis)
+        frontier.task_table(slices, compared_to, scene)
         if (nearest := view.task_rate(active, rate)) != rate:
             frontier.snapshot_rate_note(lam, float(lam_of_rate(nearest, unit)))
         csv_button("Download these tasks (CSV)", lambda: slices, f"{info.name}-{active}-tasks")

@@ -50,9 +50,9 @@ with for_result, shell.errors_as_text():
             results.drift_table(points, scene.basis)
             results.other_pages_note(view, router, points[0], rate, scene.basis)
         with by_share:
-            results.share_table(what_if, rate)
+            results.share_table(what_if, scene, rate)
         with by_price:
-            results.worth(what_if, rate, info.facts_by_model)
+            results.worth(what_if, scene, rate, info.facts_by_model)
         with by_verdict:
             results.cascades(what_if, scene.basis)
         with st.expander("How to read the chart"):

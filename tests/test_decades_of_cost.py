@@ -55,7 +55,7 @@ def test_charts_read_outs_and_tables_write_costs_of_every_size(decade: int, monk
     tables: list[Any] = []
     monkeypatch.setattr(frontier.st, "dataframe", lambda table, **_: tables.append(table))
     slices = by_task(curve, ["a", "b"] * 100, point.exchange_rate_per_usd, chart.reference, replicates=10)
-    frontier.task_table(slices, chart.reference, chart.models, chart.basis)
+    frontier.task_table(slices, chart.reference, chart)
     (table,) = tables
     dollars = [name for name in table.data if name.startswith("$")]
     assert len(dollars) == 2

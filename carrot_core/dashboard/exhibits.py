@@ -18,7 +18,8 @@ from carrot_core.dashboard.shell import errors_as_text, plain, theme
 from carrot_core.dashboard.stores import PrivateInfo, Version, results_version
 from carrot_core.evaluation.missing import gaps_by_model
 from carrot_core.figures.exhibit import EXHIBIT_FORMATS, IMAGES, Exhibit, ExhibitFormat, browser
-from carrot_core.figures.theme import ThemeName
+from carrot_core.figures.scene import NOT_KNOWN, Grouping
+from carrot_core.figures.theme import ThemeName, model_looks
 from carrot_core.number_formats import money, same_decimals
 from carrot_core.results import Names, SnapshotInfo
 from carrot_core.store import BenchmarkInfo
@@ -35,18 +36,46 @@ def file_stem(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40]
 
 
-def priced(frame: pd.DataFrame, *columns: str, signed: bool = False, together: bool = False) -> pd.DataFrame | Styler:
+# Plotly's markers of models (`carrot_core.figures.theme.ModelLook`) as characters.
+_MARKS = {
+    "circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "triangle-down": "▼", "cross": "✚", "x": "✖",
+    "circle-open": "○",
+}  # fmt: skip
+MARK = "\u2003"  # head of a column of marks, empty to the eye
+
+
+MARK_COLUMN = {MARK: st.column_config.TextColumn(width=40)}
+
+
+def marked(
+    frame: pd.DataFrame, models: Sequence[str], palette: Sequence[str], grouping: Grouping | None, before: str = "Model"
+) -> Styler:
+    """A table with each row's model in its colour, before the model's column; where that is the first one and models
+    have groups, with the group.
+
+    Parameters
+    ----------
+    models : the model of each row.
+    palette, grouping : those of the charts (`carrot_core.figures.scene.Scene`).
+    """
+    looks = model_looks(list(dict.fromkeys([*palette, *models])), theme(), grouping)
+    place, frame = list(frame.columns).index(before), frame.reset_index(drop=True)
+    frame.insert(place, MARK, [_MARKS[looks[model].marker] for model in models])
+    if grouping is not None and place == 0 and grouping.by.capitalize() not in frame:
+        groups = {model: name for name, of in grouping.groups for model in of}
+        frame.insert(1, grouping.by.capitalize(), [groups.get(model, NOT_KNOWN) for model in models])
+    return frame.style.apply(lambda _: [f"color: {looks[model].color}" for model in models], subset=[MARK])
+
+
+def priced(table: pd.DataFrame | Styler, *columns: str, signed: bool = False) -> pd.DataFrame | Styler:
     """A table whose columns of dollars are written by `money` and still sort as numbers.
 
-    ``together`` writes a column with one number of decimals, as suits prices. Other columns of floats need a column
-    format. A table too large for pandas to style is returned unchanged.
+    Other columns of floats need a column format. A table too large for pandas to style is returned unchanged.
     """
-    if frame.size > pd.get_option("styler.render.max_elements"):
-        return frame
-    forms: dict[Any, str | Callable[[Any], str] | None] = {
-        name: same_decimals(frame[name]) if together else partial(money, signed=signed) for name in columns
-    }
-    return frame.style.format(forms, na_rep="–")
+    if isinstance(table, pd.DataFrame) and table.size > pd.get_option("styler.render.max_elements"):
+        return table
+    forms: dict[Any, str | Callable[[Any], str] | None] = {name: partial(money, signed=signed) for name in columns}
+    return (table if isinstance(table, Styler) else table.style).format(forms, na_rep="–")
 
 
 # Facts on a model, and the heads of their columns.

@@ -13,11 +13,13 @@ from streamlit.testing.v1 import AppTest
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.model_facts_arms import ModelFacts, with_facts
 from carrot_core.compare.model_shares_agreement import share_figure
-from carrot_core.dashboard import controls, views
+from carrot_core.dashboard import controls, exhibits, views
 from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.dashboard.shell import plain
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation.runs import run_router
+from carrot_core.figures.benchmark import model_groupings
+from carrot_core.figures.theme import group_looks, model_looks
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import lam_text, percent, same_decimals
 from carrot_core.outcomes import Outcomes
@@ -28,7 +30,7 @@ from carrot_core.store import Store
 from carrot_core.store.info import RECORDED
 from carrot_core.verdict import sentence
 from tests import wording
-from tests.made import PRICES, fill, made, write_files
+from tests.made import MODELS, PRICES, fill, made, write_files
 from tests.pages.reading import button, lam_in_address, page_text, table
 from tests.pages.test_pages import load_a_benchmark
 
@@ -429,6 +431,27 @@ def test_a_fact_colours_the_models_of_a_page(known: Store) -> None:
     assert "coloured by provider" in page_text(app, "caption")
     assert "coloured by" not in page_text(page("frontier", bench="known"), "caption")
     assert "color_by" in page_text(page("frontier", bench="known", color_by="Effort"), "warning")
+
+
+def test_a_fact_colours_the_models_of_tables_as_those_of_charts(known: Store) -> None:
+    grouping = model_groupings(MODELS, known.info("known").facts_by_model)["Provider"]
+    looks = group_looks(grouping, "light")
+    app = page("whatif", bench="known", color_by="Provider")
+    assert "coloured by provider" in page_text(app, "caption")
+    providers = {model: provider for provider, models in grouping.groups for model in models}
+    for column in ("Before", "Share now"):
+        rows = table(app, column)
+        assert dict(zip(rows["Model"], rows["Provider"], strict=True)) == providers
+    frame = pd.DataFrame({"Model": MODELS})
+    style = exhibits.marked(frame, MODELS, MODELS, grouping)
+    html = style.to_html()
+    assert all(looks[provider].color in html for provider in providers.values())
+    assert style.data[exhibits.MARK].nunique() == len({*providers.values()})
+    by_cost = exhibits.marked(frame[:1], MODELS[-1:], MODELS, None)
+    assert model_looks(MODELS, "light")[MODELS[-1]].color in by_cost.to_html()
+    assert list(by_cost.data.columns) == [exhibits.MARK, "Model"]
+    stated = exhibits.marked(frame.assign(Provider="stated"), MODELS, MODELS, grouping)
+    assert list(stated.data.columns) == [exhibits.MARK, "Model", "Provider"]
 
 
 @pytest.mark.parametrize("name", ["frontier", "compare"])

@@ -19,7 +19,8 @@ from carrot_core.dashboard.components import decision
 from carrot_core.dashboard.components.decision import build_payload, likeness
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
-from carrot_core.figures.theme import scene_looks
+from carrot_core.figures.benchmark import model_groupings
+from carrot_core.figures.theme import group_looks, scene_looks
 from carrot_core.number_formats import money
 from carrot_core.results import shipped_snapshots
 from carrot_core.results.snapshot import read
@@ -132,6 +133,13 @@ def test_a_model_has_the_colour_of_the_charts_whatever_the_prompt() -> None:
             assert {model["name"]: model[theme] for model in models} == dict(
                 zip(scene.models, (look.color for look in scene_looks(scene, theme)), strict=True)
             )
+    (info,) = (info for info in shipped_snapshots() if info.name == HEAD)
+    grouping = model_groupings(scene.models, info.facts_by_model)["Provider"]
+    groups = {model: name for name, of in grouping.groups for model in of}
+    models = build_payload(router.explain(QUESTION), results.palette, grouping)["models"]
+    assert {model["name"]: model["group"] for model in models} == groups
+    for theme in ("light", "dark"):
+        assert all(model[theme] == group_looks(grouping, theme)[model["group"]].color for model in models)
 
 
 def test_every_segment_of_the_ribbon_is_told_in_words() -> None:

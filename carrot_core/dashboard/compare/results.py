@@ -18,7 +18,7 @@ from carrot_core.compare.ranking import standing
 from carrot_core.compare.studies import ROUTER, make_study
 from carrot_core.compare.task_curves import legend_of, task_figure
 from carrot_core.dashboard import views, work
-from carrot_core.dashboard.exhibits import chart, folding_table, priced
+from carrot_core.dashboard.exhibits import MARK_COLUMN, chart, folding_table, marked, priced
 from carrot_core.dashboard.glossary import metric_meaning, tip
 from carrot_core.dashboard.shell import errors_as_text, not_here, plain, theme
 from carrot_core.dashboard.stores import store_of
@@ -26,7 +26,7 @@ from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import ALL, compare_routers
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.scene import label
+from carrot_core.figures.scene import Grouping, label
 from carrot_core.figures.theme import NO_TASK, metric_label, metric_name, metric_text, metric_times, names_of
 from carrot_core.frontier import rate_of_lam
 from carrot_core.metrics import METRICS
@@ -291,7 +291,9 @@ def nearby(view: views.View, prompt_ids: Names) -> pd.DataFrame:
     return distances(Store(Path(view.version.path)).load(view.name, encoder=BUNDLED), prompt_ids)
 
 
-def effort_table(view: views.View, router: str, facts: Mapping[str, ModelFacts], lam: float) -> None:
+def effort_table(
+    view: views.View, router: str, facts: Mapping[str, ModelFacts], grouping: Grouping | None, lam: float
+) -> None:
     """Share of the prompts that each effort of a model answers, if a model of the pool has several efforts."""
     curve = view.curve(router)
     arms = arms_of_models(curve.models, facts)
@@ -307,10 +309,11 @@ def effort_table(view: views.View, router: str, facts: Mapping[str, ModelFacts],
         ],
         columns=["Model", "Effort", "Answers", "Arm"],
     )
+    share = st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("share"))
     st.dataframe(
-        table,
+        marked(table, [arm for names in arms.values() for arm in names], view.palette, grouping),
         hide_index=True,
-        column_config={"Answers": st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("share"))},
+        column_config={"Answers": share, **MARK_COLUMN},
         alt=f"Share of the prompts that each effort of {len(arms)} models answers at λ {lam_text(lam)}.",
     )
     st.caption(f"Models with several efforts, and the share of the prompts that each answers at λ {lam_text(lam)}.")

@@ -21,7 +21,7 @@ from carrot_core.dashboard.components import COMPONENT, slider_css
 from carrot_core.dashboard.components.frontier_chart import check_lam
 from carrot_core.embedding import readable
 from carrot_core.errors import CarrotError
-from carrot_core.figures.scene import Grouping
+from carrot_core.figures.scene import NOT_KNOWN, Grouping
 from carrot_core.figures.theme import model_looks
 from carrot_core.frontier import lam_of_rate
 from carrot_core.number_formats import CostBasis, cost_basis, lam_text
@@ -186,11 +186,13 @@ def build_payload(
     rows = {row["model"]: row for row in explanation.table.to_dict("records")}
     order = list(dict.fromkeys([*palette, *names]))
     light, dark = (model_looks(order, theme, grouping) for theme in ("light", "dark"))
+    groups = {} if grouping is None else {model: group for group, of in grouping.groups for model in of}
+    none = "" if grouping is None else NOT_KNOWN
     return {
         "models": [
             {
                 "name": visible(name), "short": short[name], "light": light[name].color, "dark": dark[name].color,
-                "hatch": light[name].hatch, **_cells(rows[name]),
+                "hatch": light[name].hatch, "group": groups.get(name, none), **_cells(rows[name]),
             }
             for name in names
         ],

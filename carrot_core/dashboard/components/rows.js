@@ -72,7 +72,7 @@ function record(node, scores) {
 }
 
 class Row {
-  constructor({ name, short, hatch }, color) {
+  constructor({ name, short, hatch, group }, color) {
     this.node = element("tr", "");
     const head = element("th", "");
     head.scope = "row";
@@ -80,7 +80,7 @@ class Row {
     this.badge = element("span", "badge");
     const maker = name.endsWith(short) ? name.slice(0, -short.length) : "";
     const words = element("span", "name");
-    words.append(element("span", "maker", maker), maker ? short : name, this.badge);
+    words.append(element("span", "maker", maker), maker ? short : name, element("span", "group", group && ` · ${group}`), this.badge);
     head.title = name;
     const line = element("span", "line");
     line.append(swatch, words);
@@ -117,7 +117,7 @@ export class Rows {
     for (const kind of ["input", "output"]) {
       table.classList.toggle(`without-${kind}`, models.every((model) => model[kind] === null));
     }
-    const content = JSON.stringify([models.map(({ name, short, hatch }) => [name, short, hatch]), colors]);
+    const content = JSON.stringify([models.map(({ name, short, hatch, group }) => [name, short, hatch, group]), colors]);
     if (content !== this.content) {
       this.content = content;
       this.rows = models.map((model, place) => new Row(model, colors[place]));

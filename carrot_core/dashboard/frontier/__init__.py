@@ -10,13 +10,14 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.dashboard import links, views, work
-from carrot_core.dashboard.exhibits import file_stem, priced, show
+from carrot_core.dashboard.exhibits import MARK_COLUMN, file_stem, marked, priced, show
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.whatif.results import verifier
 from carrot_core.evaluation.solve import Goal, SolvedGoal, solve_rounds
 from carrot_core.evaluation.stability import Stability, stability
 from carrot_core.evaluation.tables import flip_pairs
+from carrot_core.figures.scene import Scene
 from carrot_core.figures.stability import (
     detail,
     of_rounds,
@@ -63,11 +64,12 @@ def verifier_of_cascades(view: views.View, pool: Names, tasks: Names) -> tuple[f
     return verifier() if chosen else None
 
 
-def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str], basis: CostBasis) -> None:
+def task_table(slices: pd.DataFrame, reference: str, scene: Scene) -> None:
     """A row for each task at the current λ: difference to the reference model with its 95 % interval."""
     percents = {"Accuracy": "accuracy", "Reference": "reference", "Saving": "saving"}
     differences = {"Difference": "paired-difference", "95 % low": "95-interval", "95 % high": "95-interval"}
-    dollars, per_solved = f"$ {basis.words}", f"$ {basis.solved.words}"
+    basis = scene.basis
+    dollars, per_solved, most = f"$ {basis.words}", f"$ {basis.solved.words}", "Answered most by"
     paid = pd.Series(cost_per_solved(slices["cost_usd"], slices["score"])).replace(np.inf, np.nan)
     display = pd.DataFrame(
         {
@@ -82,11 +84,11 @@ def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str], basi
             "95 % high": 100 * slices["difference_high"],
             "Saving": 100 * slices["saving"],
             **({LATENCY: slices["latency_s"]} if "latency_s" in slices else {}),
-            "Answered most by": slices["most_used"].map(short_names(models)),
+            most: slices["most_used"].map(short_names(scene.models)),
         }
     )
     st.dataframe(
-        priced(display, dollars, per_solved),
+        priced(marked(display, list(slices["most_used"]), scene.palette, scene.grouping, most), dollars, per_solved),
         hide_index=True,
         column_config={
             dollars: st.column_config.NumberColumn(help=tip("cost")),
@@ -100,7 +102,8 @@ def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str], basi
                 for name, of in differences.items()
             },
             LATENCY: st.column_config.NumberColumn(format=SECONDS_COLUMN, help=tip("latency")),
-            "Answered most by": st.column_config.TextColumn(help=tip("share")),
+            most: st.column_config.TextColumn(help=tip("share")),
+            **MARK_COLUMN,
         },
         alt=f"Accuracy, cost and difference to {visible(reference)} for each of {len(slices)} tasks at one λ.",
     )

@@ -27,7 +27,7 @@ _FACTOR = st.column_config.NumberColumn(
     "Factor", min_value=0.0, max_value=1000.0, format="%.4g", width=75, required=True
 )
 _INPUT, _OUTPUT = "In $/M", "Out $/M"
-_NAME_LETTERS, _LETTER = 24, 7.5  # most letters of a name that can be cut, and pixels of a letter
+_NAME_LETTERS, _LETTER = 24, 8  # most letters of a name that can be cut, and pixels of a letter
 _PRICE = {
     name: st.column_config.NumberColumn(
         min_value=0.0, max_value=1e6, format=PRICE_COLUMN, width=80, help=f"US dollars per million {what} tokens."
@@ -145,7 +145,7 @@ def _prices(setting: Setting) -> dict[str, Any]:
             "Factor on all prices", 0.0, 1000.0, step=0.1, format="%.4g", key="wi_price_factor"
         )
     }
-    width = 16 + int(_LETTER * max(map(len, st.session_state["wi_tables"]["models"]["Model"])))
+    width = 20 + _LETTER * max(map(len, st.session_state["wi_tables"]["models"]["Model"]))
     table = _editor(
         "models",
         f"Prices and a factor on them for each of {len(setting.models)} models, to be changed.",

@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from carrot_core.benchmarks.model_facts_arms import ModelFacts
 from carrot_core.dashboard import controls, links, shell, views
-from carrot_core.dashboard.exhibits import folding_table, priced, show
+from carrot_core.dashboard.exhibits import MARK_COLUMN, folding_table, marked, priced, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.stores import cached_by_version
 from carrot_core.figures.scene import Grouping, Scene, label
@@ -156,7 +156,7 @@ def _row(point: MovedPoint, base: MovedPoint, basis: CostBasis) -> list[str]:
     ]
 
 
-def share_table(what_if: WhatIf, rate: float) -> None:
+def share_table(what_if: WhatIf, scene: Scene, rate: float) -> None:
     """Shares of the models at the same λ before and after the scenario."""
     shares = [
         dict(zip(side.report_curve.models, side.report_curve.shares([rate])[0], strict=True))
@@ -170,23 +170,23 @@ def share_table(what_if: WhatIf, rate: float) -> None:
             "After": [100 * shares[1].get(m, np.nan) for m in models],
         }
     )
-    table = table.sort_values("After", ascending=False, na_position="last").assign(
-        Model=lambda t: t["Model"].map(visible)
-    )
+    table = table.sort_values("After", ascending=False, na_position="last")
+    models = table["Model"].tolist()
     percent = st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("share"))
     st.dataframe(
-        table, hide_index=True, column_config={"Before": percent, "After": percent},
+        marked(table.assign(Model=table["Model"].map(visible)), models, scene.palette, scene.grouping),
+        hide_index=True, column_config={"Before": percent, "After": percent, **MARK_COLUMN},
         alt="Share of the queries that each model answers at the same λ before and after the scenario.",
     )  # fmt: skip
 
 
-def worth(what_if: WhatIf, rate: float, facts: Mapping[str, ModelFacts]) -> None:
+def worth(what_if: WhatIf, scene: Scene, rate: float, facts: Mapping[str, ModelFacts]) -> None:
     """The price at which each model is worth using; one model in detail (``?candidate=``)."""
     curve = what_if.after.report_curve
     options, words = links.by_provider(pick(curve.models, curve.has_estimates), facts), links.model_words(facts)
     thresholds = {model: worth_using(curve, model, rate) for model in options}
     if rate > 0:
-        _threshold_table(thresholds)
+        _threshold_table(thresholds, scene)
     default = _default_model(thresholds)
     controls.reset_if_stale("candidate", options[default])
     links.open_at_models("candidate", options, options[default])
@@ -206,23 +206,25 @@ def _default_model(thresholds: Mapping[str, Threshold]) -> int:
     return list(thresholds).index(max(idle, key=lambda model: idle[model])) if idle else 0
 
 
-def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
+def _threshold_table(thresholds: Mapping[str, Threshold], scene: Scene) -> None:
     rows = thresholds.values()
     factor = st.column_config.NumberColumn(format="× %.4g", help=tip("price-threshold"))
     some = f"{percent(_SOME, digits=0)} of the queries below"
     table = pd.DataFrame(
         {
-            "Model": [visible(model) for model in thresholds],
+            "Model": list(thresholds),
             "Share now": [100 * threshold.share_at(1.0) for threshold in rows],
             "First query below": [threshold.factor_for() for threshold in rows],
             some: [threshold.factor_for(_SOME) for threshold in rows],
         }
     ).sort_values("First query below", ascending=False, na_position="last")
+    models = table["Model"].tolist()
     st.dataframe(
-        table, hide_index=True, placeholder="never",
+        marked(table.assign(Model=table["Model"].map(visible)), models, scene.palette, scene.grouping),
+        hide_index=True, placeholder="never",
         column_config={
             "Share now": st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("share")),
-            "First query below": factor, some: factor
+            "First query below": factor, some: factor, **MARK_COLUMN
         },
         alt="Factor on its price below which each model answers its first query, and a tenth of them; "
         "never if it would not even when free.",
