@@ -312,7 +312,7 @@ def describe_threshold(threshold: Threshold) -> str:
         + (
             f"{percent(_SOME, digits=0)} of them {_below(some)}."
             if some is not None
-            else f"It would not answer {percent(_SOME, digits=0)} of them even if it were free."
+            else f"it would not answer {percent(_SOME, digits=0)} of them even if it were free."
         )
     )
 
