@@ -4,7 +4,7 @@ import streamlit as st
 
 from carrot_core import modes
 from carrot_core.benchmarks.built_in import SIMULATED
-from carrot_core.dashboard import controls, shell
+from carrot_core.dashboard import controls, links, shell
 from carrot_core.dashboard.data import details, snapshots_list, sql_console
 from carrot_core.dashboard.data.cards import cards, own_benchmarks, pull_panel, show_notice, trash_list
 from carrot_core.dashboard.data.upload import hub_files_panel, upload_panel
@@ -19,8 +19,9 @@ st.title("Data", anchor=False)
 may_edit = modes.may(Role.EDITOR)
 stored = Store().benchmarks()
 opened = LOOK if OF_LOOK & set(st.query_params) else ASK if may_edit and "sql" in st.query_params else SEE
-opened = opened if stored else SEE
-see, look, *ask = st.tabs([SEE, LOOK, *([ASK] if may_edit else [])], default=opened, key="data:tabs")
+if stored and opened != SEE and not {"tab"} & {*st.session_state, *st.query_params}:
+    st.session_state["tab"] = st.query_params["tab"] = opened
+see, look, *ask = links.tabs([SEE, LOOK, *([ASK] if may_edit else [])], "tab")
 with see:
     if not may_edit:
         shell.not_here("Your own results, data from the hub, fitted routers and SQL are")

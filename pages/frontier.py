@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, frontier, glossary, shell, views
+from carrot_core.dashboard import controls, frontier, glossary, links, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
 from carrot_core.dashboard.exhibits import csv_button, gaps_menu, models_note, show, take_away
 from carrot_core.dashboard.frontier import solve, stability_panel
@@ -68,10 +68,9 @@ with st.expander("How to read the chart"):
     terms = glossary.see("frontier", "exchange-rate", "zero-router", "task-lookup", "oracle")
     st.caption(f"{plain(caption(scene))} {terms}")
 
-by_share, by_slice, by_step, by_sample, data = st.tabs(
-    ["Who answers", "By task", "What a small step changes", "How sure the point is", "Data"],
-    key="frontier:tabs", on_change="rerun",
-)  # fmt: skip
+by_share, by_slice, by_step, by_sample, data = links.tabs(
+    ["Who answers", "By task", "What a small step changes", "How sure the point is", "Data"], "detail"
+)
 # Only the open tab is drawn: the page is drawn again at every λ.
 if by_share.open:
     with by_share:

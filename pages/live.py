@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, live, shell
+from carrot_core.dashboard import controls, links, live, shell
 from carrot_core.dashboard.live.batch import batch_panel
 
 shell.guard(__file__)
@@ -18,7 +18,7 @@ with for_options:
 task = live.task_of(router)
 
 # Only the open tab is drawn: the page is redrawn at every answer.
-one, many = st.tabs(["One prompt", "Many prompts"], key="live:tabs", on_change="rerun")
+one, many = links.tabs(["One prompt", "Many prompts"], "prompts")
 with one:
     if one.open:
         live.one_prompt(info, router, options, task)

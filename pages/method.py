@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import glossary, shell
+from carrot_core.dashboard import glossary, links, shell
 
 shell.guard(__file__)
 st.title("Method", anchor=False)
@@ -10,7 +10,7 @@ st.write("What the words and figures of these pages mean, and how they are made.
 
 glossary.show_linked_term()
 search = glossary.search_box()
-words, how = st.tabs(["Glossary", "How figures are made"])
+words, how = links.tabs(["Glossary", "How figures are made"], "read")
 with words:
     glossary.term_list(search)
 with how:

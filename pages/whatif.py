@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, shell, views, whatif
+from carrot_core.dashboard import controls, links, shell, views, whatif
 from carrot_core.dashboard.components.frontier_chart import live_frontier
 from carrot_core.dashboard.exhibits import models_note
 from carrot_core.dashboard.whatif import results
@@ -43,8 +43,9 @@ with for_result, shell.errors_as_text():
     results.show_notes(what_if)
     with for_tables:
         points = move_point(what_if, rate)
-        by_point, by_share, by_price, by_verdict = st.tabs(
-            ["Where the point goes", "Who answers", "What would make a model worth using", "Cascades with a verifier"]
+        by_point, by_share, by_price, by_verdict = links.tabs(
+            ["Where the point goes", "Who answers", "What would make a model worth using", "Cascades with a verifier"],
+            "result",
         )
         with by_point:
             results.drift_table(points, scene.basis)

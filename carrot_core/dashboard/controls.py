@@ -83,6 +83,8 @@ def open_benchmark(label: str, choices: Mapping[str, object]) -> None:
 def routers(fitted: Sequence[str], baselines: Sequence[str]) -> tuple[str, ...]:
     """Choose the curves to draw (``?routers=``); by default the first fitted routers and some baselines."""
     options = [*fitted, *(name for name in baselines if name not in _DRAWN_ANYWAY)]
+    if links.went_back():
+        st.session_state[ROUTER] = {label(name): name for name in options}.get(st.query_params.get("along", ""), "")
     own = in_use(options)
     default = list(dict.fromkeys([*([own] if own else []), *fitted[:_DEFAULT_ROUTERS], *drawn_baselines(options)]))
     reset_if_stale("routers", default)
@@ -98,11 +100,9 @@ def along(names: Sequence[str]) -> str:
     """Choose the router whose curve λ moves along (``?along=``); at first the session's."""
     reset_if_stale("along", names[0])
     open_at_router("along", names)
-    choice = str(
-        st.selectbox(
-            "λ moves along", names, format_func=label, key="along", bind="query-params", help=tip("lambda"),
-            on_change=use_router, args=("along",),
-        )
+    choice = st.selectbox(
+        "λ moves along", names, format_func=label, key="along", bind="query-params", help=tip("lambda"),
+        on_change=use_router, args=("along",),
     )  # fmt: skip
     links.check_parameter("along", links.among([label(name) for name in names]), label(choice))
     return choice

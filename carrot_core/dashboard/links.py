@@ -14,6 +14,7 @@ from math import isfinite
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.elements.lib.mutable_tab_container import TabContainer
 from streamlit.errors import StreamlitAPIException
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -90,6 +91,13 @@ def refuse(name: str, why: str, current: str) -> None:
     """Add to the notice why a parameter was not used, and what is shown instead."""
     if st.session_state.get(_PARAMETERS, {}).pop(name, None):
         _tell(f"**{name}**: {plain(_cut(' '.join(why.split()), 3 * MOST_LETTERS))} Shown: {plain(current)}.")
+
+
+def tabs(names: Sequence[str], key: str) -> Sequence[TabContainer]:
+    """Tabs of which the open one is in the address (``?key=``)."""
+    containers = st.tabs(names, key=key, bind="query-params")
+    check_parameter(key, among(names), str(st.session_state[key]))
+    return containers
 
 
 def check_several(

@@ -205,6 +205,11 @@ def agree(page: Page, controls: list[Control]) -> dict[str, Texts]:
     pytest.fail("; ".join(wrong))
 
 
+def filled(look: dict[str, Texts]) -> set[tuple[str, str]]:
+    """What controls show; one that lost its choice has none in the address and may come back at its default."""
+    return {(label, text) for label, texts in look.items() for text in texts}
+
+
 @pytest.mark.parametrize(("row", "goes_back"), [*((row, True) for row in TABLE), *((row, False) for row in MORE)])
 def test_a_control_shows_what_the_page_uses(open_odd: Callable[..., Page], row: Row, *, goes_back: bool) -> None:
     address, closed, changes, controls = row
@@ -222,10 +227,12 @@ def test_a_control_shows_what_the_page_uses(open_odd: Callable[..., Page], row: 
     assert any(one != looks[0] for one in looks[1:])
     if not goes_back:
         return
-    page.go_back()
-    agree(page, controls)
-    page.go_forward()
-    assert agree(page, controls) == looks[-1]
+    for one in reversed(looks[:-1]):  # each change is one entry of the browser's history
+        page.go_back()
+        assert filled(one) <= filled(agree(page, controls))
+    for one in looks[1:]:
+        page.go_forward()
+        assert filled(one) <= filled(agree(page, controls))
     page.reload()
     page.locator(BOX).first.wait_for(timeout=PATIENCE)
     assert look() == looks[-1]

@@ -150,15 +150,17 @@ def test_the_address_that_is_copied_opens_exactly_what_is_seen(open_plain: OpenA
     page = open_plain("/frontier?bench=mmlu-pro-cot (snapshot)")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Linear").click()
+    click(page.get_by_role("tab", name="By task"))
     at_rest(page)
     page.get_by_role("button", name="Share").click()
     expect(page.get_by_role("status").filter(has_text="Address copied")).to_be_visible()
     address = page.evaluate("navigator.clipboard.readText()")
-    for part in ("bench=mmlu-pro-cot", "along=", "lam=", "axis=linear"):
+    for part in ("bench=mmlu-pro-cot", "along=", "lam=", "axis=linear", "detail=By+task"):
         assert part in address
     text = page.get_by_role("slider", name="λ").get_attribute("aria-valuetext")
     page.goto(address)
     expect(page.get_by_role("button", name="Linear")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("tab", name="By task")).to_have_attribute("aria-selected", "true")
     expect(page.get_by_role("slider", name="λ")).to_have_attribute("aria-valuetext", str(text))
 
 

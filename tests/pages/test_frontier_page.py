@@ -58,7 +58,7 @@ def page(name: str, tab: str = "", **query: str | list[str]) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     app.query_params.update(query)
     if tab:
-        app.session_state["frontier:tabs"] = tab
+        app.session_state["detail"] = tab
     app = app.switch_page(f"pages/{name}.py").run()
     assert not app.exception
     return app

@@ -198,13 +198,13 @@ def test_every_snapshot_has_a_working_frontier() -> None:
         app.selectbox(key="bench").set_value(option).run()
         assert not app.exception
         assert not app.error
-        app.session_state["rate"], app.session_state["frontier:tabs"] = 250.0, "By task"
+        app.session_state["rate"], app.session_state["detail"] = 250.0, "By task"
         app.run()
         assert not app.exception
         assert app.dataframe
         assert all(len(frame.value) for frame in app.dataframe)
         assert "pool" not in {element.key for element in app.multiselect}
-        app.session_state["frontier:tabs"] = "What a small step changes"
+        app.session_state["detail"] = "What a small step changes"
         assert any("holds no prompts" in info.value for info in app.run().info)
 
 

@@ -41,7 +41,7 @@ def page(opened: str = "", **query: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     app.query_params.update({"bench": SNAPSHOT} | query)
     if opened:
-        app.session_state["check:tabs"] = opened
+        app.session_state["check_by"] = opened
     app.switch_page("pages/points.py").run()
     assert not app.exception
     return app

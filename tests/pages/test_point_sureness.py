@@ -37,7 +37,7 @@ def page(opened: str = "", **query: str | list[str]) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=90)
     app.query_params.update(query)
     if opened:
-        app.session_state["frontier:tabs"] = opened
+        app.session_state["detail"] = opened
     app = app.switch_page("pages/frontier.py").run()
     assert not app.exception
     return app

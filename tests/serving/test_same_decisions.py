@@ -94,7 +94,7 @@ def page(carrot_home: Path, monkeypatch: pytest.MonkeyPatch, pool: tuple[str, ..
 
 def test_the_page_decides_as_the_point(page: AppTest, decided: Decisions) -> None:
     assert not page.exception
-    page.session_state["live:tabs"] = "Many prompts"
+    page.session_state["prompts"] = "Many prompts"
     page.run()
     page.text_area(key="batch:lines").set_value("\n".join(prompts())).run()
     page.button(key="batch:run").click().run()

@@ -85,14 +85,13 @@ export class Chart {
     this.axes = [...root.querySelectorAll("[data-axis]")];
     this.kinds = [...root.querySelectorAll("[data-kind]")];
     this.byCost = root.querySelector(".by-cost");
-    // The quantity of the axis: cost per call, cost per solved task ("solved") or latency ("seconds").
-    const address = new URLSearchParams(location.search);
-    this.kind = this.kinds.find(({ dataset }) => dataset.kind === address.get("kind"))?.dataset.kind ?? "cost";
     this.toolbar = new Toolbar(root.querySelector(".axis"));
     this.onView = onView;
     this.ringAt = ringAt;
     this.hidden = new Set();
-    this.logCost = address.get("axis") === "linear" ? false : null;
+    this.#readAddress();
+    this.goBack = () => this.#goBack();
+    addEventListener("popstate", this.goBack);
     for (const button of this.axes) {
       button.addEventListener("click", () => this.#setAxis(button.dataset.axis === "log"));
     }
@@ -108,16 +107,38 @@ export class Chart {
   }
 
   leave() {
+    removeEventListener("popstate", this.goBack);
     this.resizes.disconnect();
     if (this.plotly) this.plotly.purge(this.plot);
+  }
+
+  // The quantity of the axis: cost per call, cost per solved task ("solved") or latency ("seconds"); and its scale.
+  #readAddress() {
+    const address = new URLSearchParams(location.search);
+    this.kind = this.kinds.find(({ dataset }) => dataset.kind === address.get("kind"))?.dataset.kind ?? "cost";
+    this.logCost = address.get("axis") === "linear" ? false : null;
+  }
+
+  // The browser's back or forward button.
+  #goBack() {
+    const [kind, log] = [this.kind, this.logCost];
+    this.#readAddress();
+    if (!this.data) return;
+    this.#settleAxis();
+    if (kind !== this.kind && this.isDrawn) this.#draw();
+    if (log !== this.logCost) this.#drawAxis();
+  }
+
+  #settleAxis() {
+    if (!this.#places(this.kind)) this.kind = "cost";
+    this.logCost = this.canLog && (this.logCost ?? true);
+    this.#showAxis();
   }
 
   async update(data, look) {
     this.data = data;
     this.look = look;
-    if (!this.#places(this.kind)) this.kind = "cost";
-    this.logCost = this.canLog && (this.logCost ?? true);
-    this.#showAxis();
+    this.#settleAxis();
     try {
       this.plotly = await loadPlotly();
     } catch {
@@ -225,7 +246,12 @@ export class Chart {
     this.logCost = log;
     setParameter("axis", log ? "" : "linear");
     this.#showAxis();
-    if (this.isDrawn) this.plotly.relayout(this.plot, { "xaxis.type": log ? "log" : "linear", "xaxis.autorange": true });
+    this.#drawAxis();
+  }
+
+  #drawAxis() {
+    const type = this.logCost ? "log" : "linear";
+    if (this.isDrawn) this.plotly.relayout(this.plot, { "xaxis.type": type, "xaxis.autorange": true });
   }
 
   #setKind(kind) {

@@ -53,14 +53,20 @@ def api_routes() -> list[BaseRoute]:
     return [Route("/api/{rest:path}", create_app(settings))]
 
 
+def head() -> str:
+    """What every page has from the start: the app's style, and the script that keeps the browser's history."""
+    style, script = ((app_script().parent / "assets" / name).read_text("utf-8") for name in ("page.css", "history.js"))
+    return f"<style>{style}</style><script>{script}</script>"
+
+
 def content_policy() -> str:
     """The Content-Security-Policy of the dashboard: it allows what Streamlit needs, and nothing from another host.
 
-    Scripts are files of this server, the one that stands in Streamlit's page (by its hash), and modules that Streamlit
-    makes of our components (``blob:``). Its styles stand in the page; pictures and fonts may, too.
+    Scripts are files of this server, those that stand in the page (by their hashes), and modules that Streamlit makes
+    of our components (``blob:``). Its styles stand in the page; pictures and fonts may, too.
     """
     page = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
-    inline = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    inline = re.findall(r"<script>(.*?)</script>", head() + page, re.DOTALL)
     hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in inline]
     sources = {
         "default-src": "'self'",
@@ -77,14 +83,14 @@ def content_policy() -> str:
     return "; ".join(f"{name} {value}" for name, value in sources.items())
 
 
-class StyledPages:
-    """Put the app's style into the page that Streamlit sends, so that it is there before anything is drawn.
+class HeadOfPages:
+    """Put `head` into the page that Streamlit sends, so that it is there before anything is drawn.
 
-    Pages send it too, but only with their elements, which would then move.
+    Pages send the style too, but only with their elements, which would then move.
     """
 
-    def __init__(self, app: ASGIApp, style: bytes) -> None:
-        self._app, self._style = app, b"<style>" + style + b"</style></head>"
+    def __init__(self, app: ASGIApp) -> None:
+        self._app, self._head = app, f"{head()}</head>".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (
@@ -96,7 +102,7 @@ class StyledPages:
             return
         page: list[Message] = []
 
-        async def styled(message: Message) -> None:
+        async def with_head(message: Message) -> None:
             if message["type"] == "http.response.start":
                 is_page = Headers(raw=message["headers"]).get("content-type", "").startswith("text/html")
             else:
@@ -107,14 +113,14 @@ class StyledPages:
             page.append(message)
             if not message.get("more_body", message["type"] == "http.response.start"):
                 start, *parts = page
-                body = b"".join(part.get("body", b"") for part in parts).replace(b"</head>", self._style, 1)
+                body = b"".join(part.get("body", b"") for part in parts).replace(b"</head>", self._head, 1)
                 MutableHeaders(raw=start["headers"])["Content-Length"] = str(len(body))
                 await send(start)
                 await send({"type": "http.response.body", "body": body})
 
         # As plain text, and never from the browser's cache, where a page may have an older style.
         headers = [(name, value) for name, value in scope["headers"] if name not in _OF_A_COPY]
-        await self._app({**scope, "headers": headers}, receive, styled)
+        await self._app({**scope, "headers": headers}, receive, with_head)
 
 
 app = st.App(
@@ -123,6 +129,6 @@ app = st.App(
     middleware=[
         Middleware(HardenedResponses, content_policy=content_policy()),
         Middleware(UploadBudget),
-        Middleware(StyledPages, style=(app_script().parent / "assets" / "page.css").read_bytes()),
+        Middleware(HeadOfPages),
     ],
 )

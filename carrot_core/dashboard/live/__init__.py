@@ -64,7 +64,7 @@ def router_of(info: BenchmarkInfo) -> CarrotRouter:
     )  # fmt: skip
     links.check_parameter("router", links.among([label(name) for name in names]), label(str(name)))
     other = st.session_state.get(controls.ROUTER)
-    if other is not None and controls.in_use(names) is None:
+    if other and controls.in_use(names) is None:
         st.caption(
             plain(f"{label(other)} cannot answer typed prompts here: this is {label(str(name))} at its exchange rate.")
         )

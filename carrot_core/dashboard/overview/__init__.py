@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from carrot_core.bootstrap import Interval
-from carrot_core.dashboard import views
+from carrot_core.dashboard import links, views
 from carrot_core.dashboard.exhibits import folding_table
 from carrot_core.dashboard.glossary import see
 from carrot_core.dashboard.shell import errors_as_text, plain
@@ -30,7 +30,7 @@ def leaderboard(benchmarks: Sequence[BenchmarkInfo]) -> None:
             view = views.view(info)
             columns[name] = _standings(view, view.version)
     routers = dict.fromkeys(router for column in columns.values() for router in column)
-    by_saving, by_gain = st.tabs(["Saving at equal accuracy", "Gain over the best single model"])
+    by_saving, by_gain = links.tabs(["Saving at equal accuracy", "Gain over the best single model"], "board")
     own = [name for name in routers if name.startswith("carrot")]
     others = [name for name in routers if name not in own] if own else []
     for tab, saving in ((by_saving, True), (by_gain, False)):

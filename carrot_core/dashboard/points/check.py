@@ -11,7 +11,7 @@ import streamlit as st
 from carrot_core import modes
 from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.log_table import LOGGED, kept_logs, read_logs
-from carrot_core.dashboard import views, work
+from carrot_core.dashboard import links, views, work
 from carrot_core.dashboard.data.upload import TYPES, first_look
 from carrot_core.dashboard.exhibits import priced, show
 from carrot_core.dashboard.frontier import stability_panel
@@ -42,7 +42,7 @@ def check_panel(entries: Sequence[tuple[PointShelf, ShelfPoint]]) -> None:
     places = {record.id: place for place, record in entries}
     name = str(st.selectbox("Point", list(by_name), format_func=visible, key="check"))
     record = by_name[name]
-    by_logs, sure = st.tabs(["Against logs", "How sure it is"], key="check:tabs", on_change="rerun")
+    by_logs, sure = links.tabs(["Against logs", "How sure it is"], "check_by")
     with by_logs, errors_as_text():
         _against_logs(places[record.id], record)
     with sure:
