@@ -187,6 +187,24 @@ def test_a_reader_is_used_again_and_still_reaches_the_files_of_its_own_folder_al
         assert again is not connection
 
 
+def test_a_reader_that_waits_holds_nothing_and_its_next_use_reads_what_replaced_the_file(store: Store) -> None:
+    file = main_file(store)
+    with reading(file) as first:
+        assert first.execute("select count(*) from outcomes").fetchall() > [(0,)]
+    used = "select coalesce(sum(memory_usage_bytes + temporary_storage_bytes), 0) from duckdb_memory()"
+    assert first.execute(used).fetchall() == [(0,)]
+    opened = Path("/proc/self/fd")
+    assert not opened.exists() or str(file) not in {os.path.realpath(each) for each in opened.iterdir()}
+    with writing(file, "benchmark"):  # empty tables in place of what was there
+        pass
+    with reading(file) as again:
+        assert again is first
+        assert again.execute("select count(*) from outcomes").fetchall() == [(0,)]
+        for change in ("delete from prompts", "insert into schema_version values (9)", "drop table outcomes"):
+            with pytest.raises(duckdb.Error, match="read-only"):
+                again.execute(change)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no process")
 def test_a_process_forked_after_reading_reads_and_ends(store: Store) -> None:
     work = (
