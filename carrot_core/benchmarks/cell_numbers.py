@@ -221,7 +221,8 @@ def numbers_of(
     if not grouped and not points:
         remedy = "State it: --decimal , reads a decimal comma, --decimal . reads commas between thousands."
         message = "the comma in numbers may be a decimal comma or stand between thousands"
-        raise DataError(source, [Problem(message, remedy, value=repr(example))])
+        column = _column_with(connection, columns, example, other_signs=numbers.other_signs)
+        raise DataError(source, [Problem(message, remedy, column=column, value=repr(example))])
     return replace(numbers, thousands=True), [*notes, "Commas in numbers stand between thousands."]
 
 
@@ -230,6 +231,14 @@ def _values(columns: Sequence[str], *, other_signs: bool = False) -> str:
     values = [f"ltrim(rtrim({quote(column)}, '% $'), '$ ')" for column in columns]
     values = [_without_other_signs(value) for value in values] if other_signs else values
     return " union all ".join(f"select {value} as v from file" for value in values)  # noqa: S608
+
+
+def _column_with(
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], value: str, *, other_signs: bool = False
+) -> str | None:
+    """The first of some columns that has a value."""
+    queries = {name: f"select 1 from ({_values([name], other_signs=other_signs)}) where v = $v" for name in columns}  # noqa: S608
+    return next((name for name, query in queries.items() if connection.execute(query, {"v": value}).fetchone()), None)
 
 
 def _points_in_counts(
@@ -260,7 +269,8 @@ def _points_in_counts(
     if example and telling and not (decimal or points):
         remedy = "State it: --decimal , reads points between thousands, --decimal . reads counts that are not whole."
         message = "the point in counts of tokens may be a decimal point or stand between thousands"
-        raise DataError(source, [Problem(message, remedy, value=repr(example))])
+        column = _column_with(connection, counts, example)
+        raise DataError(source, [Problem(message, remedy, column=column, value=repr(example))])
     counts_of_tokens = counted(fractions, "count of tokens is", "counts of tokens are")
     note = f"{counts_of_tokens} not whole, such as {fraction!r}: kept, as means and estimates are."
     return [note] if fractions else []

@@ -197,6 +197,7 @@ def test_a_point_in_counts_is_refused_where_it_may_stand_between_thousands(
     path = numbers(tmp_path, tokens, score)
     if largest is None:
         assert "--decimal ," in refused(path).remedy
+        assert refused(path).column == "input_tokens"
         return
     frames = read_any(path, reading=Reading(decimal=decimal))
     assert frames.outcomes["input_tokens"].max() == largest
