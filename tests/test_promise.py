@@ -38,9 +38,10 @@ from carrot_core.promise import (
     solved_bounds,
     targets_of,
 )
-from carrot_core.results.recipes import RECIPES, Recipe, _build, load
+from carrot_core.results.recipes import RECIPES, Recipe, _build
 from carrot_core.routers import make_router
 from carrot_core.store import Store
+from scripts.results.files import load
 
 LEVELS = (0.5, 0.6, 0.8, 0.9, 0.95, 0.99)
 ROUTERS = ("task-lookup", "carrot-knn", "carrot-linear")

@@ -30,17 +30,7 @@ from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.results import DOCUMENT, FOLDER
-from carrot_core.results.recipes import (
-    BUILT_IN_RECIPES,
-    RECIPES,
-    BuiltInRecipe,
-    Progress,
-    Recipe,
-    load,
-    priced,
-    sha256_of,
-    write_table,
-)
+from carrot_core.results.recipes import BUILT_IN_RECIPES, RECIPES, BuiltInRecipe, Progress, Recipe
 from carrot_core.results.snapshot import (
     ANALYSIS,
     COMPARED,
@@ -60,6 +50,7 @@ from carrot_core.serving.loading import HEADS, LABELLED_HEAD, SHIPPED_ROUTER, sh
 from carrot_core.serving.profile import profile_of
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.content import content_of
+from scripts.results.files import load, priced, sha256_of, write_table
 from scripts.results.page import WITH_TASK, best_carrot, report
 
 _TASK_POINTS = 25

@@ -32,9 +32,10 @@ from carrot_core.frontier import FloatArray, Frontier, sweep
 from carrot_core.metrics import aiq, aiq_of_points
 from carrot_core.operating_point import rate_inside
 from carrot_core.outcomes import Benchmark, Estimates
-from carrot_core.results.recipes import RECIPES, load
+from carrot_core.results.recipes import RECIPES
 from carrot_core.routers import ROUTERS
 from carrot_core.store import Store
+from scripts.results.files import load
 from tests.conftest import SHARED_DATA
 from tests.made import made
 
