@@ -159,7 +159,9 @@ def shown_shares(page: Page) -> dict[str, float]:
     assert folds or not any(small)
     if folds:
         assert small
-        assert words.startswith(f"{len(small)} ")
+        used = [share for share in small if share > 0]  # those that answer nothing are not counted
+        assert words.startswith(f"{len(used)} ")
+        assert ("under 1 %" in words) == all(share < 1.0 for share in used)
         assert rest == pytest.approx(sum(small), abs=0.051 * len(small))
     listed = [share for *_, share, is_listed in rows if is_listed]
     assert listed == sorted(listed, reverse=True)
