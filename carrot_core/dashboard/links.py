@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from math import isfinite
+from urllib.parse import parse_qs
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -32,11 +33,24 @@ Choice = str | list[str] | None  # of a widget of models
 
 def begin() -> None:
     """Start a run of the app. The first run stores the parameters of the address and makes room for the notice."""
+    _restore_address()
     first = _HAS_RUN not in st.session_state
     st.session_state[_HAS_RUN] = True
     st.session_state[_PARAMETERS] = {name: st.query_params.get_all(name) for name in st.query_params} if first else {}
     place = st.empty()  # in every run: otherwise the elements below would move, and open popovers would close
     st.session_state[_NOTICE] = (place, []) if first and st.session_state[_PARAMETERS] else None
+
+
+def _restore_address() -> None:
+    """Restore the parameters of widgets after a step back to another page: Streamlit drops those that both have."""
+    context = get_script_run_ctx()
+    if context is None or not went_back():
+        return
+    of_browser = parse_qs(context.query_string, keep_blank_values=True)
+    if lost := {name: values for name, values in of_browser.items() if name not in st.query_params}:
+        with context.session_state.query_params() as parameters:
+            parameters.set_initial_query_params(context.query_string)
+        st.query_params.update(lost)
 
 
 def end() -> None:

@@ -107,3 +107,9 @@ def test_the_menu_keeps_the_benchmark_of_a_link(open_plain: Callable[..., Page])
         at_rest(page)
         expect(page.get_by_role("combobox", name="Benchmark", exact=True)).to_have_value(label)
         assert parse_qs(urlsplit(page.url).query)["bench"] == [label]
+    for step, title in ((page.go_back, "Compare"), (page.go_back, "Frontier"), (page.go_forward, "Compare")):
+        step()
+        expect(page).to_have_title(f"{title} · CARROT")
+        at_rest(page)
+        expect(page.get_by_role("combobox", name="Benchmark", exact=True)).to_have_value(label)
+        assert parse_qs(urlsplit(page.url).query)["bench"] == [label]
