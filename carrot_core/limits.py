@@ -92,8 +92,8 @@ TYPED_CHARACTERS = 200_000  # of the prompt that is sent again as it is typed
 # Requests to the API.
 BODY_BYTES = 2 << 20  # 256 prompts of 8,000 characters
 HEADER_SECONDS = 10.0  # in which a request's header must be there, the dashboard's too: half a one holds a connection
-BODY_SECONDS = 30.0  # in which a body must be there: a slow one holds a connection
-REQUEST_PROMPTS = 256  # about a second of embedding
+BODY_SECONDS = 30.0  # in which a body must be there, or the next part of an upload: a slow one holds a connection
+REQUEST_PROMPTS = 256  # some ten seconds of embedding on two cores, if they are long
 REQUEST_PROMPT_CHARACTERS = 100_000
 REQUEST_EXPLAINED = 16  # each is embedded by itself
 REQUEST_MODELS = 1_000

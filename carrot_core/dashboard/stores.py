@@ -31,7 +31,7 @@ import streamlit as st
 from filelock import FileLock, Timeout
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import runtime
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -153,8 +153,8 @@ def upload_bytes() -> Counter[str]:
 class UploadBudget:
     """ASGI middleware that refuses an upload beyond what its session, or all of them together, may hold in memory.
 
-    An upload without a length counts as the largest allowed; one that is still arriving counts too. A session with
-    uploads is ended once its page can no longer come back: Streamlit would count them until much later.
+    An upload without a length counts as the largest allowed; one that is still arriving counts too, until it stalls for
+    `BODY_SECONDS`. A session with uploads is ended once its page cannot come back: Streamlit would count them longer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -182,12 +182,22 @@ class UploadBudget:
         else:
             self._coming[session] += size
             try:
-                await self._app(scope, receive, send)
+                await self._app(scope, _without_stalls(receive), send)
             finally:
                 self._coming[session] -= size
                 self._coming += Counter()  # drops counts of 0
             if self._ending is None or self._ending.done():
                 self._ending = asyncio.create_task(_end_sessions())
+
+
+def _without_stalls(receive: Receive) -> Receive:
+    async def receiving() -> Message:
+        try:
+            return await asyncio.wait_for(receive(), limits.BODY_SECONDS)
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+
+    return receiving
 
 
 async def _end_sessions() -> None:

@@ -60,7 +60,7 @@ class Server:
 
         headers = [] if size is None else [(b"content-length", str(size).encode())]
         scope = {"type": "http", "method": method, "path": f"{path}/{session}/file", "headers": headers}
-        await self.app(scope, None, send)  # type: ignore[arg-type]
+        await self.app(scope, asyncio.Event().wait, send)  # type: ignore[arg-type]
         return int(messages[0]["status"])
 
 
@@ -83,6 +83,19 @@ def test_a_session_holds_so_much_and_no_more_until_it_removes_some(server: Serve
         return [*statuses, await server.put("one", 400)]
 
     assert asyncio.run(visit()) == [204, 204, 413, 413, 413, 413, 204]
+
+
+def test_an_upload_that_stalls_is_over(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[Any] = []
+
+    async def read(_scope: Any, receive: Any, send: Any) -> None:
+        received.append(await receive())
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+
+    monkeypatch.setattr(limits, "BODY_SECONDS", 0.05)
+    server.app = UploadBudget(read)
+    assert asyncio.run(asyncio.wait_for(server.put("one", 400), 20)) == 500
+    assert received == [{"type": "http.disconnect"}]
 
 
 def test_uploads_that_are_still_coming_count_and_are_forgotten_afterwards(server: Server) -> None:
