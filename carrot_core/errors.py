@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -219,3 +220,8 @@ def _place_in(sql: str, word: str) -> str:
         return ""
     line, character = sql.count("\n", 0, places[0]) + 1, places[0] - sql.rfind("\n", 0, places[0])
     return f" (line {line:,}, character {character:,})" if "\n" in sql else f" (character {character:,})"
+
+
+def mapping_options(columns: Mapping[str, str]) -> str:
+    """Options of the command line that take the file's own columns for the recognised ones."""
+    return " ".join(f"--column {shlex.quote(f'{name}={own}')}" for name, own in columns.items())

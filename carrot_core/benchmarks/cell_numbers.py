@@ -36,6 +36,7 @@ PERCENT, FRACTION = "percent", "fraction"
 MEASURES = {"score", "cost_usd", "input_tokens", "output_tokens", "latency_s"}  # that no name of a model is
 _OF = r"\s*[0-9.,]+\s*/\s*[0-9.,]+\s*"  # a fraction
 _SHOWN = 80  # characters of a cell in a note
+EARLIEST, LATEST = "1990-01-01", "2100-01-01"  # of a time; seconds since 1970 lie there, years and durations do not
 
 
 @dataclass(frozen=True)
@@ -335,3 +336,16 @@ def score_remedy(low: float | None, high: float | None, words: Sequence[str]) ->
     if high <= 100:
         return f"{span}: if they are percentages, state the rule --score percent."
     return f"{span}: state the rule that makes 0 to 1 of them, such as --score 0..{high:g}."
+
+
+def utc(text: str) -> str:
+    """SQL that reads a time, ISO 8601 or a number since 1970, and writes it in UTC; NULL where it is neither."""
+    number, has_zone = f"try_cast({text} as double)", f"regexp_matches({text}, ':[0-9]{{2}}.*(Z|[+-][0-9:]{{2,5}})$')"
+    of_number = f"{number} * case when {number} < 1e11 then 1e6 when {number} < 1e14 then 1e3 else 1 end"
+    # Without a zone it is UTC, not the zone of this machine.
+    of_text = f"epoch_us(try_cast({text} as timestamp))"
+    with_zone = f"epoch_us(try_cast({text} as timestamptz))"
+    microseconds = f"coalesce({of_number}, if({has_zone}, {with_zone}, {of_text}))"
+    early, late = (f"epoch_us(timestamp '{day}')" for day in (EARLIEST, LATEST))
+    inside = f"if({microseconds} between {early} and {late}, {microseconds}::bigint, null)"
+    return f"strftime(make_timestamp({inside}), '%Y-%m-%dT%H:%M:%S.%fZ')"

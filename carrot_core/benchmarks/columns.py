@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from carrot_core.errors import DataError, Problem
+from carrot_core.errors import DataError, Problem, mapping_options
 from carrot_core.text import names_listed
 
 # The first name that a file has is used. Units are never guessed: a cost or latency says dollars or seconds.
@@ -26,7 +25,7 @@ _SYNONYMS = {
     "score": (
         "score", "correct", "iscorrect", "accuracy", "acc", "performance", "exactmatch", "passed", "quality",
         "success", "isright", "right", "solved", "resolved", "pass", "punkte", "richtig", "bewertung", "rating",
-    ),
+        "grade"),
     "prompt": ("prompt", "prompttext", "messages", "question", "input", "query", "instruction", "inputtext", "text",
                "frage", "anfrage"),
     "task": ("task", "taskname", "subject", "category", "evalname", "subtask", "topic", "aufgabe", "kategorie",
@@ -133,7 +132,7 @@ def hint(missing: str, names: Collection[str], paths: Collection[str] = ()) -> s
     source = guess_with_paths(names, paths).get(missing)
     if source is None and missing in NEEDED:
         source = _near(missing, [name for name in names if not any(path.startswith(f"{name}.") for path in paths)])
-    return f" If {source!r} is meant: --column {shlex.quote(f'{missing}={source}')}" if source else ""
+    return f" If {source!r} is meant: {mapping_options({missing: source})}" if source else ""
 
 
 def _plain(name: str) -> str:
@@ -335,8 +334,9 @@ def _objects(column: Column) -> Problem | None:
     if column.name == "prompt" or not column.kind.startswith("STRUCT"):
         return None
     paths = list(_paths(column.own, duckdb.sqltype(column.kind)))
-    remedy = f"Name one of its paths: --column {column.name}={paths[0]}. It has: {names_listed(paths, _PATHS_SHOWN)}."
-    return Problem("holds objects, not single values", remedy, column=column.own)
+    remedy = f"Name one of its paths: --column {column.name}={paths[0]}. It has: " if paths else "Messages are a prompt"
+    remedy += f"{names_listed(paths, _PATHS_SHOWN)}."
+    return Problem(f"holds {'objects' if paths else 'lists'}, not single values", remedy, column=column.own)
 
 
 def _paths(place: str, kind: _Kind, levels: int = COLUMN_LEVELS) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +15,7 @@ import pandas as pd
 
 from carrot_core.benchmarks.run_table import RunTable
 from carrot_core.benchmarks.table_file import TableFile
-from carrot_core.errors import Problem
+from carrot_core.errors import Problem, mapping_options
 from carrot_core.outcomes import positions
 from carrot_core.prices import FREE, MORE_PRICES, Price, Tier, check_prices, infer_price, token_cost_usd
 from carrot_core.prices.files import PriceList, match_name
@@ -92,6 +91,10 @@ def _either(names: Sequence[str]) -> str:
 
 def cost_problems(table: TableFile, pricing: Pricing) -> list[Problem]:
     """One problem that lists the models without dollars in any cell and without a way to compute them."""
+    if "model" not in table.types:
+        tells = table.types.keys() & {"input_tokens", "output_tokens"}
+        where = "" if tells else _where_dollars_may_be(table)
+        return [Problem("the column is missing", where.strip(), column="cost_usd")] if where else []
     lost = _without_cost(table, pricing.by_model)
     if not lost:
         return []
@@ -115,9 +118,9 @@ def _where_dollars_may_be(table: TableFile) -> str:
     """A sentence that names a column of costs whose unit its name does not say; "" where there is none."""
     names = [] if table.wide or "cost_usd" in table.types else list(table.types)
     source = next(
-        (name for name in names if re.search("cost|price", name, re.I) and not _NO_DOLLARS.search(name)), None
+        (name for name in names if re.search("cost|price|spend", name, re.I) and not _NO_DOLLARS.search(name)), None
     )
-    return f" If {source!r} is in US dollars: --column {shlex.quote(f'cost_usd={source}')}" if source else ""
+    return f" If {source!r} is in US dollars: {mapping_options({'cost_usd': source})}" if source else ""
 
 
 def unpriced(table: TableFile, pricing: Pricing) -> tuple[str, ...]:

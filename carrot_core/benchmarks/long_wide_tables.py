@@ -9,14 +9,14 @@ from pathlib import Path
 
 from carrot_core import limits
 from carrot_core.benchmarks import Frames, Provenance
-from carrot_core.benchmarks.columns import NEEDED, quote
+from carrot_core.benchmarks.columns import NEEDED, guess_columns, quote
 from carrot_core.benchmarks.costs import cost_problems, fill_costs, pricing_of, scored_models, unpriced, without_zeros
 from carrot_core.benchmarks.formats.head import column_names, paths_in, preview
 from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts_arms import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.parts import Paths, as_paths, refusing, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
-from carrot_core.benchmarks.run_table import RunTable, found_scores, scale_notes, split_notes
+from carrot_core.benchmarks.run_table import RunTable, found_scores, scale_notes, split_notes, with_ids, with_runs
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_rows, open_table, told_apart
 from carrot_core.benchmarks.value_checks import (
     NUMBERS,
@@ -29,7 +29,7 @@ from carrot_core.benchmarks.value_checks import (
     typed_as,
     with_numbers,
 )
-from carrot_core.errors import DataError, PricesNeededError, Problem
+from carrot_core.errors import DataError, PricesNeededError, Problem, mapping_options
 from carrot_core.paths import file_sha256
 from carrot_core.prices import Price
 from carrot_core.text import alike_names, counted
@@ -81,9 +81,12 @@ def read_long_table(
     with open_table(paths, names, others, columns, reading=reading) as table, refusing(paths):
         if not table.types.keys() >= set(NEEDED):
             table = replace(table, paths=tuple(paths_in(preview(as_paths(paths)[0], 100, reading))))
-        table = told_apart(_prepared(table, where, reading))
+        has_ids, table = "prompt_id" in table.types, told_apart(_prepared(with_ids(table), where, reading))
+        table = table if has_ids else with_runs(table)
         unknown = _others(table, names)
-        warnings = [f"Columns that are not kept: {', '.join(unknown)}."] if unknown else []
+        likely = {name: own for name, own in guess_columns(unknown).items() if name not in table.types}
+        meant = f" If they are meant: {mapping_options(likely)}" if likely else ""
+        warnings = [f"Columns that are not kept: {', '.join(unknown)}.{meant}"] if unknown else []
         facts = facts_in(table) if "model" in table.types else ({}, [])
         return with_facts(frames_of(table, paths, where, prices or {}, warnings), *facts)
 
@@ -147,8 +150,9 @@ def frames_of(
     """Check the cells of a table and make frames of them; needs the views of `create_views`, and empties the table."""
     faults, models = problems(table), scored_models(table)
     pricing = pricing_of(models, prices)
-    costs = cost_problems(table, pricing) if "model" in table.types else []
-    costs = [cost for cost in costs if cost.column not in {fault.column for fault in faults}]  # unread is not missing
+    costs = [
+        cost for cost in cost_problems(table, pricing) if cost.column not in {fault.column for fault in faults}
+    ]  # unread is not missing
     located = [table.located(problem) for problem in [*faults, *costs]]
     if costs and not faults and (unpriced_models := unpriced(table, pricing)):
         raise PricesNeededError(table.source, located, unpriced_models)
@@ -224,7 +228,7 @@ def read_wide_table(
     with open_table(paths, names, True, columns, reading=reading) as table, refusing(paths):
         if not reading.own_split:
             table.types.pop("split", None)
-        models = models_of(table.types)
+        has_ids, table, models = "prompt_id" in table.types, with_ids(table), models_of(table.types)
         table = with_numbers(table, _numbers(models), reading)
         faults = [*_alike(table), *_absent(table, models)]
         if faults:
@@ -232,7 +236,7 @@ def read_wide_table(
         if where:
             _create_choosable(table, models)
             table.keep(where, "choosable")
-        long = _unfold(table, models)
+        long = _unfold(table if has_ids else with_runs(table), models)
         return frames_of(long, paths, where, prices or {}, _left_out(table, models))
 
 

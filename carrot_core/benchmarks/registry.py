@@ -150,9 +150,10 @@ def check_evaluation(of_tool: Format, source: str) -> None:
     if of_tool.kind == "traffic":
         remedy = (
             "`carrot data import` keeps it as a log under --name, and `carrot point drift POINT NAME` or the page "
-            "Operating points compares it with a point."
+            "Operating points compares it with a point. If several models answered each prompt and its rows have "
+            "scores, read it as a table: --format long with --column prompt=…, --column score=… and --column cost_usd=…"
         )
-        what = f"is a log ({of_tool.title}): one model answered each prompt, so it is no benchmark"
+        what = f"is a log of calls ({of_tool.title}), not a table of scores, so it is no benchmark"
         raise DataError(source, [Problem(what, remedy)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import finalize
 
@@ -14,8 +15,8 @@ from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Relation
 from carrot_core.benchmarks.cell_numbers import FRACTION, is_nothing
-from carrot_core.benchmarks.columns import literal
-from carrot_core.benchmarks.table_file import TableFile
+from carrot_core.benchmarks.columns import as_text, hint, literal, quote
+from carrot_core.benchmarks.table_file import ROW, TableFile
 from carrot_core.text import counted, names_listed
 
 # Places stand for ids: a text for each of millions of rows would take most of the room.
@@ -241,3 +242,33 @@ def split_word(text: str) -> str:
     listed = {name: ", ".join(map(literal, (name, *words))) for name, words in _SPLITS.items()}
     cases = " ".join(f"when lower(trim({text})) in ({words}) then {literal(name)}" for name, words in listed.items())
     return f"case {cases} else {text} end"
+
+
+def with_ids(table: TableFile) -> TableFile:
+    """The table with texts as ids of prompts where no column seems to have ids, and a ``sample`` for `with_runs`."""
+    if "prompt_id" in table.types or "prompt" not in table.types or hint("prompt_id", table.named, table.paths):
+        return table
+    own, text = table.column_of("prompt", None), as_text("prompt", table.types["prompt"])
+    missing = {"prompt_id", "sample"} - table.types.keys()
+    others = [f"{name}::varchar" for name in ("task", "benchmark") if name in table.types]
+    whole = f"concat_ws(chr(31), {', '.join([text, *others])})"
+    added = (f"alter table file add column {name} varchar; " for name in missing)
+    table.connection.execute(
+        f"{''.join(added)}update file set prompt_id = left(md5({whole}), 16) where trim({text}) <> ''"  # noqa: S608
+    )
+    note = f"No column is a prompt_id: equal texts of {own!r}{' of one task' * bool(others)} are one prompt."
+    types, columns = table.types | dict.fromkeys(missing, "VARCHAR"), {**table.columns, "prompt_id": own}
+    return replace(table, types=types, columns=columns, notes=(*table.notes, note))
+
+
+def with_runs(table: TableFile) -> TableFile:
+    """The table of `with_ids` with the runs of a prompt and model numbered, in the order of the file."""
+    if not {"prompt_id", "sample"} <= table.types.keys():
+        return table
+    run = f"row_number() over (partition by prompt_id{', model' * ('model' in table.types)} order by {quote(ROW)})"
+    runs = f"select {quote(ROW)} as place, {run} as run from file where sample is null"  # noqa: S608
+    table.connection.execute(f"update file set sample = run from ({runs}) where place = {quote(ROW)}")  # noqa: S608
+    (again,) = table.connection.execute("select count(*) from file where sample <> '1'").fetchall()[0]
+    rows = counted(again, "row repeats", "rows repeat")
+    note = [f"{rows} a prompt{' and model' * ('model' in table.types)}: each is a sample."] if again else []
+    return replace(table, notes=(*table.notes, *note))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -10,7 +9,9 @@ import duckdb
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import (
+    EARLIEST,
     FRACTION,
+    LATEST,
     PERCENT,
     PLAIN,
     Numbers,
@@ -20,13 +21,14 @@ from carrot_core.benchmarks.cell_numbers import (
     numbers_of,
     score_remedy,
     score_rule,
+    utc,
 )
-from carrot_core.benchmarks.columns import as_text, hint, pairs_of, quote
+from carrot_core.benchmarks.columns import as_text, guess_with_paths, hint, pairs_of, quote
 from carrot_core.benchmarks.reading import Reading, short
 from carrot_core.benchmarks.run_table import split_word
 from carrot_core.benchmarks.split import OTHER_SPLIT
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile
-from carrot_core.errors import DataError, Problem, sql_mistake
+from carrot_core.errors import DataError, Problem, mapping_options, sql_mistake
 from carrot_core.outcomes import SCORE_RANGE
 from carrot_core.text import counted, names_listed, prompt_text
 
@@ -41,7 +43,6 @@ RECOGNISED = (*IDS, *TEXTS, *NUMBERS, *OF_RUN)
 # A larger figure is a mistake and would make sums over a benchmark meaningless.
 LARGEST = 1e12
 _PATHS_SHOWN = 12
-_EARLIEST, _LATEST = "1990-01-01", "2100-01-01"  # of a time; seconds since 1970 lie there, years and durations do not
 _DOLLARS = r"regexp_replace({text}, '^\s*(US)?\$\s*|\s*(\$|USD)\s*$', '', 'g')"
 _CONVERTED = (*NUMBERS, "time")  # what a file writes in several ways
 NO_USER_TEXT = "is a list of chat messages without any text of the user"
@@ -138,7 +139,7 @@ def typed_as(name: str, column: str, kind: str | None, numbers: Numbers = PLAIN)
     if kind is None:
         return "null::double" if name in NUMBERS else "null::varchar"
     if name == "time":
-        return _utc(f"{column}::varchar")
+        return utc(f"{column}::varchar")
     if name not in NUMBERS:
         text = f"nullif({as_text(column, kind)}, '')"
         text = split_word(text) if name == "split" else text
@@ -152,19 +153,6 @@ def typed_as(name: str, column: str, kind: str | None, numbers: Numbers = PLAIN)
     return f"if(isnan({number}), null, {number})"  # NaN is how most tools write "not recorded"
 
 
-def _utc(text: str) -> str:
-    """SQL that reads a time, ISO 8601 or a number since 1970, and writes it in UTC; NULL where it is neither."""
-    number, has_zone = f"try_cast({text} as double)", f"regexp_matches({text}, ':[0-9]{{2}}.*(Z|[+-][0-9:]{{2,5}})$')"
-    of_number = f"{number} * case when {number} < 1e11 then 1e6 when {number} < 1e14 then 1e3 else 1 end"
-    # Without a zone it is UTC, not the zone of this machine.
-    of_text = f"epoch_us(try_cast({text} as timestamp))"
-    with_zone = f"epoch_us(try_cast({text} as timestamptz))"
-    microseconds = f"coalesce({of_number}, if({has_zone}, {with_zone}, {of_text}))"
-    early, late = (f"epoch_us(timestamp '{day}')" for day in (_EARLIEST, _LATEST))
-    inside = f"if({microseconds} between {early} and {late}, {microseconds}::bigint, null)"
-    return f"strftime(make_timestamp({inside}), '%Y-%m-%dT%H:%M:%S.%fZ')"
-
-
 def bounds_of(number: str) -> tuple[float, float]:
     """Smallest and largest legal value of a column: a score, or dollars and tokens."""
     return SCORE_RANGE if number == "score" else (0.0, LARGEST)
@@ -175,6 +163,8 @@ def problems(table: TableFile) -> list[Problem]:
     problems = [
         Problem(MISSING, _where_it_may_be(name, table), column=name) for name in REQUIRED if name not in table.types
     ]
+    if len(problems) > 1 and (options := _options(table)):
+        problems[-1] = replace(problems[-1], remedy=f"{problems[-1].remedy} All that is likely: {options}")
     for rule in (*broken(table, _rules_of_cells(table)), *_rules_across(table)):
         problems.extend(violations(table, rule))
     problems.extend(chat_problems(table, "cells", "row"))
@@ -196,22 +186,31 @@ def chat_problems(table: TableFile, view: str, row: str) -> list[Problem]:
 
 def _where_it_may_be(name: str, table: TableFile) -> str:
     """The columns there are, and where one that is missing may be."""
-    own = list(dict.fromkeys([*(table.columns.get(column, column) for column in table.types), *table.named]))
-    likely = hint(name, own, table.paths)
+    own = _own_names(table)
+    likely, text = hint(name, own, table.paths), hint("prompt", own, table.paths)
+    if name == "prompt_id" and not likely and text:
+        likely = f" Without one, equal texts are one prompt.{text}"
     inside = f" Inside its objects: {names_listed(table.paths, _PATHS_SHOWN)}." if table.paths and not likely else ""
     listed = f"The file has: {names_listed(own)}.{inside}{likely}"
     if len(own) == 1 and not own[0].isidentifier():
         return f"{listed} If that is a whole row, name the character between its values: --separator."
     if name == "model" and not likely and (pairs := pairs_of(own, PER_MODEL)):
-        options = [f"--column {shlex.quote(f'{column}={source}')}" for column, source in pairs.items()]
-        return f"{listed} If each model has a column of scores: {' '.join(options)}"
+        return f"{listed} If each model has a column of scores: {mapping_options(pairs)}"
     if name == "model" and not likely:
         listed += " If every file is of one model: --model-from file, folder, or its name."
         if "score" not in table.types and not hint("score", own, table.paths):
-            listed += (
-                " If each model has a column of scores, a column <model>|cost_usd, or of tokens, stands beside it."
-            )
+            listed += " If each model has a column of scores, one <model>|cost_usd, or of tokens, stands beside it."
     return listed
+
+
+def _options(table: TableFile) -> str:
+    """Options for the file's columns that are probably meant by recognised ones that it lacks."""
+    likely = guess_with_paths(_own_names(table), table.paths).items()
+    return mapping_options({name: own for name, own in likely if name not in table.types})
+
+
+def _own_names(table: TableFile) -> list[str]:
+    return list(dict.fromkeys([*(table.columns.get(column, column) for column in table.types), *table.named]))
 
 
 def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[Rule]:
@@ -238,7 +237,7 @@ def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[R
     if "time" in types:
         text = f"time is null and raw_time <> '' and not {is_nothing('raw_time')}"
         remedy = "Write 2026-01-31T12:00:00Z or seconds since 1970; seconds that an answer took are latency_s."
-        yield Rule("time", text, f"is not a time from {_EARLIEST[:4]} to {_LATEST[:4]}", remedy)
+        yield Rule("time", text, f"is not a time from {EARLIEST[:4]} to {LATEST[:4]}", remedy)
 
 
 def _rules_of_cells(table: TableFile) -> Iterator[Rule]:

@@ -237,3 +237,65 @@ def test_columns_of_models_by_other_names_are_proposed_and_read(tmp_path: Path) 
     outcomes = read_any(path, columns=columns).outcomes.set_index("model")
     assert outcomes["cost_usd"].to_dict() == {"gpt-4o": 2, "gpt-4o mini": 0.25}
     assert outcomes["score"].to_dict() == {"gpt-4o": 1, "gpt-4o mini": 0.5}
+
+
+def _without_ids(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with each prompt's first row twice, the second time wrong, and no ids."""
+    again = frame.drop_duplicates("prompt_id").assign(score=0.0)
+    return pd.concat([frame, again]).drop(columns="prompt_id")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_without_ids_equal_texts_are_one_prompt_and_repeats_are_samples(tmp_path: Path, name: str) -> None:
+    whole = long_table()
+    frames = read_any(write(_without_ids(whole), tmp_path / name))
+    means = _without_ids(whole).groupby(["prompt", "model"])["score"].mean()
+    texts = dict(zip(frames.prompts["prompt_id"], frames.prompts["text"], strict=True))
+    cells = frames.outcomes.groupby(["prompt_id", "model"])["score"].mean()
+    assert {(texts[prompt], model): score for (prompt, model), score in cells.items()} == pytest.approx(means.to_dict())
+    assert len(texts) == whole["prompt"].nunique()
+    assert any("repeat" in warning for warning in frames.warnings)
+
+
+def test_without_ids_and_texts_there_is_no_prompt(tmp_path: Path) -> None:
+    path = write(long_table().drop(columns=["prompt_id", "prompt"]), tmp_path / "t.csv")
+    with pytest.raises(DataError) as error:
+        read_any(path)
+    assert "prompt_id" in {problem.column for problem in error.value.problems}
+
+
+def test_a_column_that_may_have_ids_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--column prompt_id=id"):
+        read_any(write(long_table().rename(columns={"prompt_id": "id"}), tmp_path / "t.csv"))
+
+
+def test_a_list_is_no_id_and_its_column_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    row = {"prompt_id": [{"role": "user", "content": "Hi"}], "model": "m", "score": 1}
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError) as error:
+        read_any(path)
+    assert "prompt_id" in {problem.column for problem in error.value.problems}
+
+
+def test_one_line_has_all_options_for_columns_of_other_names(tmp_path: Path) -> None:
+    whole = long_table()
+    path = write(
+        whole.drop(columns=["input_tokens", "output_tokens"]).rename(columns=OTHER | {"cost_usd": "spend"}),
+        tmp_path / "t.csv",
+    )
+    with pytest.raises(DataError) as error:
+        read_any(path)
+    words = [shlex.split(problem.remedy) for problem in error.value.problems]
+    line = max(words, key=lambda each: each.count("--column"))
+    options = [line[at + 1] for at, word in enumerate(line) if word == "--column"]
+    columns = dict(option.split("=", 1) for option in options)
+    assert any("cost_usd=spend" in each for each in words)
+    frames = read_any(path, columns=columns | {"cost_usd": "spend"})
+    own = read_any(write(whole.drop(columns=["input_tokens", "output_tokens"]), tmp_path / "whole.csv"))
+    pd.testing.assert_frame_equal(frames.outcomes, own.outcomes)
+
+
+def test_a_column_that_is_left_out_and_probably_meant_comes_with_its_option(tmp_path: Path) -> None:
+    frames = read_any(write(long_table().rename(columns={"prompt": "Question"}), tmp_path / "t.csv"))
+    assert any("--column prompt=Question" in warning for warning in frames.warnings)
