@@ -220,6 +220,7 @@ _RIVALS = {ZERO: "mixing models blindly"}
 def _rivals(verdict: Verdict) -> str:
     clauses = [
         f"{_RIVALS.get(name, 'a lookup by task')} {_would(saving)}"
+        + " (more than the router)" * (not isinf(saving) and saving - verdict.saving.value > _NOTHING)
         for name, saving in verdict.rivals.items()
         if not isnan(saving)
     ]

@@ -50,6 +50,13 @@ def test_the_sentence_names_both_sides_the_saving_the_rivals_and_the_prompts() -
     assert text.count(". ") == 0
 
 
+def test_a_rival_that_saves_more_than_the_router_is_said_to() -> None:
+    ahead = replace(EXAMPLE, rivals={"zero": 0.26, "task-lookup": 0.1})
+    assert sentence(ahead).count("more than the router") == 1
+    assert "26 % (more" in sentence(ahead)
+    assert "more than the router" not in sentence(EXAMPLE)
+
+
 @pytest.mark.parametrize(
     ("saving", "part"),
     [

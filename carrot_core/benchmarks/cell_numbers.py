@@ -343,8 +343,7 @@ def utc(text: str) -> str:
     number, has_zone = f"try_cast({text} as double)", f"regexp_matches({text}, ':[0-9]{{2}}.*(Z|[+-][0-9:]{{2,5}})$')"
     of_number = f"{number} * case when {number} < 1e11 then 1e6 when {number} < 1e14 then 1e3 else 1 end"
     # Without a zone it is UTC, not the zone of this machine.
-    of_text = f"epoch_us(try_cast({text} as timestamp))"
-    with_zone = f"epoch_us(try_cast({text} as timestamptz))"
+    of_text, with_zone = (f"epoch_us(try_cast({text} as {kind}))" for kind in ("timestamp", "timestamptz"))
     microseconds = f"coalesce({of_number}, if({has_zone}, {with_zone}, {of_text}))"
     early, late = (f"epoch_us(timestamp '{day}')" for day in (EARLIEST, LATEST))
     inside = f"if({microseconds} between {early} and {late}, {microseconds}::bigint, null)"

@@ -336,9 +336,8 @@ def across_exhibit(tables: Mapping[str, pd.DataFrame], metric: str, basis: CostB
     names_table = pd.DataFrame({"router": [visible(label(name)) for name in routers]})
     for name, table in tables.items():
         of = table.set_index("router").reindex(routers)
-        columns = {name: metric, f"{name} low": f"{metric}_low", f"{name} high": f"{metric}_high"}
-        for column, source in columns.items():
-            names_table[column] = of[source].astype(float).to_numpy()
+        for end in ("", "_low", "_high"):
+            names_table[name + end.replace("_", " ")] = of[metric + end].astype(float).to_numpy()
         names_table[f"{name} rank"] = of[f"{metric}_rank"].to_numpy()
     title = metric_name(metric, basis)
     return Exhibit(
