@@ -51,6 +51,21 @@ def test_dollars_no_price_explains_stay_dollars(tokens_out, cost):
     assert infer_price(TOKENS_IN, tokens_out, cost) is None
 
 
+@given(st.integers(10, 2_000), st.integers(1, 8), st.integers(0, 1_000))
+def test_prices_are_found_behind_dollars_that_are_rounded_and_none_behind_others(cents_in, times, seed):
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(20, 4_000, (40, 2)).astype(float)
+    cost = tokens @ np.array([cents_in, cents_in * times]) / 1e8
+    decimals = int(np.ceil(-np.log10(cost.std()))) + 2  # so that costs vary by 100 to 1,000 of the last one
+    result = infer_price(tokens[:, 0], tokens[:, 1], np.round(cost, decimals))
+    assert result is not None
+    paid = tokens @ np.array([result.input_usd_per_mtok, result.output_usd_per_mtok]) / 1e6
+    assert np.abs(paid - np.round(cost, decimals)).max() <= 0.51 * 10.0**-decimals
+    others = np.round(cost * rng.uniform(0.9, 1.1, len(cost)), decimals)
+    assert infer_price(tokens[:, 0], tokens[:, 1], others) is None
+    assert infer_price(tokens[:5, 0], tokens[:5, 1], np.round(cost[:5], decimals)) is None
+
+
 COUNTS = st.integers(0, 400_000)
 PRICE = st.sampled_from([0.0, 0.125, 0.3, 1.25, 15.0])
 MORE = st.none() | PRICE

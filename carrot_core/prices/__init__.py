@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -227,6 +228,10 @@ def all_input_tokens(recorded: npt.NDArray[np.float64]) -> npt.NDArray[np.float6
     return np.where(mask, recorded, length * factor)
 
 
+_DECIMALS = 10  # of dollars that are taken for rounded ones, at most
+_LEAST_ROWS, _LEAST_UNITS = 20, 10.0  # and last decimals that dollars vary by; with less any price would fit
+
+
 def infer_price(
     input_tokens: npt.NDArray[np.float64],
     output_tokens: npt.NDArray[np.float64] | None,
@@ -236,8 +241,9 @@ def infer_price(
     """Price that turns one model's tokens into exactly its recorded dollars, if one does.
 
     Many result files record tokens and dollars but not the price between them. If one pair of
-    prices reproduces every row to ``relative_tolerance``, that pair was charged; if none does
-    (the provider's own token count, minimum charges), the result is None and dollars stay dollars.
+    prices reproduces every row to ``relative_tolerance``, or to half of the last decimal where dollars are rounded
+    and vary by many of it, that pair was charged; of several, one with few digits. If none does (the
+    provider's own token count, minimum charges), the result is None and dollars stay dollars.
     """
     columns = [input_tokens] if output_tokens is None else [input_tokens, output_tokens]
     tokens = np.column_stack(columns).astype(np.float64)
@@ -250,8 +256,34 @@ def infer_price(
     solution, *_ = np.linalg.lstsq(tokens, cost_usd * TOKENS_PER_PRICE, rcond=None)
     paid = tokens @ solution / TOKENS_PER_PRICE
     scale = np.maximum(np.abs(cost_usd), cost_usd.mean() * 1e-3)
-    if (np.abs(paid - cost_usd) > relative_tolerance * scale).any() or (solution < -1e-9).any():
+    allowed = np.maximum(relative_tolerance * scale, rounding := _rounding_usd(cost_usd) * (1 + relative_tolerance))
+    # The fit itself may be a little farther off than the prices that were charged.
+    if (np.abs(paid - cost_usd) > allowed + rounding).any() or (solution < -1e-9).any():
         return None
-    exact = [float(f"{max(value, 0.0):.6g}") for value in solution]
-    output_price = exact[1] if output_tokens is not None else 0.0
-    return Price(exact[0], output_price, source=INFERRED)
+    if not rounding:
+        exact = tuple(float(f"{max(value, 0.0):.6g}") for value in solution)
+    else:
+        for exact in product(*map(_plain_prices, solution.tolist())):
+            if (np.abs(tokens @ exact / TOKENS_PER_PRICE - cost_usd) <= allowed).all():
+                break
+        else:
+            return None
+    return Price(exact[0], 0.0 if output_tokens is None else exact[1], source=INFERRED)
+
+
+def _plain_prices(price: float) -> list[float]:
+    """Prices near one, those with the fewest digits first."""
+    if price <= 0:
+        return [0.0]
+    steps = [10.0 ** (int(np.floor(np.log10(price))) - digit) for digit in range(6)]
+    return [round((round(price / step) + off) * step, 12) for step in steps for off in (0, -1, 1)]
+
+
+def _rounding_usd(cost_usd: npt.NDArray[np.float64]) -> float:
+    """Half of the last decimal that dollars are written with; 0 where they are not rounded, or too few or too alike."""
+    for decimals in range(_DECIMALS):
+        shifted = cost_usd * 10.0**decimals
+        if np.allclose(shifted, np.round(shifted), rtol=0, atol=1e-6):
+            tells = len(shifted) >= _LEAST_ROWS and np.std(shifted) >= _LEAST_UNITS
+            return 0.5 / 10.0**decimals if tells else 0.0
+    return 0.0
