@@ -394,10 +394,10 @@ def test_rows_are_chosen_by_a_predicate_and_a_mistake_in_it_is_named() -> None:
 
 
 def test_a_column_that_is_missing_is_chosen_in_its_box() -> None:
-    app = check(upload(panel(), "results.csv", long_frame(made(40)).rename(columns={"prompt_id": "nr of it"})))
+    app = check(upload(panel(), "results.csv", long_frame(made(40)).rename(columns={"model": "who of it"})))
     problems = reading.table(app, "remedy")
-    assert "“prompt_id”" in str(problems.set_index("column")["remedy"]["prompt_id"])
-    {box.label: box for box in app.selectbox}["prompt_id"].select("nr of it")
+    assert "“model”" in str(problems.set_index("column")["remedy"]["model"])
+    {box.label: box for box in app.selectbox}["model"].select("who of it")
     check(app)
     assert "results" in benchmark_texts(app)
 
