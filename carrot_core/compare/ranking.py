@@ -344,8 +344,7 @@ def across_exhibit(tables: Mapping[str, pd.DataFrame], metric: str, basis: CostB
         name=f"benchmarks-{metric.replace('_', '-')}",
         title=f"{title} on {len(tables)} benchmarks",
         caption=f"{title} on each benchmark, {metric_unit(metric)}, with 95 % intervals over prompts and "
-        "ranks among the routers shown. Figures of different benchmarks are not comparable with each other: their "
-        "prompts, pools and costs differ.",
+        "ranks among the routers shown. Benchmarks differ in prompts, pools and costs: do not compare their figures.",
         alt=f"{title} of {len(routers)} routers on {', '.join(map(visible, tables))}.",
         table=names_table,
     )
