@@ -34,7 +34,7 @@ def test_a_price_typed_into_the_table_moves_the_curve_and_a_file_brings_it_back(
     table = page.get_by_test_id("stDataFrame").first
     box = table.bounding_box()
     assert box is not None
-    page.mouse.dblclick(box["x"] + 200, box["y"] + 52)  # input price of the first model
+    page.mouse.dblclick(box["x"] + 250, box["y"] + 52)  # input price of the first model
     typed = page.locator(".gdg-input")
     typed.fill("30")
     typed.press("Enter")
