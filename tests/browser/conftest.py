@@ -393,10 +393,14 @@ def open_odd(odd_app: str, open_page: Callable[..., Page]) -> Callable[..., Page
 
 def at_rest(page: Page) -> None:
     """Wait until the script has run, what moves has stopped (a list closes when an opening box scrolls it) and the
-    browser has drawn; no longer than five seconds for the last two, which a browser may put off for ever."""
+    browser has drawn; no longer than five seconds for the last two, which a browser may put off for ever.
+
+    A link into a page runs its file first, under the file's name, and then the app.
+    """
     for done in (False, True):
         page.wait_for_function(
-            "() => scriptEnded() && document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]')",
+            "() => scriptEnded() && !/^[a-z]+$/.test(document.title)"
+            " && document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]')",
             polling=20,
             timeout=60_000,
         )

@@ -77,9 +77,7 @@ def test_names_that_are_markup_are_shown_and_do_nothing(open_odd: Callable[..., 
 
 
 def test_the_exact_curve_can_be_downloaded(open_odd: Callable[..., Page], tmp_path: Path) -> None:
-    page = open_odd("/frontier?bench=1st")
-    click(page.get_by_role("tab", name="Data"))
-    page.get_by_role("button", name="Download the curve").wait_for()
+    page = open_odd("/frontier?bench=1st&detail=Data")
     with page.expect_download() as download:
         click(page.get_by_role("button", name="Download the curve"))
     rows = Path(download.value.path()).read_text().splitlines()
