@@ -189,8 +189,8 @@ def _close_half_header(connection: Any, answered: object) -> None:
     if waits and request is answered:
         transport.abort()
         return
-    seen = request if waits else _NOTHING
-    asyncio.get_running_loop().call_later(limits.HEADER_SECONDS, _close_half_header, connection, seen)
+    latest = request if waits else _NOTHING
+    asyncio.get_running_loop().call_later(limits.HEADER_SECONDS, _close_half_header, connection, latest)
 
 
 class HardenedResponses:
