@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from carrot_core.figures.scene import Band, Curve, Scene
-from carrot_core.frontier import FloatArray, Frontier, rate_of_lam, sweep
+from carrot_core.frontier import Frontier, rate_of_lam, sweep
 from carrot_core.metrics import latency_of_models
-from carrot_core.outcomes import Estimates, Outcomes, positions
+from carrot_core.outcomes import Estimates, Outcomes
 from carrot_core.switches import upper_hull
 
 MODELS = tuple(
@@ -103,23 +103,3 @@ def timed(base: Scene, seed: int = 5) -> Scene:
     alone = latency_of_models(call_s)
     hull = upper_hull(base.model_cost_usd, base.model_score)
     return replace(base, curves=curves, model_latency_s=alone, hull_latency_s=alone[0, hull])
-
-
-@dataclass(frozen=True, eq=False)
-class ReadOut:
-    """One operating point: means per prompt, and the (M,) share of prompts each model answers."""
-
-    lam: float
-    exchange_rate_per_usd: float
-    score: float
-    cost_usd: float
-    shares: FloatArray
-
-
-def read_out(scene: Scene, lam: float) -> ReadOut:
-    """The active curve at λ, exact."""
-    frontier, rate = scene.active_curve.frontier, rate_of_lam(lam, scene.cost_unit_usd)
-    point = frontier.at(rate)
-    shares = np.zeros(len(scene.models))
-    shares[positions(frontier.models, scene.models)] = frontier.shares([rate])[0]
-    return ReadOut(lam, rate, float(frontier.score[point]), float(frontier.cost_usd[point]), shares)

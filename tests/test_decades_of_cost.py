@@ -14,13 +14,13 @@ import pytest
 
 from carrot_core.dashboard import frontier
 from carrot_core.evaluation.tables import by_task
-from carrot_core.figures import alt_text, frontier_figure
+from carrot_core.figures import alt_text, frontier_figure, read_out
 from carrot_core.number_formats import call_cost, pays, solved_cost
 from carrot_core.points.formats import FORMATS
 from carrot_core.serving import CarrotRouter
 from carrot_core.store import Store
 from tests.made import fill, made
-from tests.scenes import read_out, scene
+from tests.scenes import scene
 
 DECADES = range(-9, 4)
 SCIENTIFIC = re.compile(r"(?<![\w.])\d[\d.,]*[eE][+-]?\d+(?!\w)")  # and no part of a hash
@@ -39,7 +39,7 @@ def check(text: str, *, unit: bool = True) -> None:
 def test_charts_read_outs_and_tables_write_costs_of_every_size(decade: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chart = scene(200, dollars=10.0**decade / 4e-5)
     curve = chart.active_curve.frontier
-    check(alt_text(chart))
+    check(alt_text(chart, 0.3))
     figure = frontier_figure(chart)
     for tick in figure.layout.xaxis.ticktext:
         check(tick, unit=False)

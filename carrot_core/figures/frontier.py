@@ -33,7 +33,9 @@ NAME_LETTERS = 36  # most letters of a name beside a point
 PLOT = (760.0, 320.0)  # pixels of the plot in which names are placed: a wide page's, smaller than a file's
 
 
-def frontier_figure(scene: Scene, *, theme: ThemeName = "light", tolerance: float = 1e-4) -> go.Figure:
+def frontier_figure(
+    scene: Scene, *, log_cost: bool = True, theme: ThemeName = "light", tolerance: float = 1e-4
+) -> go.Figure:
     """The chart of a scene: accuracy in percent against US dollars on the scene's basis.
 
     Curves are drawn as `carrot_core.curve.thin` leaves them at ``tolerance``. Each trace's ``meta`` has its ``role``
@@ -58,7 +60,7 @@ def frontier_figure(scene: Scene, *, theme: ThemeName = "light", tolerance: floa
         figure.add_trace(_mark(scene, look, "reference", scene.reference, "Reference", "circle-open", 19))
     figure.add_trace(_mark(scene, look, "best", scene.best_single, "Best single", "star", 14))
     figure.update_layout(_layout(scene, look))
-    if scene.can_log:
+    if log_cost and scene.can_log:
         figure.update_xaxes(
             type="log", tickvals=(ticks := _log_ticks(scene)), ticktext=[money_tick(tick) for tick in ticks]
         )

@@ -15,9 +15,9 @@ from carrot_core.curve import unbeaten
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.missing import costless_note, gaps_note
-from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
-from carrot_core.metrics import latency_of_models
-from carrot_core.number_formats import CostBasis, cost_basis, percent
+from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, rate_of_lam
+from carrot_core.metrics import latency_of_models, share_saved
+from carrot_core.number_formats import CostBasis, cost_basis, lam_text, percent
 from carrot_core.outcomes import Estimates, positions
 from carrot_core.routers import LABELS
 from carrot_core.text import short_names, visible
@@ -167,6 +167,36 @@ def by_cost(models: Sequence[str], cost_usd: npt.ArrayLike) -> tuple[str, ...]:
     return tuple(models[place] for place in np.argsort(cost_usd, kind="stable"))
 
 
+@dataclass(frozen=True, eq=False)
+class ReadOut:
+    """One operating point: means per prompt, and the (M,) share of prompts each model answers."""
+
+    lam: float
+    exchange_rate_per_usd: float
+    score: float
+    cost_usd: float
+    shares: FloatArray
+
+
+def read_out(scene: Scene, lam: float) -> ReadOut:
+    """The active curve at λ, exact."""
+    frontier, rate = scene.active_curve.frontier, rate_of_lam(lam, scene.cost_unit_usd)
+    point = frontier.at(rate)
+    shares = np.zeros(len(scene.models))
+    shares[positions(frontier.models, scene.models)] = frontier.shares([rate])[0]
+    return ReadOut(lam, rate, float(frontier.score[point]), float(frontier.cost_usd[point]), shares)
+
+
+def saving(scene: Scene, point: ReadOut, model: str) -> float | None:
+    """1 - cost / the model's cost; None if the point scores less, or the model is free."""
+    column = scene.models.index(model)
+    # Curves are running sums: the same choices reached another way may differ in the last bits.
+    if point.score < scene.model_score[column] - 1e-12:
+        return None
+    share = float(share_saved(point.cost_usd, scene.model_cost_usd[column]))
+    return None if np.isnan(share) else share
+
+
 def _names(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
@@ -205,8 +235,8 @@ def _of_cascades(scene: Scene) -> str:
     )
 
 
-def alt_text(scene: Scene) -> str:
-    """The chart in words, for readers who cannot see it."""
+def alt_text(scene: Scene, lam: float | None = None) -> str:
+    """The chart in words, for readers who cannot see it; with the operating point if λ is given."""
     best = scene.models.index(scene.best_single)
     lines = [
         f"{curve.label} reaches {percent(curve.frontier.score.max())}"
@@ -214,11 +244,15 @@ def alt_text(scene: Scene) -> str:
         for curve in scene.curves
     ]
     routers = _names([curve.label for curve in scene.curves])
-    return (
+    text = (
         f"{scene.title}: accuracy against cost for {routers} and {len(scene.models)} single models."
         f" At their best, {'; '.join(lines)}. Best single model: {visible(scene.best_single)},"
         f" {percent(scene.model_score[best])} at {scene.basis.text(scene.model_cost_usd[best])}."
     )
+    if lam is None:
+        return text
+    point = read_out(scene, lam)
+    return f"{text} At λ {lam_text(lam)}: {percent(point.score)} at {scene.basis.text(point.cost_usd)}."
 
 
 BAND_REPLICATES = 200

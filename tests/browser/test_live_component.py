@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from carrot_core.figures.scene import alt_text
+from carrot_core.figures.scene import alt_text, read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import seconds
 from carrot_core.operating_point import solve_budget, solve_target
 from carrot_core.promise import CONFIDENCE, cost_bounds, score_bounds
 from tests.browser.conftest import HERE, at_rest, choose, click
-from tests.scenes import MODELS, read_out, scene, timed
+from tests.scenes import MODELS, scene, timed
 
 APP = HERE / "live_app.py"
 TOLERANCE = 1e-6  # the browser holds scores and costs as 32-bit floats

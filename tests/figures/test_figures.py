@@ -16,7 +16,7 @@ from carrot_core.compare.model_shares_agreement import share_figure
 from carrot_core.curve import thin
 from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.errors import CarrotError
-from carrot_core.figures import alt_text, caption, frontier_figure
+from carrot_core.figures import alt_text, caption, frontier_figure, read_out, saving
 from carrot_core.figures.benchmark import model_groupings
 from carrot_core.figures.frontier import sides
 from carrot_core.figures.scene import Curve, Scene
@@ -32,7 +32,7 @@ from carrot_core.figures.theme import (
     plotly_text,
     scene_looks,
 )
-from carrot_core.frontier import Frontier
+from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.number_formats import money
 from carrot_core.outcomes import Outcomes
 from carrot_core.paper.curves import curve_table
@@ -325,6 +325,36 @@ def test_scene_refuses_a_name_that_is_not_on_it(chart: Scene, wrong: str) -> Non
         replace(chart, **{wrong: "nobody"})
 
 
+@pytest.mark.parametrize("lam", [0.0, 0.2, 0.9, 0.999, 1.0])
+def test_read_out_is_the_choice_at_lam(chart: Scene, lam: float) -> None:
+    frontier, point = chart.active_curve.frontier, read_out(chart, lam)
+    chosen = frontier.choices(rate_of_lam(lam, chart.cost_unit_usd))
+    rows = np.arange(len(chosen))
+    assert point.score == pytest.approx(frontier.outcomes.score[rows, chosen].mean())
+    assert point.cost_usd == pytest.approx(frontier.outcomes.cost_usd[rows, chosen].mean())
+    assert point.shares == pytest.approx(np.bincount(chosen, minlength=len(MODELS)) / len(chosen))
+
+
+def test_shares_follow_names_when_the_chart_orders_models_differently(chart: Scene) -> None:
+    backwards = replace(
+        chart,
+        models=chart.models[::-1],
+        model_score=chart.model_score[::-1],
+        model_cost_usd=chart.model_cost_usd[::-1],
+    )
+    assert read_out(backwards, 0.4).shares == pytest.approx(read_out(chart, 0.4).shares[::-1])
+
+
+def test_a_saving_is_claimed_only_at_equal_score(chart: Scene) -> None:
+    cheapest, best = chart.models[int(chart.model_cost_usd.argmin())], chart.best_single
+    point = read_out(chart, 1.0)
+    assert saving(chart, point, best) is None
+    assert saving(chart, point, cheapest) == pytest.approx(0.0)
+    middle = read_out(chart, 0.3)
+    column = chart.models.index(cheapest)
+    assert saving(chart, middle, cheapest) == pytest.approx(1 - middle.cost_usd / chart.model_cost_usd[column])
+
+
 @pytest.mark.parametrize(
     ("usd", "text"),
     [
@@ -341,8 +371,11 @@ def test_money_has_three_digits_that_count(usd: float, text: str) -> None:
     assert money(usd) == text
 
 
-def test_words_name_the_best_model_and_what_was_left_out(chart: Scene) -> None:
-    assert f"Best single model: {chart.best_single}" in alt_text(chart)
+def test_words_name_the_point_the_best_model_and_what_was_left_out(chart: Scene) -> None:
+    point = read_out(chart, 0.4)
+    words = alt_text(chart, 0.4)
+    assert f"At λ 0.4: {100 * point.score:.1f} % at {money(1000 * point.cost_usd)} per 1k calls." in words
+    assert f"Best single model: {chart.best_single}" in words
     assert "left out" not in caption(chart)
     assert "1,200 more are left out" in caption(replace(chart, n_dropped=1200))
 
@@ -357,7 +390,7 @@ def test_costs_are_read_on_a_chart_over_twelve_decades() -> None:
         ticks, texts = drawn.layout.xaxis.tickvals, drawn.layout.xaxis.ticktext
         assert [float(text.strip("$").replace(",", "")) for text in texts] == list(ticks)
         assert sum(models.x.min() / 10 <= tick <= 10 * models.x.max() for tick in ticks) >= 3
-        assert alt_text(expensive).endswith(f"{expensive.basis.words}.")
+        assert alt_text(expensive, 0.4).endswith(f"{expensive.basis.words}.")
 
 
 def test_one_model_and_one_prompt_make_a_chart() -> None:
@@ -379,7 +412,7 @@ def test_one_model_and_one_prompt_make_a_chart() -> None:
     )
     roles = [trace.meta["role"] for trace in frontier_figure(one).data]
     assert roles == ["hull", "curve", "models", "best"]  # which is the reference, too
-    assert "100.0 % at $2.00" in alt_text(one)
+    assert "100.0 % at $2.00" in alt_text(one, 0.5)
 
 
 def test_models_are_grouped_by_the_facts_that_tell_them_apart() -> None:

@@ -21,6 +21,7 @@ from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.evaluation.tables import by_task, task_labels
 from carrot_core.figures.frontier import frontier_figure
+from carrot_core.figures.scene import read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.metrics import latency_of_models
 from carrot_core.operating_point import (
@@ -41,7 +42,6 @@ from carrot_core.results.source import StoredResults
 from carrot_core.store import Store
 from scripts.results.build import make_snapshot, write
 from tests.made import made, write_files
-from tests.scenes import read_out
 
 pytestmark = pytest.mark.slow
 
