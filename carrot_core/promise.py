@@ -113,7 +113,7 @@ def least_of(
     """
     if check_confidence(confidence) == EVEN:
         return mean
-    error = _known(error)
+    error = _present(error)
     at_default, least = (mean - _margin(n_prompts, level, ahead) * error for level in (CONFIDENCE, confidence))
     return _on_the_way(least, int(at_default.argmax()))
 
@@ -128,14 +128,15 @@ def targets_of(mean: FloatArray, error: FloatArray | None, n_prompts: int, confi
     """
     if check_confidence(confidence) == EVEN:
         return mean
-    error = _known(error)
+    error = _present(error)
     at_default, quantile = (_margin(n_prompts, level) for level in (CONFIDENCE, confidence))
     surest = int((mean - (at_default + np.sqrt(at_default**2 + 4.0)) / 2 * error).argmax())
     below = quantile * error + mean[surest] - mean
     return _on_the_way(mean[surest] - (below + np.sqrt(below**2 + 4.0 * error[surest] * error)) / 2, surest)
 
 
-def _known(error: FloatArray | None) -> FloatArray:
+def _present(error: FloatArray | None) -> FloatArray:
+    """The errors of the means, without which nothing more than these can be promised."""
     if error is None:
         raise CarrotError("This curve was saved without the errors of its means, so no point of it can promise more.")
     return error

@@ -296,7 +296,7 @@ def private_connection(
 
 
 def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
-    """Lock a connection: it can open no more files and change no settings."""
+    """Lock a connection: it can change no settings, and open no more files but in its allowed directories, if any."""
     connection.execute("set enable_external_access = false; set lock_configuration = true")
 
 

@@ -191,13 +191,13 @@ class UploadBudget:
 
 
 def _without_stalls(receive: Receive) -> Receive:
-    async def receiving() -> Message:
+    async def next_message() -> Message:
         try:
             return await asyncio.wait_for(receive(), limits.BODY_SECONDS)
         except TimeoutError:
             return {"type": "http.disconnect"}
 
-    return receiving
+    return next_message
 
 
 async def _end_sessions() -> None:

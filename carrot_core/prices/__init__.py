@@ -241,9 +241,10 @@ def infer_price(
     """Price that turns one model's tokens into exactly its recorded dollars, if one does.
 
     Many result files record tokens and dollars but not the price between them. If one pair of
-    prices reproduces every row to ``relative_tolerance``, or to half of the last decimal where dollars are rounded
-    and vary by many of it, that pair was charged; of several, one with few digits. If none does (the
-    provider's own token count, minimum charges), the result is None and dollars stay dollars.
+    prices reproduces every row, that pair was charged; if none does (the provider's own token count,
+    minimum charges), the result is None and dollars stay dollars. A row is reproduced to
+    ``relative_tolerance``; where dollars are rounded and vary by many of their last decimals, to half of
+    the last one. Then several pairs may do, and one with few digits is taken.
     """
     columns = [input_tokens] if output_tokens is None else [input_tokens, output_tokens]
     tokens = np.column_stack(columns).astype(np.float64)

@@ -82,7 +82,11 @@ def reading(
 
 
 class _Reader(NamedTuple):
-    """A locked instance in memory that can open files of some folders and no others; it lives as long as ``life``."""
+    """A locked instance in memory that lives as long as ``life``; it can open and write files of some folders only.
+
+    Stored files are attached to be read, but SQL could write others beside them, so it never runs a visitor's. The SQL
+    console has an instance and a process of its own.
+    """
 
     folders: frozenset[Path]
     connection: duckdb.DuckDBPyConnection
