@@ -7,15 +7,18 @@
   let [step, before] = [false, false]; // whether a reader did something since the last part, and while no script ran
   let written = -Infinity;
   const running = () => document.querySelector("[data-testid=stApp][data-test-script-state=running]");
-  const note = ({ isTrusted }) => {
+  const note = ({ isTrusted, type, target }) => {
     step ||= isTrusted;
-    before ||= isTrusted && !running() && performance.now() - written > START;
+    const opens = type === "click" && target.closest?.("a[href]"); // another page, at once, though a script runs
+    before ||= isTrusted && (opens || (!running() && performance.now() - written > START));
   };
   const write = (isStep, parts) => {
-    if (new URL(parts[2] ?? "", location).href !== location.href) (isStep ? pushState : replaceState).apply(history, parts);
+    const address = new URL(parts[2] ?? "", location);
+    const isNew = address.pathname === location.pathname ? isStep : step;
+    if (address.href !== location.href) (isNew ? pushState : replaceState).apply(history, parts);
     [step, before, written] = [false, false, performance.now()];
   };
-  for (const kind of ["pointerdown", "pointerup", "keydown"]) addEventListener(kind, note, true);
+  for (const kind of ["pointerdown", "pointerup", "keydown", "click"]) addEventListener(kind, note, true);
   addEventListener("popstate", () => (step = before = false), true);
   history.replaceState = (...parts) => write(step, parts); // a widget's
   history.pushState = (...parts) => write(before, parts); // the script's, which may answer an earlier step
