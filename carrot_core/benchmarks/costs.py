@@ -18,7 +18,7 @@ from carrot_core.benchmarks.table_file import TableFile
 from carrot_core.errors import Problem, mapping_options
 from carrot_core.outcomes import positions
 from carrot_core.prices import FREE, MORE_PRICES, Price, Tier, check_prices, infer_price, token_cost_usd
-from carrot_core.prices.files import PriceList, match_name
+from carrot_core.prices.files import Match, PriceList, match_name
 from carrot_core.text import counted, names_listed
 
 PRICE_COLUMNS = ("input_usd_per_mtok", "output_usd_per_mtok", "as_of", "source")
@@ -65,8 +65,7 @@ def pricing_of(models: Sequence[str], prices: Mapping[str, Price]) -> Pricing:
     """
     check_prices(prices)
     positions([name for name, price in prices.items() if price is FREE], models)
-    figures = {name: replace(price, as_of="", source="") for name, price in prices.items()}
-    matches = {model: match_name(model, figures) for model in models}
+    matches = _matches(models, prices)
     names = {model: match.name for model, match in matches.items() if match.name}
     by_model = {model: prices[name] for model, name in names.items()}
     notes = list(prices.notes) if isinstance(prices, PriceList) else []
@@ -83,6 +82,27 @@ def pricing_of(models: Sequence[str], prices: Mapping[str, Price]) -> Pricing:
         notes.append(f"Prices that are not used: {', '.join(ignored)}.")
     absent = () if others else tuple(sorted(set(prices) - set(names.values())))
     return Pricing(by_model, alternatives, absent, tuple(notes))
+
+
+def _matches(models: Sequence[str], prices: Mapping[str, Price]) -> dict[str, Match]:
+    figures = {name: replace(price, as_of="", source="") for name, price in prices.items()}
+    return {model: match_name(model, figures) for model in models}
+
+
+def with_list_prices(table: TableFile, pricing: Pricing, prices: Mapping[str, Price]) -> Pricing:
+    """A pricing in which models that no price file names have list prices, if asked for; a note says which."""
+    listed = prices.listed if isinstance(prices, PriceList) else {}
+    models = [model for model in unpriced(table, pricing) if model not in pricing.alternatives] if listed else []
+    matches = _matches(models, listed)
+    of_list = {model: listed[match.name] for model, match in matches.items() if match.name}
+    note = f"List prices: {names_listed([f'{model!r} ({price.as_of})' for model, price in of_list.items()], 10)}."
+    alternatives = {model: match.alternatives for model, match in matches.items() if match.alternatives}
+    return Pricing(
+        {**pricing.by_model, **of_list},
+        {**pricing.alternatives, **alternatives},
+        pricing.absent,
+        (*pricing.notes, note) if of_list else pricing.notes,
+    )
 
 
 def _either(names: Sequence[str]) -> str:
@@ -106,8 +126,8 @@ def cost_problems(table: TableFile, pricing: Pricing) -> list[Problem]:
     return [
         Problem(
             f"{model!r} has no cost_usd, and none can be computed without {lacking}{several}",
-            "Add a column cost_usd, or input_tokens, output_tokens and a price for every model; "
-            f"a free model is named by --free.{question}{_where_dollars_may_be(table)}",
+            "Add a column cost_usd, or input_tokens, output_tokens and a price for every model (--list-prices has "
+            f"those of many); a free model is named by --free.{question}{_where_dollars_may_be(table)}",
             row,
             table.column_of("cost_usd", model),
         )

@@ -10,7 +10,15 @@ from pathlib import Path
 from carrot_core import limits
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.columns import NEEDED, guess_columns, quote
-from carrot_core.benchmarks.costs import cost_problems, fill_costs, pricing_of, scored_models, unpriced, without_zeros
+from carrot_core.benchmarks.costs import (
+    cost_problems,
+    fill_costs,
+    pricing_of,
+    scored_models,
+    unpriced,
+    with_list_prices,
+    without_zeros,
+)
 from carrot_core.benchmarks.formats.head import column_names, paths_in, preview
 from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts_arms import FACTS, facts_in, with_facts
@@ -149,7 +157,7 @@ def frames_of(
 ) -> Frames:
     """Check the cells of a table and make frames of them; needs the views of `create_views`, and empties the table."""
     faults, models = problems(table), scored_models(table)
-    pricing = pricing_of(models, prices)
+    pricing = with_list_prices(table, pricing_of(models, prices), prices)
     costs = [
         cost for cost in cost_problems(table, pricing) if cost.column not in {fault.column for fault in faults}
     ]  # unread is not missing

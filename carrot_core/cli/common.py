@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 # What a command returns: the document for --json, the same for people, and the exit code where that is not 0.
 Result = tuple[Any, str] | tuple[Any, str, int]
 PORT = click.IntRange(1, 65535)
-
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 PLACES = click.argument("places", metavar="PATH...", nargs=-1, required=True)  # files, folders, patterns, addresses
@@ -239,12 +237,17 @@ def _reading_options(command: Command, split: str = "--split") -> Command:
 
 
 def _model_options(command: Command) -> Command:
-    """``--prices``, ``--free`` and ``--models``; the command gets ``prices``, ``free`` and ``models``."""
+    """``--prices``, ``--list-prices``, ``--free`` and ``--models``; the command gets them by these names."""
     options = (
         click.option(
             "--prices",
             type=FILE,
             help="Prices of tokens: CSV with model, input_usd_per_mtok, output_usd_per_mtok, or LiteLLM's price map.",
+        ),
+        click.option(
+            "--list-prices",
+            is_flag=True,
+            help="Models without dollars or a price get the list price that ships.",
         ),
         click.option(
             "--free",
@@ -303,6 +306,7 @@ def read_frames(
     paths: Sequence[Path],
     *,
     prices: Path | None,
+    list_prices: bool,
     free: Sequence[str],
     models: Path | None,
     arms: Sequence[str],
@@ -318,10 +322,11 @@ def read_frames(
     from carrot_core.benchmarks.model_facts_arms import add_arms, read_model_facts, with_facts
     from carrot_core.benchmarks.reading import Reading
     from carrot_core.benchmarks.registry import read_any
-    from carrot_core.prices.files import PriceList, read_prices
+    from carrot_core.prices.files import PriceList, read_prices, shipped_prices
 
     facts = {} if models is None else read_model_facts(models)
     price_list = PriceList({}) if prices is None else read_prices(prices)
+    price_list.listed = shipped_prices() if list_prices else {}
     frames = read_any(
         paths,
         where=where,

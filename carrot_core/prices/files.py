@@ -48,17 +48,19 @@ class PriceList(dict[str, Price]):
     ----------
     notes : sentences on the whole file.
     others : names of a model's prices that are not used here, by model, if models have different ones.
+    listed : list prices, for models that have none of their own here.
     """
 
     def __init__(self, prices: Mapping[str, Price]) -> None:
         super().__init__(prices)
         self.notes: list[str] = []
         self.others: dict[str, list[str]] = {}
+        self.listed: Mapping[str, Price] = {}
 
     def with_free(self, models: Collection[str]) -> PriceList:
         """A copy with models that cost nothing."""
         table = PriceList({**self, **dict.fromkeys(models, FREE)})
-        table.notes, table.others = self.notes, self.others
+        table.notes, table.others, table.listed = self.notes, self.others, self.listed
         return table
 
 
@@ -295,8 +297,9 @@ def match_name(model: str, entries: Mapping[str, Hashable]) -> Match:
     """Find a model's entry in a file of prices or facts.
 
     It is the one of the same name; else, ignoring case, the one that is equal without providers
-    ("openrouter/openai/gpt-4o" is "openai/gpt-4o", "gpt-4o", "azure/gpt-4o" in this order); else the one that is
-    equal without providers and date of release ("-2024-08-06", "-20240229", "-0613", "-latest"), unless both have
+    ("openrouter/openai/gpt-4o" is "openai/gpt-4o", "gpt-4o", "azure/gpt-4o" in this order), also if its words are
+    set apart by other signs ("Claude Sonnet 4.5" is "claude-sonnet-4-5"); else the one that is equal without
+    providers and date of release ("-2024-08-06", "-20240229", "-0613", "-latest"), unless both have
     dates and these differ. If several entries are equal in this sense but have different content, none is taken.
     """
     for name in (model, model := model.strip()):
@@ -309,6 +312,7 @@ def match_name(model: str, entries: Mapping[str, Hashable]) -> Match:
         parts, bare = stem.split("/"), _bare(stem)
         tails = ["/".join(parts[start:]) for start in range(len(parts))]
         candidates += [[name for name in alike if name.casefold() == tail] for tail in tails]
+        candidates += [[name for name in alike if _spaced(name.casefold()) == _spaced(tail)] for tail in tails]
         candidates.append([name for name in alike if _bare(name) == bare])
     candidates.append(alike if _bare(model) == undated else [])
     first = next((names for names in candidates if names), [])
@@ -320,8 +324,12 @@ def match_name(model: str, entries: Mapping[str, Hashable]) -> Match:
 
 
 def _bare(name: str) -> str:
-    """A name without providers and capitals."""
-    return _BEDROCK.sub("", name.casefold().rsplit("/", 1)[-1])
+    """A name without providers and capitals, its words set apart by hyphens."""
+    return _spaced(_BEDROCK.sub("", name.casefold().rsplit("/", 1)[-1]))
+
+
+def _spaced(name: str) -> str:
+    return re.sub(r"[ ._]+", "-", name)
 
 
 def _undated(name: str) -> str:

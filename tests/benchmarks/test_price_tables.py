@@ -33,6 +33,22 @@ def test_every_model_of_sprout_has_a_dated_price_with_its_source(carrot_home: Pa
     assert (prices["openai-o3-mini"].input_usd_per_mtok, prices["openai-o3-mini"].output_usd_per_mtok) == (1.1, 4.4)
 
 
+def test_list_prices_are_dated_positive_and_found_by_the_names_that_people_write(carrot_home: Path) -> None:
+    prices = shipped_prices()
+    listed = {name: price for name, price in prices.items() if name not in O3MINI}
+    assert len(listed) > 200
+    for price in listed.values():
+        assert price.as_of == "2026-11-20"
+        assert price.source.startswith("LiteLLM 1.110.2's price map: ")
+        assert 0 < price.input_usd_per_mtok <= price.output_usd_per_mtok <= 1_000
+        assert (price.cached_input_usd_per_mtok or 0) <= price.input_usd_per_mtok
+    assert (prices["gpt-5.2"].input_usd_per_mtok, prices["gpt-5.2"].output_usd_per_mtok) == (1.75, 14)
+    (tier,) = prices["gemini-2.5-pro"].tiers
+    assert (tier.above_input_tokens, tier.input_usd_per_mtok, tier.output_usd_per_mtok) == (200_000, 2.5, 15)
+    for name in ("openrouter/anthropic/claude-sonnet-4.5", "Claude Sonnet 4.5", "claude-sonnet-4-5-20250929"):
+        assert match_name(name, listed).name.startswith("claude-sonnet-4-5")
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -171,6 +187,7 @@ ENTRIES = {
         ("openai/gpt-4o-2024-08-06", "gpt-4o"),
         ("openai/gpt-4o-2024-05-13", "gpt-4o-2024-05-13"),
         ("gpt-4o-latest", "gpt-4o"),
+        ("GPT_4o", "gpt-4o"),
         ("claude-opus", "Anthropic/Claude-Opus-20240229"),
         ("anthropic.claude-haiku", "eu.anthropic.claude-haiku-20240307-v1:0"),
         ("claude-opus-20250514", ""),  # another release

@@ -172,6 +172,33 @@ def test_a_file_of_tokens_needs_prices(carrot, tmp_path):
     assert "row 1, column 'input_usd_per_mtok'" in error
 
 
+def test_list_prices_are_taken_only_when_asked_for_and_only_where_dollars_and_own_prices_lack(carrot, tmp_path):
+    results, prices = tmp_path / "tokens.csv", tmp_path / "prices.csv"
+    names = {"acme/large": "openai/gpt-5.2", "acme/small": "Claude Haiku 4.5", "zeta/mid": "gpt-5-mini"}
+    table = long_frame(made()).replace({"model": names})
+    table.loc[table["model"] != "gpt-5-mini", "cost_usd"] = None
+    table.to_csv(results, index=False)
+    assert "--list-prices" in carrot("data", "import", results, "--name", "listed", code=4)
+    prices.write_text("model,input_usd_per_mtok,output_usd_per_mtok\nclaude-haiku-4-5,7,8\n")
+    options = ["--list-prices", "--prices", prices, "--json"]
+    (note,) = [
+        each for each in carrot("data", "import", results, "--name", "listed", *options)["warnings"] if "List" in each
+    ]
+    assert "'openai/gpt-5.2' (2026-11-20)" in note
+    assert "gpt-5-mini" not in note  # its dollars are recorded
+    of_list, own = (
+        table[table["model"] == model].set_index("prompt_id") for model in ("openai/gpt-5.2", "Claude Haiku 4.5")
+    )
+    stored = Store().load("listed").outcomes
+    costs = pd.DataFrame(stored.cost_usd, stored.prompt_ids, stored.models)
+    tokens = [
+        of_list[["input_tokens", "output_tokens"]] @ [1.75e-6, 14e-6],
+        own[["input_tokens", "output_tokens"]] @ [7e-6, 8e-6],
+    ]
+    for model, expected in zip(("openai/gpt-5.2", "Claude Haiku 4.5"), tokens, strict=True):
+        np.testing.assert_allclose(costs[model], expected.loc[costs.index], rtol=1e-9)
+
+
 def test_evaluate_prints_every_figure_with_its_interval(imported):
     document = imported("evaluate", "made", "--json")
     for figure in ("routing_accuracy", "best_single", "oracle", "aiq", "qnc"):

@@ -24,6 +24,7 @@ from carrot_core.evaluation.runs import run_router
 from carrot_core.outcomes import Benchmark
 from carrot_core.paths import shipped
 from carrot_core.store import Store, intake
+from carrot_core.store.browse import model_summary
 from carrot_core.store.intake import Look
 from carrot_core.store.maintenance import copy_benchmark
 from tests import wording
@@ -191,6 +192,19 @@ def test_prices_are_asked_for_and_never_assumed() -> None:
     check(app)
     assert not app.exception
     assert benchmark_texts(app) == "Loaded:"
+
+
+def test_list_prices_are_proposed_for_models_of_today_with_their_date() -> None:
+    names = {"acme/large": "openai/gpt-5.2", "acme/small": "Claude Haiku 4.5", "zeta/mid": "gemini-2.5-flash"}
+    table = long_frame(made(30)).drop(columns="cost_usd").replace({"model": names})
+    app = check(upload(panel(), "t.csv", table))
+    assert wording.NO_DOLLARS in reading.page_text(app, "warning")
+    assert benchmark_texts(app) == "Loaded:"
+    check(app)
+    assert benchmark_texts(app) == "Loaded: t (only you)"
+    models = model_summary(Store(app.session_state["carrot_session_folder"].path / "carrot.duckdb"), "t")
+    price = models.set_index("model").loc["Claude Haiku 4.5", ["input_usd_per_mtok", "output_usd_per_mtok", "as_of"]]
+    assert price.tolist() == [1, 5, "2026-11-20"]
 
 
 def test_costs_of_0_count_only_for_a_model_that_is_said_to_be_free() -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core import limits, modes
+from carrot_core.benchmarks.costs import pricing_of
 from carrot_core.benchmarks.value_checks import MISSING
 from carrot_core.csv_latex import problems_frame, safe_csv
 from carrot_core.dashboard import controls, links
@@ -55,6 +56,7 @@ _FIELDS = {
 # Sentences of the command line that the page says otherwise.
 _SENTENCES = {
     "--prices makes dollars of them": "the page asks for their prices then",
+    " (--list-prices has those of many)": "",
     "`--split derive` leaves": "“The file's own split” leaves",
 }
 _OPTION = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*(?![\w-])")
@@ -242,13 +244,13 @@ def ask_prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
     """Ask for the prices of models without dollars in the file; returns those with both prices."""
     st.warning(
         f"The file has tokens and no dollars for {len(models)} of its models. What do they cost, in US dollars per "
-        "million tokens? Nothing is assumed: without both prices a model cannot be loaded. A price with a date is "
-        "from the project's table; correct it where you paid another.",
+        "million tokens? Without both prices a model cannot be loaded. A price with a date is a list price of that "
+        "day; correct it where you paid another.",
         icon=":material/payments:",
     )
-    prices = shipped_prices()
+    listed = pricing_of(models, shipped_prices()).by_model
     unknown = Price(math.nan, math.nan)
-    priced = [prices.get(model, unknown) for model in models]
+    priced = [listed.get(model, unknown) for model in models]
     form = pd.DataFrame(
         {
             "Model": [visible(name) for name in models],
