@@ -5,8 +5,9 @@ import streamlit as st
 from carrot_core import modes
 from carrot_core.benchmarks.built_in import SIMULATED
 from carrot_core.dashboard import controls, links, shell
-from carrot_core.dashboard.data import details, snapshots_list, sql_console
-from carrot_core.dashboard.data.cards import cards, own_benchmarks, pull_panel, show_notice, trash_list
+from carrot_core.dashboard.data import pull_panel, snapshots_list, sql_console
+from carrot_core.dashboard.data.cards import cards, own_benchmarks, show_notice, trash_list
+from carrot_core.dashboard.data.details import details
 from carrot_core.dashboard.data.upload import hub_files_panel, upload_panel
 from carrot_core.roles_audit import Role
 from carrot_core.store import Store

@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED, Frames, Provenance
-from carrot_core.dashboard.data.prompts import PAGE_SIZE
+from carrot_core.dashboard.data.details import PAGE_SIZE
 from carrot_core.dashboard.shell import plain
 from carrot_core.results import shipped_snapshots
 from carrot_core.store import Store

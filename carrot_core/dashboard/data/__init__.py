@@ -1,4 +1,4 @@
-"""The Data page: one benchmark in detail, its models, gaps, scores and output tokens; and SQL on the shared store."""
+"""The Data page: its snapshots, data from the hub, SQL on the shared store; what an upload asks for and refuses."""
 
 from __future__ import annotations
 
@@ -6,45 +6,37 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 
 from carrot_core import limits, modes
+from carrot_core.benchmarks import NONE_STATED
 from carrot_core.benchmarks.costs import pricing_of
 from carrot_core.benchmarks.value_checks import MISSING
 from carrot_core.csv_latex import problems_frame, safe_csv
-from carrot_core.dashboard import controls, links
+from carrot_core.dashboard import links
 from carrot_core.dashboard.data.cards import fact_lines
-from carrot_core.dashboard.data.prompts import prompt_browser
-from carrot_core.dashboard.exhibits import csv_button, folding_table, priced, show
-from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
-from carrot_core.dashboard.stores import Version, cached_by_version, version_of
-from carrot_core.dashboard.views import latency_p95_s, view
+from carrot_core.dashboard.exhibits import csv_button, folding_table
+from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, file_progress, plain
 from carrot_core.errors import DataError, PricesNeededError
-from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token_exhibit
-from carrot_core.number_formats import PERCENT_COLUMN, PRICE_COLUMN, SECONDS_COLUMN, cost_basis
+from carrot_core.number_formats import PRICE_COLUMN
 from carrot_core.prices import FREE, Price
 from carrot_core.prices.files import shipped_prices
 from carrot_core.results import SnapshotInfo
 from carrot_core.roles_audit import Role
 from carrot_core.serving.loading import shipped_heads
-from carrot_core.store import BenchmarkInfo, Store
-from carrot_core.store.browse import LEVELS, coverage, model_summary, score_levels, token_spread
+from carrot_core.store import Store
 from carrot_core.store.console import Answer, query, schema
+from carrot_core.store.intake import ANY, HUB_SOURCES, fetch_data_set, pull
 from carrot_core.text import visible
 
-_QUERIES: dict[str, Callable[[Store, str], pd.DataFrame]] = {
-    "models": model_summary, "coverage": coverage, "scores": score_levels, "tokens": token_spread,
-}  # fmt: skip
-_LATENCY = {"latency_s": "Mean latency", "latency_p95_s": "p95 latency"}
-_FACTS = {
-    "provider": "Provider", "open_weights": "Open weights", "release_date": "Released",
-    "context_tokens": "Context tokens", "effort": "Effort", "base_model": "Base model",
-}  # fmt: skip
-_ANSWER = "console:answer"
+if TYPE_CHECKING:
+    from carrot_core.benchmarks.hub import HubFiles
+
+_ANSWER, _PULL_NOTICE, _FETCHED = "console:answer", "pull:done", "pull:files"
+_LICENCE = "It states no licence, so the texts of its prompts stay on this machine, in no file that CARROT writes."
 # Options of the command line, by the fields of the upload: those of how files are read, and others.
 _READING = {
     "--score": "Scores", "--separator": "Separator", "--decimal": "Decimal sign", "--encoding": "Encoding",
@@ -98,98 +90,63 @@ def snapshots_list() -> None:
             st.markdown("\n".join(f"- {plain(caveat)}" for caveat in info.caveats))
 
 
-@cached_by_version(max_entries=32, show_spinner=False)
-def _table(version: Version, name: str, what: str) -> pd.DataFrame:
-    return _QUERIES[what](Store(Path(version.path)), name)
+def pull_panel(files_panel: Callable[[HubFiles], None]) -> None:
+    """Choose a data set of the hub and download it, with a progress bar for each file.
 
-
-def _of(info: BenchmarkInfo, what: str, models: Sequence[str]) -> pd.DataFrame:
-    """The rows of a table for some of the models."""
-    table = _table(version_of(info), info.name, what)
-    return table[table["model"].isin(models)].reset_index(drop=True)
-
-
-def details(info: BenchmarkInfo) -> None:
-    """Choose a view of a benchmark (``?view=``) and show it."""
-    views = {
-        "Prompts": prompt_browser, "Models": _models, "Missing cells": _missing, "Scores": _scores,
-        "Output tokens": _tokens,
-    }  # fmt: skip
-    choice = st.segmented_control(
-        "View", list(views), default="Prompts", key="view", bind="query-params", required=True,
-        label_visibility="collapsed",
+    A known one comes into the shared store. The files of any other are given to a panel, which maps and loads them.
+    """
+    if done := st.session_state.pop(_PULL_NOTICE, None):
+        st.success(plain(done), icon=":material/check:")
+    names = {info.name for info in Store().benchmarks()}
+    source = st.selectbox(
+        "Data set", [*HUB_SOURCES, ANY], key="pull-source",
+        format_func=lambda name: f"{name}: {HUB_SOURCES[name].about}" if name != ANY else "Any other, by its name",
     )  # fmt: skip
-    links.check_parameter("view", links.among(views), str(choice))
-    with st.expander("Pool"):
-        models = controls.pool(info.models, info.facts_by_model, latency_p95_s(view(info))) or info.models
-    views[str(choice)](info, models)
-
-
-def _models(info: BenchmarkInfo, models: Sequence[str]) -> None:
-    table = _of(info, "models", models)
-    basis = cost_basis(table["cost_usd"])
-    display = pd.DataFrame(
-        {
-            "Model": table["model"].map(visible),
-            "Mean score": 100 * table["score"],
-            f"$ {basis.words}": basis.calls * table["cost_usd"],
-            "Output tokens": table["output_tokens"],
-            **{title: table[name] for name, title in _LATENCY.items() if name in table},
-            "Observed": 100 * table["coverage"],
-            "$/1M in": table["input_usd_per_mtok"],
-            "$/1M out": table["output_usd_per_mtok"],
-            "Price as of": table["as_of"],
-            "Price from": table["source"].map(_cell),
-        }
-        | {title: table[fact].map(_cell) for fact, title in _FACTS.items() if fact in table}
-    )
-    display = display[[name for name in display if (display[name].notna() & (display[name] != "")).any()]]
-    st.dataframe(
-        priced(display, *(name for name in (f"$ {basis.words}", "$/1M in", "$/1M out") if name in display)),
-        hide_index=True,
-        height="content",
-        column_config={
-            "Mean score": st.column_config.ProgressColumn(
-                format=PERCENT_COLUMN, min_value=0, max_value=100, help=tip("score")
-            ),
-            "Output tokens": st.column_config.NumberColumn(format="%.0f", help="Mean of a call."),
-            **dict.fromkeys(
-                _LATENCY.values(), st.column_config.NumberColumn(format=SECONDS_COLUMN, help=tip("latency"))
-            ),
-            "Context tokens": st.column_config.NumberColumn(format="localized", help="The longest input."),
-            "Observed": st.column_config.NumberColumn(
-                format=PERCENT_COLUMN, help=tip("missing-cell", also="Share of the prompts with an outcome.")
-            ),
-        },
-        alt=f"Mean score, mean cost, coverage and prices of the {len(table)} models of {visible(info.name)}.",
-    )
-    st.caption("Means are over the prompts a model was observed on: compare only models observed on the same ones.")
-    csv_button("Download (CSV)", lambda: table, f"{info.name}-models")
-
-
-def _cell(fact: object) -> object:
-    return visible(fact) if isinstance(fact, str) else fact
-
-
-def _missing(info: BenchmarkInfo, models: Sequence[str]) -> None:
-    table = _of(info, "coverage", models)
-    if (table["n_observed"] == table["n_prompts"]).all():
-        st.success("Every model was observed on every prompt: no cell is missing.", icon=":material/check:")
-    else:
-        show(coverage_exhibit(table), key="coverage")
-
-
-def _scores(info: BenchmarkInfo, models: Sequence[str]) -> None:
-    table = _of(info, "scores", models)
-    show(score_exhibit(table, LEVELS), key="scores")
-
-
-def _tokens(info: BenchmarkInfo, models: Sequence[str]) -> None:
-    table = _of(info, "tokens", models)
-    if table.empty:
-        st.info(plain(f"{info.name} records no output tokens."))
+    if source == ANY:
+        _any_data_set(files_panel)
         return
-    show(token_exhibit(table), key="tokens-spread")
+    hub_source = HUB_SOURCES[source]
+    licence = _LICENCE if hub_source.licence == NONE_STATED else f"Licence: {hub_source.licence}."
+    st.caption(
+        plain(
+            f"From {hub_source.repo} on huggingface.co. {licence} An interrupted download continues where it stopped."
+        )
+    )
+    drop_chinese = hub_source.without_chinese is not None and st.checkbox(
+        "Leave out the Chinese tasks", key="pull-without-chinese", help="As CARROT's authors do: 16 tasks, 785 prompts."
+    )
+    replace = (
+        source in names
+        and modes.may(Role.ADMIN)
+        and st.checkbox(plain(f"{source} is here already: replace it and the routers fitted on it"), key="pull-replace")
+    )
+    blocked = source in names and not replace
+    if st.button(f"Pull {source}", icon=":material/download:", key="pull", disabled=blocked):
+        with file_progress() as arriving, errors_as_text():
+            info = pull(Store(), source, replace=replace, drop_chinese=drop_chinese, progress=arriving)
+            notes = "".join(f"\n{note}" for note in info.warnings)
+            st.session_state[_PULL_NOTICE] = f"Pulled {info.size_text} as {info.name!r}.{notes}"
+            st.rerun()
+
+
+def _any_data_set(files_panel: Callable[[HubFiles], None]) -> None:
+    """Name a data set and a part of it, fetch its files and give them to a panel."""
+    boxes = st.columns(3)
+    repo = boxes[0].text_input("Name on the hub", key="pull-repo", placeholder="OWNER/NAME").strip()
+    config = boxes[1].text_input(
+        "Configuration", key="pull-config", placeholder="(all)", help="Only files with this word in their path."
+    )
+    split = boxes[2].text_input(
+        "Split", key="pull-split", placeholder="(all)", help="Only files with this word behind it, such as test."
+    )
+    if st.button("Fetch its files", icon=":material/download:", key="pull", disabled=not repo):
+        st.session_state.pop(_FETCHED, None)
+        with file_progress() as arriving, errors_as_text():
+            source = f"{ANY}{repo.removeprefix(ANY)}"
+            fetched = fetch_data_set(source, config.strip(), split.strip(), progress=arriving)
+            st.session_state[_FETCHED] = fetched
+    if _FETCHED in st.session_state:
+        files_panel(st.session_state[_FETCHED])
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

@@ -16,10 +16,18 @@ from carrot_core.benchmarks import NONE_STATED
 from carrot_core.benchmarks.built_in import SIMULATED
 from carrot_core.benchmarks.model_facts_arms import KINDS, add_arms, arms_in, without_arms
 from carrot_core.benchmarks.split import FOLDS
-from carrot_core.dashboard import views
+from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.exhibits import file_stem
-from carrot_core.dashboard.shell import errors_as_text, file_progress, plain
-from carrot_core.dashboard.stores import PrivateInfo, Version, private_benchmarks, private_store, store_of, version_of
+from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
+from carrot_core.dashboard.stores import (
+    PrivateInfo,
+    Version,
+    labels,
+    private_benchmarks,
+    private_store,
+    store_of,
+    version_of,
+)
 from carrot_core.evaluation.missing import costless_note, gaps_by_model, without_costless
 from carrot_core.paths import shipped_data
 from carrot_core.points import shared_points
@@ -27,18 +35,20 @@ from carrot_core.roles_audit import Role
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo, Store, trash
 from carrot_core.store.browse import split_sizes
-from carrot_core.store.intake import ANY, HUB_SOURCES, fetch_data_set, pull
 from carrot_core.store.maintenance import copy_benchmark
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
-    from carrot_core.benchmarks.hub import HubFiles
+    pass
 
 _PER_ROW = 3
 _MOST_CALLS = 5  # of an arm that is offered
 _GAPS_NAMED = 3  # models with gaps that a card names
-_NOTICE, _PULL_NOTICE, _FETCHED = "cards:done", "pull:done", "pull:files"
-_LICENCE = "It states no licence, so the texts of its prompts stay on this machine, in no file that CARROT writes."
+_NOTICE = "cards:done"
+_DOORS = (
+    ("frontier", "Open on Frontier", ":material/show_chart:"),
+    ("live", "Try a prompt", ":material/edit_note:"),
+)
 
 
 def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
@@ -239,65 +249,6 @@ def _arms(info: BenchmarkInfo, key: str) -> None:
             st.rerun()
 
 
-def pull_panel(files_panel: Callable[[HubFiles], None]) -> None:
-    """Choose a data set of the hub and download it, with a progress bar for each file.
-
-    A known one comes into the shared store. The files of any other are given to a panel, which maps and loads them.
-    """
-    if done := st.session_state.pop(_PULL_NOTICE, None):
-        st.success(plain(done), icon=":material/check:")
-    names = {info.name for info in Store().benchmarks()}
-    source = st.selectbox(
-        "Data set", [*HUB_SOURCES, ANY], key="pull-source",
-        format_func=lambda name: f"{name}: {HUB_SOURCES[name].about}" if name != ANY else "Any other, by its name",
-    )  # fmt: skip
-    if source == ANY:
-        _any_data_set(files_panel)
-        return
-    hub_source = HUB_SOURCES[source]
-    licence = _LICENCE if hub_source.licence == NONE_STATED else f"Licence: {hub_source.licence}."
-    st.caption(
-        plain(
-            f"From {hub_source.repo} on huggingface.co. {licence} An interrupted download continues where it stopped."
-        )
-    )
-    drop_chinese = hub_source.without_chinese is not None and st.checkbox(
-        "Leave out the Chinese tasks", key="pull-without-chinese", help="As CARROT's authors do: 16 tasks, 785 prompts."
-    )
-    replace = (
-        source in names
-        and modes.may(Role.ADMIN)
-        and st.checkbox(plain(f"{source} is here already: replace it and the routers fitted on it"), key="pull-replace")
-    )
-    blocked = source in names and not replace
-    if st.button(f"Pull {source}", icon=":material/download:", key="pull", disabled=blocked):
-        with file_progress() as arriving, errors_as_text():
-            info = pull(Store(), source, replace=replace, drop_chinese=drop_chinese, progress=arriving)
-            notes = "".join(f"\n{note}" for note in info.warnings)
-            st.session_state[_PULL_NOTICE] = f"Pulled {info.size_text} as {info.name!r}.{notes}"
-            st.rerun()
-
-
-def _any_data_set(files_panel: Callable[[HubFiles], None]) -> None:
-    """Name a data set and a part of it, fetch its files and give them to a panel."""
-    boxes = st.columns(3)
-    repo = boxes[0].text_input("Name on the hub", key="pull-repo", placeholder="OWNER/NAME").strip()
-    config = boxes[1].text_input(
-        "Configuration", key="pull-config", placeholder="(all)", help="Only files with this word in their path."
-    )
-    split = boxes[2].text_input(
-        "Split", key="pull-split", placeholder="(all)", help="Only files with this word behind it, such as test."
-    )
-    if st.button("Fetch its files", icon=":material/download:", key="pull", disabled=not repo):
-        st.session_state.pop(_FETCHED, None)
-        with file_progress() as arriving, errors_as_text():
-            source = f"{ANY}{repo.removeprefix(ANY)}"
-            fetched = fetch_data_set(source, config.strip(), split.strip(), progress=arriving)
-            st.session_state[_FETCHED] = fetched
-    if _FETCHED in st.session_state:
-        files_panel(st.session_state[_FETCHED])
-
-
 NOTICE = "upload:done"
 
 
@@ -318,6 +269,7 @@ def own_benchmarks() -> None:
             st.markdown(f"**{plain(info.name)}**  \n{info.size_text}. Only you see it.")
             name = _name_in_store(info.name, names) if info.name in names else info.name
             with st.container(horizontal=True):
+                _doors(info)
                 keep = st.button(
                     "Keep it in the store", key=f"keep:{info.name}", help="Everybody who opens it sees it."
                 )
@@ -330,6 +282,15 @@ def own_benchmarks() -> None:
         if drop:
             private_store().remove_benchmark(info.name)
             st.rerun()
+
+
+def _doors(info: BenchmarkInfo) -> None:
+    """Buttons that open a benchmark on the pages where it answers a question."""
+    for page, words, icon in _DOORS if info.n_readable else _DOORS[:1]:
+        if st.button(words, key=f"{page}:{info.name}", icon=icon):
+            benchmarks = all_benchmarks()
+            controls.choose_benchmark(labels(benchmarks)[benchmarks.index(info)])
+            st.switch_page(f"pages/{page}.py")
 
 
 def _name_in_store(name: str, names: Set[str]) -> str:

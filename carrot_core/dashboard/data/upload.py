@@ -20,7 +20,7 @@ from carrot_core.benchmarks.long_wide_tables import OF_PROMPT, is_wide
 from carrot_core.benchmarks.reading import ENDINGS, FOUND, PACKED, SEPARATORS, Reading
 from carrot_core.benchmarks.table_file import PER_MODEL
 from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
-from carrot_core.dashboard import work
+from carrot_core.dashboard import controls, work
 from carrot_core.dashboard.data import (
     ask_free_models,
     ask_prices,
@@ -329,7 +329,8 @@ def _tell(info: BenchmarkInfo) -> None:
     samples = f" Scores and costs are means: {info.samples_text}." if info.samples_text else ""
     warnings = samples + "".join(f" {warning}" for warning in info.warnings)
     warnings += "" if info.n_readable else f" {WITHOUT_TEXTS}"
+    label = f"{info.name}{ONLY_YOU}"
+    controls.choose_benchmark(label)
     st.session_state[NOTICE] = (
-        f"Loaded {info.size_text} as {info.name!r}. Every page lists it as "
-        f"“{info.name}{ONLY_YOU}”.{with_fields(warnings)}"
+        f"Loaded {info.size_text} as {info.name!r}. Every page shows it, as “{label}”.{with_fields(warnings)}"
     )

@@ -1,9 +1,9 @@
-"""The prompts of a benchmark: search, filter, page, and one prompt with the outcome of every model."""
+"""Inside a benchmark: its prompts (search, filter, page, one with all outcomes), models, gaps, scores and tokens."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +11,43 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from carrot_core.dashboard import links
-from carrot_core.dashboard.exhibits import priced
+from carrot_core.dashboard import controls, links
+from carrot_core.dashboard.exhibits import csv_button, priced, show
+from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import Version, cached_by_version, version_of
+from carrot_core.dashboard.views import latency_p95_s, view
 from carrot_core.errors import NotFoundError
+from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token_exhibit
+from carrot_core.number_formats import PERCENT_COLUMN, SECONDS_COLUMN, cost_basis
 from carrot_core.outcomes import SPLITS
 from carrot_core.store import BenchmarkInfo, Store
-from carrot_core.store.browse import Filter, PromptView, matching, one_prompt, prompt_table
+from carrot_core.store.browse import (
+    LEVELS,
+    Filter,
+    PromptView,
+    coverage,
+    matching,
+    model_summary,
+    one_prompt,
+    prompt_table,
+    score_levels,
+    token_spread,
+)
 from carrot_core.text import visible
 
 PAGE_SIZE = 50
 _ANY = "Any"
 _ROWS, _PAGE_ID = "prompts", "prompts:listed"
 _LINE = 160  # characters of a text in the table
+_QUERIES: dict[str, Callable[[Store, str], pd.DataFrame]] = {
+    "models": model_summary, "coverage": coverage, "scores": score_levels, "tokens": token_spread,
+}  # fmt: skip
+_LATENCY = {"latency_s": "Mean latency", "latency_p95_s": "p95 latency"}
+_FACTS = {
+    "provider": "Provider", "open_weights": "Open weights", "release_date": "Released",
+    "context_tokens": "Context tokens", "effort": "Effort", "base_model": "Base model",
+}  # fmt: skip
 
 
 # A cached resource, so not copied for every reader: no caller changes the table.
@@ -195,3 +218,97 @@ def _outcomes(outcomes: pd.DataFrame) -> None:
         },
         alt=f"Score, tokens and cost of {len(table)} models on this prompt, {n_observed} of them observed.",
     )
+
+
+@cached_by_version(max_entries=32, show_spinner=False)
+def _table_of(version: Version, name: str, what: str) -> pd.DataFrame:
+    return _QUERIES[what](Store(Path(version.path)), name)
+
+
+def _of(info: BenchmarkInfo, what: str, models: Sequence[str]) -> pd.DataFrame:
+    """The rows of a table for some of the models."""
+    table = _table_of(version_of(info), info.name, what)
+    return table[table["model"].isin(models)].reset_index(drop=True)
+
+
+def details(info: BenchmarkInfo) -> None:
+    """Choose a view of a benchmark (``?view=``) and show it."""
+    views = {
+        "Prompts": prompt_browser, "Models": _models, "Missing cells": _missing, "Scores": _scores,
+        "Output tokens": _tokens,
+    }  # fmt: skip
+    choice = st.segmented_control(
+        "View", list(views), default="Prompts", key="view", bind="query-params", required=True,
+        label_visibility="collapsed",
+    )  # fmt: skip
+    links.check_parameter("view", links.among(views), str(choice))
+    with st.expander("Pool"):
+        models = controls.pool(info.models, info.facts_by_model, latency_p95_s(view(info))) or info.models
+    views[str(choice)](info, models)
+
+
+def _models(info: BenchmarkInfo, models: Sequence[str]) -> None:
+    table = _of(info, "models", models)
+    basis = cost_basis(table["cost_usd"])
+    display = pd.DataFrame(
+        {
+            "Model": table["model"].map(visible),
+            "Mean score": 100 * table["score"],
+            f"$ {basis.words}": basis.calls * table["cost_usd"],
+            "Output tokens": table["output_tokens"],
+            **{title: table[name] for name, title in _LATENCY.items() if name in table},
+            "Observed": 100 * table["coverage"],
+            "$/1M in": table["input_usd_per_mtok"],
+            "$/1M out": table["output_usd_per_mtok"],
+            "Price as of": table["as_of"],
+            "Price from": table["source"].map(_cell),
+        }
+        | {title: table[fact].map(_cell) for fact, title in _FACTS.items() if fact in table}
+    )
+    display = display[[name for name in display if (display[name].notna() & (display[name] != "")).any()]]
+    st.dataframe(
+        priced(display, *(name for name in (f"$ {basis.words}", "$/1M in", "$/1M out") if name in display)),
+        hide_index=True,
+        height="content",
+        column_config={
+            "Mean score": st.column_config.ProgressColumn(
+                format=PERCENT_COLUMN, min_value=0, max_value=100, help=tip("score")
+            ),
+            "Output tokens": st.column_config.NumberColumn(format="%.0f", help="Mean of a call."),
+            **dict.fromkeys(
+                _LATENCY.values(), st.column_config.NumberColumn(format=SECONDS_COLUMN, help=tip("latency"))
+            ),
+            "Context tokens": st.column_config.NumberColumn(format="localized", help="The longest input."),
+            "Observed": st.column_config.NumberColumn(
+                format=PERCENT_COLUMN, help=tip("missing-cell", also="Share of the prompts with an outcome.")
+            ),
+        },
+        alt=f"Mean score, mean cost, coverage and prices of the {len(table)} models of {visible(info.name)}.",
+    )
+    st.caption("Means are over the prompts a model was observed on: compare only models observed on the same ones.")
+    csv_button("Download (CSV)", lambda: table, f"{info.name}-models")
+
+
+def _cell(fact: object) -> object:
+    return visible(fact) if isinstance(fact, str) else fact
+
+
+def _missing(info: BenchmarkInfo, models: Sequence[str]) -> None:
+    table = _of(info, "coverage", models)
+    if (table["n_observed"] == table["n_prompts"]).all():
+        st.success("Every model was observed on every prompt: no cell is missing.", icon=":material/check:")
+    else:
+        show(coverage_exhibit(table), key="coverage")
+
+
+def _scores(info: BenchmarkInfo, models: Sequence[str]) -> None:
+    table = _of(info, "scores", models)
+    show(score_exhibit(table, LEVELS), key="scores")
+
+
+def _tokens(info: BenchmarkInfo, models: Sequence[str]) -> None:
+    table = _of(info, "tokens", models)
+    if table.empty:
+        st.info(plain(f"{info.name} records no output tokens."))
+        return
+    show(token_exhibit(table), key="tokens-spread")
