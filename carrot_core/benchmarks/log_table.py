@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carrot_core import limits
@@ -35,7 +36,7 @@ from carrot_core.modes import action
 from carrot_core.paths import home, replacing
 from carrot_core.prices import Price, infer_price, token_cost_usd
 from carrot_core.roles_audit import Role
-from carrot_core.text import names_listed, prompt_text
+from carrot_core.text import counted, names_listed, prompt_text
 
 LOGGED = ("model", "prompt_id", "score", "cost_usd", "input_tokens", "output_tokens", "prompt")
 
@@ -193,6 +194,14 @@ def _keep(name: str, path: Path, paths: Sequence[Path], replace: bool) -> tuple[
 def kept_logs() -> dict[str, Path]:
     """Files of the logs that are kept, by name."""
     return {path.stem: path for path in sorted(_folder().glob("*.parquet")) if not path.name.startswith(".")}
+
+
+def size_of_log(path: Path) -> str:
+    """How many calls a log that is kept has, in words; or that its file is damaged."""
+    try:
+        return counted(pq.read_metadata(path).num_rows, "call")
+    except (OSError, pa.ArrowException):
+        return "damaged: import it again with --replace"
 
 
 def log_at(place: str) -> Path:

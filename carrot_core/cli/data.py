@@ -191,7 +191,9 @@ def describe(info: BenchmarkInfo) -> dict[str, Any]:
 @data.command("list")
 @json_option
 def list_() -> Result:
-    """List the benchmarks in the store, and name damaged ones."""
+    """List the benchmarks in the store, damaged ones, and the logs that are kept."""
+    from carrot_core.benchmarks.log_table import kept_logs, size_of_log
+
     infos, damaged = open_store().benchmarks(), open_store().damaged()
     for name, reason in damaged.items():
         click.echo(visible(f"{name} is damaged. {reason}", keep=SENTENCE), err=True)
@@ -200,7 +202,11 @@ def list_() -> Result:
         f"{visible(info.source)}  {visible(info.note, keep=' ')}  {info.samples_text}".rstrip()
         for info in infos
     ]
-    if not infos and not damaged:
+    lines += [
+        f"{visible(name):24} a log, {size_of_log(path)}; `carrot point drift POINT {name!r}` compares it"
+        for name, path in kept_logs().items()
+    ]
+    if not lines and not damaged:
         lines = ["The store is empty: `carrot setup` stores the benchmarks that ship, `carrot data import` yours."]
     return [describe(info) for info in infos], "\n".join(lines)
 

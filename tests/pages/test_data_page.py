@@ -13,11 +13,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED, Frames, Provenance
+from carrot_core.benchmarks.log_table import keep_log, kept_logs
 from carrot_core.dashboard.data.details import PAGE_SIZE
 from carrot_core.dashboard.shell import plain
 from carrot_core.results import shipped_snapshots
 from carrot_core.store import Store
 from tests import wording
+from tests.benchmarks.formats.test_traffic import SPEND, table
 from tests.made import fill, made
 from tests.tables import frames
 
@@ -257,6 +259,20 @@ runpy.run_path({str(ROOT / "pages" / "data.py")!r})
     assert not app.exception
     assert not app.error
     assert any(wording.SHARED_IS_EMPTY in note.value for note in app.info)
+
+
+def test_logs_that_are_kept_are_listed_with_their_size_and_a_damaged_one_hurts_no_other(
+    store: Store, carrot_home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "spend.csv").write_text(table(SPEND))
+    keep_log("march", [tmp_path / "spend.csv"])
+    (kept_logs()["march"].parent / "torn.parquet").write_bytes(b"PAR1")
+    app = page()
+    assert not app.exception
+    (panel,) = [panel for panel in app.expander if panel.label == "Logs (2)"]
+    texts = [block.value for block in panel.markdown]
+    assert any("march" in text and "2 calls" in text for text in texts)
+    assert any("torn" in text and "damaged" in text for text in texts)
 
 
 def test_texts_without_a_licence_are_read_on_the_page_and_in_no_file(store: Store) -> None:

@@ -14,6 +14,7 @@ import streamlit as st
 from carrot_core import limits, modes
 from carrot_core.benchmarks import NONE_STATED
 from carrot_core.benchmarks.built_in import SIMULATED
+from carrot_core.benchmarks.log_table import kept_logs, size_of_log
 from carrot_core.benchmarks.model_facts_arms import KINDS, add_arms, arms_in, without_arms
 from carrot_core.benchmarks.split import FOLDS
 from carrot_core.dashboard import controls, views
@@ -186,6 +187,17 @@ def show_notice() -> None:
     """The notice about the last action."""
     if done := st.session_state.pop(_NOTICE, None):
         st.success(plain(done), icon=":material/check:")
+
+
+def logs_list() -> None:
+    """The logs that are kept, for people who may compare them with points."""
+    if not modes.may(Role.EDITOR) or not (logs := kept_logs()):
+        return
+    with st.expander(f"Logs ({len(logs)})", icon=":material/receipt_long:"):
+        st.caption("Calls that a gateway recorded: one model a prompt, so no router can be judged on them.")
+        for name, path in logs.items():
+            st.markdown(f"**{plain(name)}** · {plain(size_of_log(path))}")
+        st.page_link("pages/points.py", label="Compare with an operating point", icon=":material/bookmark:")
 
 
 def trash_list() -> None:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from carrot_core.benchmarks.formats import FORMATS, format_of
-from carrot_core.benchmarks.log_table import Calls, keep_log, kept_logs, log_at, read_logs
+from carrot_core.benchmarks.log_table import Calls, keep_log, kept_logs, log_at, read_logs, size_of_log
 from carrot_core.benchmarks.registry import read_any
+from carrot_core.cli import main
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 
 USAGE = {"prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 2}}
@@ -165,6 +167,11 @@ def test_a_log_is_kept_under_a_name_and_compared_by_it(carrot_home: Path, tmp_pa
     path.write_text(table(SPEND))
     count, notes = keep_log("in use", [path])
     assert (count, list(kept_logs())) == (2, ["in use"])
+    assert size_of_log(kept_logs()["in use"]) == "2 calls"
+    listed = CliRunner().invoke(main, ["data", "list"])
+    assert listed.exit_code == 0
+    assert "in use" in listed.output
+    assert "2 calls" in listed.output
     assert any("failed" in note for note in notes)
     log, calls = read_logs(log_at("in use")), read_logs(log_at(str(path)))
     assert log.models == calls.models
