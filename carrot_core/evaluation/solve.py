@@ -312,7 +312,8 @@ def chosen_point(
     """A rate chosen on all validation prompts, and the figures of this choice on the prompts of a split.
 
     In cross-fitting the rate is that of the router that serves, and each prompt's figures are at the rate that its
-    round chose by the same rule on its own validation prompts.
+    round chose by the same rule on its own validation prompts. Where nothing can be promised and λ = 0 is nearest, they
+    are at λ = 0, which nobody has to choose and which tables report.
 
     Parameters
     ----------
@@ -323,6 +324,7 @@ def chosen_point(
     """
     split, parts = split or setting.report_on, [setting, *(setting.rounds if setting.n_folds else ())]
     solution, *own = [choose(part.frontier(estimates, "validation")) for part in parts]
-    rates = np.array([each.exchange_rate_per_usd for each in own or [solution]])[setting.round_of(split)]
     rate, curve = solution.exchange_rate_per_usd, setting.frontier(estimates, split)
+    by_round = [solution] if not own else [solution] * len(own) if rate == 0 and not solution.reached else own
+    rates = np.array([each.exchange_rate_per_usd for each in by_round])[setting.round_of(split)]
     return solution, operating_point(curve, rate, reference, setting.cost_unit_usd, weights, rates, solution.promise)

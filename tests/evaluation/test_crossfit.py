@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Candidate, Setting, compare, evaluate, make_setting, measure_router
 from carrot_core.evaluation.measure import report_set
 from carrot_core.evaluation.quality import quality, quality_of
 from carrot_core.evaluation.runs import Trial, estimates_on, fitted_router, run_router
-from carrot_core.evaluation.solve import Goal, chosen_hull, chosen_rates, solve, solve_rounds
-from carrot_core.frontier import sweep
-from carrot_core.operating_point import rate_inside
+from carrot_core.evaluation.solve import Goal, chosen_hull, chosen_point, chosen_rates, solve, solve_rounds
+from carrot_core.frontier import Frontier, sweep
+from carrot_core.operating_point import Solution, rate_inside
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.routers import ZeroRouter
 from carrot_core.switches import upper_hull
@@ -113,6 +114,22 @@ def test_figures_of_chosen_points_are_means_over_what_each_round_chose(whole: Se
     for metric in ("routing_accuracy", "peak", "best_single", "oracle"):
         assert figures[metric] == pytest.approx(np.average([one[metric] for one in alone], weights=sizes)), metric
     assert figures["intervals"]["aiq_chosen"][0] <= figures["aiq_chosen"] <= figures["aiq"] + 1e-12
+
+
+def test_a_point_at_lambda_0_that_promises_nothing_has_the_figures_of_lambda_0(whole: Setting) -> None:
+    """Regression: the first screen showed another accuracy at λ = 0 than the tables."""
+    tables, best = whole.estimates("task-lookup"), whole.best_single
+    counts = bootstrap_counts(len(whole.test.prompt_ids), replicates=20)
+    at_rate = {}
+    for rate in (0.0, 1.0):
+
+        def choose(curve: Frontier, rate: float = rate) -> Solution:
+            return Solution(rate if curve.n_prompts == len(whole.validation.prompt_ids) else 50.0, shortfall="none")
+
+        at_rate[rate] = chosen_point(whole, tables, choose, best, counts)[1]
+    curve = whole.frontier(tables, whole.report_on)
+    assert at_rate[0.0].score.value == curve.score[curve.at(0.0)]
+    assert at_rate[1.0].score.value != curve.score[curve.at(1.0)]
 
 
 def test_the_chosen_hull_of_one_round_is_its_corners_and_of_several_the_best_at_every_common_price(
