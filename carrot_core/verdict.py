@@ -22,6 +22,7 @@ Names = tuple[str, ...]
 Standing = Literal["better", "same", "worse", "too few", "not known"]
 SAME_WITHIN = 0.03  # score difference: "as well as" claims that no more is lost
 _NOTHING = 0.005  # share of a cost: a smaller one rounds to 0 per cent
+_ALONE = 0.995  # share of the prompts from which a model counts as the only one
 ZERO = "zero"
 
 
@@ -59,6 +60,8 @@ class Verdict:
     rivals : share of the same cost that mixing models blindly (the zero router) and a lookup by task would save at the
         same accuracy, by the baseline's name; minus infinity where one never reaches it, NaN as for the saving.
     n_prompts : number of prompts reported on.
+    single : a model that alone is at least as accurate as the router and cheaper, by its short name, and the share of
+        the reference's cost that it saves; None if there is none but the reference.
     """
 
     benchmark: str
@@ -72,6 +75,7 @@ class Verdict:
     saving: Interval
     rivals: dict[str, float]
     n_prompts: int
+    single: tuple[str, float] | None = None
 
     @property
     def standing(self) -> Standing:
@@ -123,11 +127,14 @@ def verdict_on(
         for name in names
         if name in results.baselines and name != router
     }
+    names_apart = short_names(results.models)
+    single = _cheapest_single(results.curve(ZERO, "test", pool, tasks), point.score.value) if ZERO in costs else None
+    ahead = single and single[0] != reference and single[1] < point.cost_usd.value and cost_share > 0
     return Verdict(
         results.name,
         router,
         reference,
-        short_names(results.models)[reference],
+        names_apart[reference],
         point.lam,
         point.score,
         point.cost_usd,
@@ -138,6 +145,7 @@ def verdict_on(
             for name, cost in costs.items()
         },
         results.curve(router, "test", pool, tasks).n_prompts,
+        (names_apart[single[0]], float(share_saved(single[1], reference_usd))) if single and ahead else None,
     )
 
 
@@ -153,6 +161,17 @@ def cheapest_mixture(curve: ReadableCurve, score: float) -> float:
     if score > heights[-1] + 1e-12:
         return float("inf")
     return float(np.interp(score, heights, curve.cost_usd[hull]))
+
+
+def _cheapest_single(curve: ReadableCurve, score: float) -> tuple[str, float] | None:
+    """The cheapest model on the hull of the zero router's curve with at least a score, and its mean cost in dollars."""
+    corners = np.sort(upper_hull(curve.cost_usd, curve.score))
+    shares = curve.shares(curve.exchange_rate_per_usd[corners])
+    alone = (shares.max(axis=1) > _ALONE) & (curve.score[corners] >= score)
+    if not alone.any():
+        return None
+    cheapest = int(np.flatnonzero(alone)[-1])  # rates ascend, so costs descend
+    return curve.models[int(shares[cheapest].argmax())], float(curve.cost_usd[corners[cheapest]])
 
 
 def name_among(results: Curves, router: str, rate: float, score: float, cost_usd: float) -> str | None:
@@ -218,10 +237,14 @@ _RIVALS = {ZERO: "mixing models blindly"}
 
 
 def _rivals(verdict: Verdict) -> str:
+    rivals = {_RIVALS.get(name, "a lookup by task"): saving for name, saving in verdict.rivals.items()}
+    if verdict.single is not None and verdict.single[1] - verdict.saving.value > _NOTHING:
+        name, saving = verdict.single
+        rivals = {f"{name} alone": saving, **{other: rivals[other] for other in rivals if other != _RIVALS[ZERO]}}
     clauses = [
-        f"{_RIVALS.get(name, 'a lookup by task')} {_would(saving)}"
+        f"{rival} {_would(saving)}"
         + " (more than the router)" * (not isinf(saving) and saving - verdict.saving.value > _NOTHING)
-        for name, saving in verdict.rivals.items()
+        for rival, saving in rivals.items()
         if not isnan(saving)
     ]
     return f"; at that accuracy {' and '.join(clauses)}" if clauses else ""

@@ -57,6 +57,28 @@ def test_a_rival_that_saves_more_than_the_router_is_said_to() -> None:
     assert "more than the router" not in sentence(EXAMPLE)
 
 
+def test_a_single_model_that_is_as_accurate_for_less_is_named() -> None:
+    """Regression: a router that was worse than one model alone was only said to save less than blind mixing."""
+    text = sentence(replace(EXAMPLE, rivals={"zero": 0.4, "task-lookup": -inf}, single=("mid", 0.38)))
+    assert "mid alone would save 38 % (more than the router)" in text
+    assert "blindly" not in text
+    results = read(SHIPPED["routerbench-subset"].folder)
+    router, best, alone = results.runnable[0], results.best_single(), "mistralai/mixtral-8x7b-chat"
+    cost, score = (results.document["single_models"][alone][field] for field in ("cost_usd", "score"))
+    point = results.point_at(router, 10.0)
+    for above, times, named in ((-1e-4, 2.0, True), (-1e-4, 0.5, False), (1e-4, 2.0, False)):
+        moved = replace(
+            point,
+            score=replace(point.score, value=score + above),
+            cost_usd=replace(point.cost_usd, value=times * cost),
+            saving=replace(point.saving, value=1 - times * cost / results.document["single_models"][best]["cost_usd"]),
+        )
+        single = verdict_on(results, router, moved, best).single
+        assert (single is not None and single[0] in alone) is named
+        if single is not None and named:
+            assert single[1] == pytest.approx(1 - cost / results.document["single_models"][best]["cost_usd"], abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("saving", "part"),
     [
