@@ -6,7 +6,7 @@ from carrot_core import modes
 from carrot_core.benchmarks.built_in import SIMULATED
 from carrot_core.dashboard import controls, links, shell
 from carrot_core.dashboard.data import pull_panel, snapshots_list, sql_console
-from carrot_core.dashboard.data.cards import cards, logs_list, own_benchmarks, show_notice, trash_list
+from carrot_core.dashboard.data.cards import cards, logs_list, show_notice, show_upload_notice, trash_list
 from carrot_core.dashboard.data.details import details
 from carrot_core.dashboard.data.upload import hub_files_panel, upload_panel
 from carrot_core.roles_audit import Role
@@ -34,8 +34,7 @@ with see:
                 upload_panel()
             with pull:
                 pull_panel(hub_files_panel)
-            with shell.errors_as_text():
-                own_benchmarks()
+            show_upload_notice()
     show_notice()
     logs_list()
     trash_list()

@@ -126,8 +126,8 @@ def cost_problems(table: TableFile, pricing: Pricing) -> list[Problem]:
     return [
         Problem(
             f"{model!r} has no cost_usd, and none can be computed without {lacking}{several}",
-            "Add a column cost_usd, or input_tokens, output_tokens and a price for every model (--list-prices has "
-            f"those of many); a free model is named by --free.{question}{_where_dollars_may_be(table)}",
+            "Add a column cost_usd, or input_tokens, output_tokens and a price for every model (see --list-prices); "
+            f"or say what a call costs on average: --cost-per-call, --free.{question}{_where_dollars_may_be(table)}",
             row,
             table.column_of("cost_usd", model),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,16 @@ from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts_arms import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.parts import Paths, as_paths, refusing, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
-from carrot_core.benchmarks.run_table import RunTable, found_scores, scale_notes, split_notes, with_ids, with_runs
+from carrot_core.benchmarks.run_table import (
+    RunTable,
+    found_scores,
+    scale_notes,
+    split_notes,
+    unscored_notes,
+    with_call_costs,
+    with_ids,
+    with_runs,
+)
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_rows, open_table, told_apart
 from carrot_core.benchmarks.value_checks import (
     NUMBERS,
@@ -38,9 +46,10 @@ from carrot_core.benchmarks.value_checks import (
     with_numbers,
 )
 from carrot_core.errors import DataError, PricesNeededError, Problem, mapping_options
-from carrot_core.paths import file_sha256
+from carrot_core.paths import files_sha256
 from carrot_core.prices import Price
-from carrot_core.text import alike_names, counted
+from carrot_core.prices.files import cost_columns
+from carrot_core.text import alike_names
 
 
 def read_long_table(
@@ -96,7 +105,7 @@ def read_long_table(
         meant = f" If they are meant: {mapping_options(likely)}" if likely else ""
         warnings = [f"Columns that are not kept: {', '.join(unknown)}.{meant}"] if unknown else []
         facts = facts_in(table) if "model" in table.types else ({}, [])
-        return with_facts(frames_of(table, paths, where, prices or {}, warnings), *facts)
+        return with_facts(frames_of(table, paths, where, prices, warnings), *facts)
 
 
 def read_rows(
@@ -122,7 +131,7 @@ def read_rows(
     """
     with open_rows(source_of(paths), rows.table, rows.starts, rows.places) as table, refusing(paths):
         table = _prepared(table, where, reading)
-        return frames_of(table, paths, where, prices or {}, rows.notes)
+        return frames_of(table, paths, where, prices, rows.notes)
 
 
 def _others(table: TableFile, names: Collection[str]) -> list[str]:
@@ -153,9 +162,11 @@ def check_mapping(paths: Paths, columns: Mapping[str, str], names: Collection[st
 
 
 def frames_of(
-    table: TableFile, paths: Paths, where: str | None, prices: Mapping[str, Price], warnings: Sequence[str]
+    table: TableFile, paths: Paths, where: str | None, prices: Mapping[str, Price] | None, warnings: Sequence[str]
 ) -> Frames:
     """Check the cells of a table and make frames of them; needs the views of `create_views`, and empties the table."""
+    prices = {} if prices is None else prices
+    table = with_call_costs(table, prices)
     faults, models = problems(table), scored_models(table)
     pricing = with_list_prices(table, pricing_of(models, prices), prices)
     costs = [
@@ -166,7 +177,7 @@ def frames_of(
         raise PricesNeededError(table.source, located, unpriced_models)
     if located:
         raise DataError(table.source, located)
-    scores, unscored = found_scores(table), _unscored(table)
+    scores, unscored = found_scores(table), unscored_notes(table)
     of_cells = [*scale_notes(table), *split_notes(table)]
     runs = RunTable(table)
     of_zeros, zero_models = without_zeros(runs, models, pricing.free)
@@ -176,7 +187,7 @@ def frames_of(
     return Frames.of_relations(
         *runs.relations(),
         models=models_and_prices,
-        provenance=Provenance(table.source, _sha256(as_paths(paths)), rows=len(runs), note=note),
+        provenance=Provenance(table.source, files_sha256(as_paths(paths)), rows=len(runs), note=note),
         warnings=(
             *notes,
             *warnings,
@@ -189,19 +200,6 @@ def frames_of(
         ),
         zero_models=zero_models,
     )
-
-
-def _sha256(paths: Sequence[Path]) -> str:
-    """Hash of a file's bytes; of several files, of their hashes in order."""
-    digests = list(map(file_sha256, paths))
-    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def _unscored(table: TableFile) -> list[str]:
-    (unscored,) = table.connection.execute("select count(*) from cells where score is null").fetchall()[0]
-    what = "cell" if table.wide else "row"
-    have = counted(unscored, f"{what} has", f"{what}s have")
-    return [f"{have} no score: not observed."] if unscored else []
 
 
 OF_PROMPT = ("prompt_id", *TEXTS, *OF_RUN)  # columns that are the row's, not a model's
@@ -227,7 +225,7 @@ def read_wide_table(
     Parameters, result and errors are those of `read_long_table`, and a column of a model may be mapped as
     ``<model>|cost_usd``; a problem names row and column of the file.
     """
-    of_models = [name for name in columns or {} if models_of([name])]
+    of_models = [name for name in columns or {} if models_of([name])] + cost_columns(prices)
     check_mapping(paths, columns or {}, [*OF_PROMPT, *of_models, *models_of(of_models)])
     headers = dict.fromkeys([name for path in as_paths(paths) for name in column_names(path, reading)] + of_models)
     scores = {model: f"{model}|score" for model in models_of(list(headers)) if model not in headers}
@@ -236,7 +234,8 @@ def read_wide_table(
     with open_table(paths, names, True, columns, reading=reading) as table, refusing(paths):
         if not reading.own_split:
             table.types.pop("split", None)
-        has_ids, table, models = "prompt_id" in table.types, with_ids(table), models_of(table.types)
+        has_ids, table = "prompt_id" in table.types, with_ids(table)
+        models = models_of([*table.types, *cost_columns(prices)])
         table = with_numbers(table, _numbers(models), reading)
         faults = [*_alike(table), *_absent(table, models)]
         if faults:
@@ -245,7 +244,7 @@ def read_wide_table(
             _create_choosable(table, models)
             table.keep(where, "choosable")
         long = _unfold(table if has_ids else with_runs(table), models)
-        return frames_of(long, paths, where, prices or {}, _left_out(table, models))
+        return frames_of(long, paths, where, prices, _left_out(table, models))
 
 
 def is_wide(names: Sequence[str]) -> bool:

@@ -25,6 +25,7 @@ from carrot_core.benchmarks.routerbench import is_routerbench, read_routerbench
 from carrot_core.benchmarks.value_checks import RECOGNISED
 from carrot_core.errors import DataError, Problem, sql_mistake
 from carrot_core.prices import Price
+from carrot_core.prices.files import cost_columns
 
 
 class Reader(Protocol):
@@ -116,7 +117,8 @@ def read_any(
     of_tool = format_of_all(everything) if format is None else FORMATS.get(format)
     files = tables_of(as_paths(path)) if of_tool is None else everything
     path = files[0]
-    chosen = of_tool.name if of_tool is not None else format or reader_for(path, reading, columns or ())
+    mapped = (*(columns or ()), *cost_columns(prices))
+    chosen = of_tool.name if of_tool is not None else format or reader_for(path, reading, mapped)
     if chosen not in READERS and of_tool is None:
         raise DataError(path.name, f"there is no format {chosen!r}: use one of {', '.join((*READERS, *FORMATS))}")
     if drop_chinese and chosen != "routerbench":

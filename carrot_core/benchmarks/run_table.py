@@ -17,6 +17,10 @@ from carrot_core.benchmarks import OPTIONAL, OUTCOME, Relation
 from carrot_core.benchmarks.cell_numbers import FRACTION, is_nothing
 from carrot_core.benchmarks.columns import as_text, hint, literal, quote
 from carrot_core.benchmarks.table_file import ROW, TableFile
+from carrot_core.errors import DataError
+from carrot_core.outcomes import positions
+from carrot_core.prices import Price
+from carrot_core.prices.files import PriceList
 from carrot_core.text import counted, names_listed
 
 # Places stand for ids: a text for each of millions of rows would take most of the room.
@@ -237,6 +241,14 @@ def scale_notes(table: TableFile) -> list[str]:
     return [f"No score of {names_listed(low, 5)} is above 1, and others are: does the rule {rule.text} hold for all?"]
 
 
+def unscored_notes(table: TableFile) -> list[str]:
+    """A note on cells without a score."""
+    (unscored,) = table.connection.execute("select count(*) from cells where score is null").fetchall()[0]
+    what = "cell" if table.wide else "row"
+    have = counted(unscored, f"{what} has", f"{what}s have")
+    return [f"{have} no score: not observed."] if unscored else []
+
+
 def split_word(text: str) -> str:
     """SQL that reads a split by its usual words, in any case, and leaves any other word as it is."""
     listed = {name: ", ".join(map(literal, (name, *words))) for name, words in _SPLITS.items()}
@@ -272,3 +284,31 @@ def with_runs(table: TableFile) -> TableFile:
     rows = counted(again, "row repeats", "rows repeat")
     note = [f"{rows} a prompt{' and model' * ('model' in table.types)}: each is a sample."] if again else []
     return replace(table, notes=(*table.notes, *note))
+
+
+def with_call_costs(table: TableFile, prices: Mapping[str, Price]) -> TableFile:
+    """The table in which a call without dollars costs what is given for each call of its model.
+
+    Raises
+    ------
+    NotFoundError
+        A cost is given for a model that the table does not have.
+    DataError
+        A cost that is no positive number.
+    """
+    usd_per_call = prices.usd_per_call if isinstance(prices, PriceList) else {}
+    if not usd_per_call:
+        return table
+    if wrong := [model for model, usd in usd_per_call.items() if not 0 < usd < float("inf")]:
+        raise DataError(table.source, f"the cost of a call of {wrong[0]!r} must be a positive number; --free is for 0")
+    models = [model for (model,) in table.connection.execute("select distinct model from cells").fetchall()]
+    positions(list(usd_per_call), models)
+    table.connection.execute("alter view cells rename to recorded; create table call_costs (name varchar, usd double)")
+    table.connection.executemany("insert into call_costs values (?, ?)", list(usd_per_call.items()))
+    table.connection.execute(
+        "create view cells as select recorded.* replace (coalesce(cost_usd, usd) as cost_usd) "
+        "from recorded left join call_costs on name = model"
+    )
+    texts = [f"{model!r} ${usd:g}" for model, usd in usd_per_call.items()]
+    note = f"Without dollars in the file, a call costs as given: {names_listed(texts, 10)}."
+    return replace(table, types={**table.types, "cost_usd": "DOUBLE"}, notes=(*table.notes, note))

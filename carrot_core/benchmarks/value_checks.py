@@ -199,7 +199,8 @@ def _where_it_may_be(name: str, table: TableFile) -> str:
     if name == "model" and not likely:
         listed += " If every file is of one model: --model-from file, folder, or its name."
         if "score" not in table.types and not hint("score", own, table.paths):
-            listed += " If each model has a column of scores, one <model>|cost_usd, or of tokens, stands beside it."
+            listed += " If each model has a column of scores, one <model>|cost_usd, or of tokens, stands beside it,"
+            listed += " or --cost-per-call MODEL USD says what a call of it costs."
     return listed
 
 

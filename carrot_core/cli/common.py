@@ -240,8 +240,7 @@ def _model_options(command: Command) -> Command:
     """``--prices``, ``--list-prices``, ``--free`` and ``--models``; the command gets them by these names."""
     options = (
         click.option(
-            "--prices",
-            type=FILE,
+            "--prices", type=FILE,
             help="Prices of tokens: CSV with model, input_usd_per_mtok, output_usd_per_mtok, or LiteLLM's price map.",
         ),
         click.option(
@@ -250,17 +249,17 @@ def _model_options(command: Command) -> Command:
             help="Models without dollars or a price get the list price that ships.",
         ),
         click.option(
-            "--free",
-            multiple=True,
-            metavar="MODEL",
+            "--cost-per-call", "usd_per_call", multiple=True, metavar="MODEL USD", type=(str, float),
+            help="What a call of MODEL costs on average, if the file has neither dollars nor tokens. Repeat for more.",
+        ),
+        click.option("--free", multiple=True, metavar="MODEL",
             help="MODEL is free: its costs of 0 are real. Otherwise they count as not recorded. Repeat for more.",
         ),
         click.option(
-            "--models",
-            type=FILE,
+            "--models", type=FILE,
             help="CSV with model and any of provider, open_weights, release_date, context_tokens, effort, base_model.",
         ),
-    )
+    )  # fmt: skip
     for option in reversed(options):
         command = option(command)
     return command
@@ -307,6 +306,7 @@ def read_frames(
     *,
     prices: Path | None,
     list_prices: bool,
+    usd_per_call: Sequence[tuple[str, float]],
     free: Sequence[str],
     models: Path | None,
     arms: Sequence[str],
@@ -326,7 +326,7 @@ def read_frames(
 
     facts = {} if models is None else read_model_facts(models)
     price_list = PriceList({}) if prices is None else read_prices(prices)
-    price_list.listed = shipped_prices() if list_prices else {}
+    price_list.listed, price_list.usd_per_call = shipped_prices() if list_prices else {}, dict(usd_per_call)
     frames = read_any(
         paths,
         where=where,

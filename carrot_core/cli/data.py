@@ -191,7 +191,7 @@ def describe(info: BenchmarkInfo) -> dict[str, Any]:
 @data.command("list")
 @json_option
 def list_() -> Result:
-    """List the benchmarks in the store, damaged ones, and the logs that are kept."""
+    """List the benchmarks in the store, damaged ones too, and logs."""
     from carrot_core.benchmarks.log_table import kept_logs, size_of_log
 
     infos, damaged = open_store().benchmarks(), open_store().damaged()

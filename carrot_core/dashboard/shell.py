@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -184,19 +184,20 @@ def _query() -> dict[str, list[str]]:
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
-# Next steps for a reader of the Overview: page, words, icon, parameters of the address.
-_DOORS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
+Door = tuple[str, str, str, dict[str, str]]  # page, words, icon, parameters of the address
+# Next steps for a reader of the Overview.
+_DOORS: tuple[Door, ...] = (
     ("live", "Try a prompt", ":material/edit_note:", {"try": "1"}),
     ("points", "Use this point", ":material/bookmark_add:", {}),
     ("data", "Your own results", ":material/upload:", {}),
 )
 
 
-def doors() -> None:
-    """Links to the three things to do next; nothing if the page runs without the app."""
+def doors(entries: Sequence[Door] = _DOORS) -> None:
+    """Links to what can be done next; nothing if the page runs without the app."""
     if st.session_state.get(_IN_APP):
-        with st.container(horizontal=True, gap="xsmall", key="doors"):
-            for name, words, icon, query in _DOORS:
+        with st.container(horizontal=True, gap="xsmall", key="doors" if entries is _DOORS else None):
+            for name, words, icon, query in entries:
                 st.page_link(f"pages/{name}.py", label=words, icon=icon, width="content", query_params=query)
 
 

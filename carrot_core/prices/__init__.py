@@ -110,6 +110,11 @@ class Price:
             reasoning_share=None if self.reasoning_usd_per_mtok is None else _share(reasoning_tokens, output_tokens),
         )
 
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Price:
+        """A price from the plain values of its fields, as JSON has them."""
+        return cls(**{**document, "tiers": tuple(Tier(*tier) for tier in document["tiers"])})
+
     @property
     def is_free(self) -> bool:
         """Whether no token costs anything."""

@@ -49,6 +49,7 @@ class PriceList(dict[str, Price]):
     notes : sentences on the whole file.
     others : names of a model's prices that are not used here, by model, if models have different ones.
     listed : list prices, for models that have none of their own here.
+    usd_per_call : mean cost of a call of models whose results have neither dollars nor tokens.
     """
 
     def __init__(self, prices: Mapping[str, Price]) -> None:
@@ -56,12 +57,19 @@ class PriceList(dict[str, Price]):
         self.notes: list[str] = []
         self.others: dict[str, list[str]] = {}
         self.listed: Mapping[str, Price] = {}
+        self.usd_per_call: Mapping[str, float] = {}
 
     def with_free(self, models: Collection[str]) -> PriceList:
         """A copy with models that cost nothing."""
         table = PriceList({**self, **dict.fromkeys(models, FREE)})
         table.notes, table.others, table.listed = self.notes, self.others, self.listed
+        table.usd_per_call = self.usd_per_call
         return table
+
+
+def cost_columns(prices: Mapping[str, Price] | None) -> list[str]:
+    """Names that columns of a wide table would have if they had the mean costs that are given."""
+    return [f"{model}|cost_usd" for model in (prices.usd_per_call if isinstance(prices, PriceList) else ())]
 
 
 def read_prices(path: Path) -> PriceList:

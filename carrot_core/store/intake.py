@@ -25,7 +25,8 @@ from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.benchmarks.registry import fault_of, read_any
 from carrot_core.child import Budget, in_child
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem, StoreError
-from carrot_core.prices import Price, Tier
+from carrot_core.prices import Price
+from carrot_core.prices.files import PriceList, shipped_prices
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.maintenance import copy_benchmark
 
@@ -60,7 +61,6 @@ class HubSource:
 
 def _sprout(files: Sequence[Path], provenance: Provenance) -> Frames:
     from carrot_core.benchmarks.sprout import read_sprout
-    from carrot_core.prices.files import shipped_prices
 
     return read_sprout(files, prices=shipped_prices(), provenance=provenance)
 
@@ -308,6 +308,7 @@ def bring_in(
         "name": name,
         "paths": list(map(str, paths)),
         "prices": {model: asdict(price) for model, price in (prices or {}).items()},
+        "usd_per_call": prices.usd_per_call if isinstance(prices, PriceList) else {},
         "reading": asdict(reading),
         "keep_zeros": keep_zeros,
         "provenance": asdict(of_hub.provenance()) if of_hub else None,
@@ -326,6 +327,7 @@ def _bring_in(
     name: str,
     paths: Sequence[str],
     prices: Mapping[str, Mapping[str, Any]],
+    usd_per_call: Mapping[str, float],
     reading: Mapping[str, Any],
     keep_zeros: bool,
     provenance: Mapping[str, Any] | None,
@@ -333,9 +335,11 @@ def _bring_in(
     options: Mapping[str, Any],
 ) -> list[str]:
     modes.add_session_folder(folder)
+    price_list = PriceList({model: Price.of_document(price) for model, price in prices.items()})
+    price_list.usd_per_call = usd_per_call
     frames = read_any(
         list(map(Path, paths)),
-        prices={model: _price(price) for model, price in prices.items()},
+        prices=price_list,
         reading=Reading(**reading),
         **options,
     )
@@ -344,7 +348,3 @@ def _bring_in(
     if keep_zeros or not frames.zero_models:
         Store(folder / _STORE).save_benchmark(name, frames)
     return list(frames.zero_models)
-
-
-def _price(price: Mapping[str, Any]) -> Price:
-    return Price(**{**price, "tiers": tuple(Tier(*tier) for tier in price["tiers"])})

@@ -207,6 +207,25 @@ def test_list_prices_are_proposed_for_models_of_today_with_their_date() -> None:
     assert price.tolist() == [1, 5, "2026-11-20"]
 
 
+def test_a_sheet_of_scores_alone_is_asked_what_a_call_of_each_model_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = made(30)
+    sheet = pd.DataFrame(bench.outcomes.score > 0.5, columns=bench.models).assign(question=bench.texts)
+    app = upload(panel(), "sheet.csv", sheet)
+    assert next(box for box in app.radio if box.label == "Layout").value == "wide"
+    assert wording.NO_COST_OF_A_CALL in reading.page_text(app, "warning")
+    for costs in ({}, dict(zip(bench.models, (0.01, 0.002, 0.0005), strict=True))):  # AppTest cannot fill in a table
+
+        def ask_call_costs(models: list[str], _: str, costs: dict[str, float] = costs) -> dict[str, float]:
+            assert sorted(models) == sorted(bench.models)
+            return costs
+
+        monkeypatch.setattr(upload_page, "ask_call_costs", ask_call_costs)
+        check(app.run())
+        assert not app.exception
+        assert ("sheet (only you)" in benchmark_texts(app)) == bool(costs)
+    assert "$0.0005" in reading.page_text(app, "success")
+
+
 def test_costs_of_0_count_only_for_a_model_that_is_said_to_be_free() -> None:
     table = long_frame(made(30))
     table.loc[table["model"] == "acme/small", "cost_usd"] = 0.0

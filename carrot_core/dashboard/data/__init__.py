@@ -13,7 +13,9 @@ import streamlit as st
 
 from carrot_core import limits, modes
 from carrot_core.benchmarks import NONE_STATED
+from carrot_core.benchmarks.columns import guess_with_paths
 from carrot_core.benchmarks.costs import pricing_of
+from carrot_core.benchmarks.formats.head import paths_in, truths_of
 from carrot_core.benchmarks.value_checks import MISSING
 from carrot_core.csv_latex import problems_frame, safe_csv
 from carrot_core.dashboard import links
@@ -43,12 +45,14 @@ _READING = {
     "--model-from": "Model", "--where": "Rows",
 }  # fmt: skip
 _FIELDS = {
-    "--scorer": "Score", "--free": "Models that are free", "--estimate-tokens": "Estimate tokens that are not recorded",
+    "--scorer": "Score", "--free": "Models that are free", "--cost-per-call": "US dollars per call",
+    "--estimate-tokens": "Estimate tokens that are not recorded",
 }  # fmt: skip
 # Sentences of the command line that the page says otherwise.
 _SENTENCES = {
     "--prices makes dollars of them": "the page asks for their prices then",
-    " (--list-prices has those of many)": "",
+    " (see --list-prices)": "",
+    "or --cost-per-call MODEL USD says what a call of it costs": "or the layout “Wide” asks what a call of it costs",
     "`--split derive` leaves": "“The file's own split” leaves",
 }
 _OPTION = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*(?![\w-])")
@@ -233,6 +237,47 @@ def ask_prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
         for model, price, (input_, output) in zip(models, priced, numbers.tolist(), strict=True)
         if math.isfinite(input_) and math.isfinite(output)
     }
+
+
+def score_columns(first: pd.DataFrame) -> list[str]:
+    """Columns that look like scores of a model each by the first rows, in a table without models or costs."""
+    guesses = guess_with_paths(list(map(str, first.columns)), paths_in(first), truths_of(first))
+    if {"model", "cost_usd"} & guesses.keys():
+        return []
+    scores = truths_of(first)
+    for name in first.columns:
+        values = {str(value).strip() for value in first[name].dropna()} - {""}
+        numbers = pd.to_numeric(pd.Series(sorted(values), dtype=object), errors="coerce")
+        scores += [str(name)] if values and numbers.between(0, 1).all() else []
+    models = [name for name in scores if name not in guesses.values()]
+    return models if len(models) > 1 else []
+
+
+def ask_call_costs(models: Sequence[str], file_id: str) -> dict[str, float]:
+    """Ask which columns of scores are models and what a call of each costs; returns those with a cost."""
+    st.warning(
+        "The columns below hold scores, and none beside them what a call costs. What does a call of each model cost on "
+        "average, in US dollars? A column without a cost is left out. A router then compares means: with the cost, or "
+        "the tokens, of each call it can also tell which prompts are expensive.",
+        icon=":material/payments:",
+    )
+    form = pd.DataFrame(
+        {"Model": [visible(name) for name in models], "US dollars per call": math.nan}, range(len(models))
+    )
+    answers = st.data_editor(
+        form,
+        hide_index=True,
+        disabled=["Model"],
+        column_config={
+            "US dollars per call": st.column_config.NumberColumn(
+                min_value=0.0, format=PRICE_COLUMN, help="On average, over easy and hard prompts."
+            )
+        },
+        key=f"per-call:{file_id}",
+        alt="One row for each column of scores, to be filled in with the mean cost of a call.",
+    )
+    costs = dict(zip(models, answers["US dollars per call"].to_numpy(dtype=float).tolist(), strict=True))
+    return {model: usd for model, usd in costs.items() if usd > 0}
 
 
 def ask_free_models(models: Sequence[str], file_id: str) -> dict[str, Price]:

@@ -17,13 +17,12 @@ from carrot_core.benchmarks.built_in import SIMULATED
 from carrot_core.benchmarks.log_table import kept_logs, size_of_log
 from carrot_core.benchmarks.model_facts_arms import KINDS, add_arms, arms_in, without_arms
 from carrot_core.benchmarks.split import FOLDS
-from carrot_core.dashboard import controls, views
+from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import file_stem
-from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
+from carrot_core.dashboard.shell import doors, errors_as_text, plain
 from carrot_core.dashboard.stores import (
     PrivateInfo,
     Version,
-    labels,
     private_benchmarks,
     private_store,
     store_of,
@@ -46,10 +45,6 @@ _PER_ROW = 3
 _MOST_CALLS = 5  # of an arm that is offered
 _GAPS_NAMED = 3  # models with gaps that a card names
 _NOTICE = "cards:done"
-_DOORS = (
-    ("frontier", "Open on Frontier", ":material/show_chart:"),
-    ("live", "Try a prompt", ":material/edit_note:"),
-)
 
 
 def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
@@ -152,18 +147,24 @@ def _licence(info: BenchmarkInfo) -> str:
 
 def _actions(info: BenchmarkInfo, fitted: int) -> None:
     key = f"{'own' if isinstance(info, PrivateInfo) else 'shared'}:{info.name}"
+    is_own = isinstance(info, PrivateInfo)
     with st.container(horizontal=True, gap="small"):
         fit_pressed = not fitted and st.button(
             views.FIT, key=f"fit:{key}", icon=":material/model_training:", disabled=not info.n_readable,
             help="Compute the missing vectors, then fit CARROT-KNN and measure it."
             if info.n_readable else views.without_texts(info),
         )  # fmt: skip
-        is_own = isinstance(info, PrivateInfo)
         removable = is_own or modes.may(Role.ADMIN)  # arms take the fitted routers away, too
         if info.n_repeated and removable:
             with st.popover("Arms", icon=":material/call_split:", key=f"arms:{key}"):
                 _arms(info, key)
-        gone = False
+        gone = keep = False
+        if is_own:
+            with st.popover("Keep", icon=":material/save:", key=f"keep-of:{key}"):
+                st.markdown("In the store it stays, and everybody who opens the dashboard sees it.")
+                names = {other.name for other in Store().benchmarks()}
+                name = _name_in_store(info.name, names) if info.name in names else info.name
+                keep = st.button("Keep it in the store", key=f"keep:{info.name}", type="primary")
         if removable:
             with st.popover("Remove", icon=":material/delete:", key=f"remove:{key}"):
                 back = "It cannot come back" if is_own else f"It can come back for {limits.TRASH_DAYS} days"
@@ -181,6 +182,13 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
             st.rerun()
     if gone:
         _do(partial(store_of(info).remove_benchmark, info.name), f"{info.name} is removed.")
+    if keep:
+        _do(partial(_keep, info.name, name), f"{name} is in the store now, for everybody who opens the dashboard.")
+
+
+def _keep(name: str, name_in_store: str) -> None:
+    copy_benchmark(private_store(), name, Store(), name_in_store)
+    private_store().remove_benchmark(name)
 
 
 def show_notice() -> None:
@@ -197,7 +205,7 @@ def logs_list() -> None:
         st.caption("Calls that a gateway recorded: one model a prompt, so no router can be judged on them.")
         for name, path in logs.items():
             st.markdown(f"**{plain(name)}** · {plain(size_of_log(path))}")
-        st.page_link("pages/points.py", label="Compare with an operating point", icon=":material/bookmark:")
+        doors([("points", "Compare with an operating point", ":material/bookmark:", {})])
 
 
 def trash_list() -> None:
@@ -270,39 +278,13 @@ def free_name(path: Path) -> str:
     return _free(stem, {*shipped_data(), *(info.name for info in private_benchmarks())})
 
 
-def own_benchmarks() -> None:
-    """What the session loaded, with buttons to keep each in the store or to remove it; and the notice of the last."""
-    if done := st.session_state.pop(NOTICE, None):
-        st.success(plain(done), icon=":material/check:")
-    own = private_benchmarks()
-    names = {info.name for info in Store().benchmarks()} if own else set()
-    for info in own:
-        with st.container(border=True):
-            st.markdown(f"**{plain(info.name)}**  \n{info.size_text}. Only you see it.")
-            name = _name_in_store(info.name, names) if info.name in names else info.name
-            with st.container(horizontal=True):
-                _doors(info)
-                keep = st.button(
-                    "Keep it in the store", key=f"keep:{info.name}", help="Everybody who opens it sees it."
-                )
-                drop = st.button("Remove", key=f"drop:{info.name}")
-        if keep:
-            copy_benchmark(private_store(), info.name, Store(), name)
-            private_store().remove_benchmark(info.name)
-            st.session_state[NOTICE] = f"{name!r} is in the store now, for everybody who opens the dashboard."
-            st.rerun()
-        if drop:
-            private_store().remove_benchmark(info.name)
-            st.rerun()
-
-
-def _doors(info: BenchmarkInfo) -> None:
-    """Buttons that open a benchmark on the pages where it answers a question."""
-    for page, words, icon in _DOORS if info.n_readable else _DOORS[:1]:
-        if st.button(words, key=f"{page}:{info.name}", icon=icon):
-            benchmarks = all_benchmarks()
-            controls.choose_benchmark(labels(benchmarks)[benchmarks.index(info)])
-            st.switch_page(f"pages/{page}.py")
+def show_upload_notice() -> None:
+    """The notice about the last upload, which every page shows now, with links to those that answer a question."""
+    text, may_be_typed = st.session_state.pop(NOTICE, ("", False))
+    if text:
+        st.success(plain(text), icon=":material/check:")
+        prompt = [("live", "Try a prompt", ":material/edit_note:", {"try": "1"})] if may_be_typed else []
+        doors([("frontier", "Open on Frontier", ":material/show_chart:", {}), *prompt])
 
 
 def _name_in_store(name: str, names: Set[str]) -> str:

@@ -22,10 +22,12 @@ from carrot_core.benchmarks.table_file import PER_MODEL
 from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
 from carrot_core.dashboard import controls, work
 from carrot_core.dashboard.data import (
+    ask_call_costs,
     ask_free_models,
     ask_prices,
     in_words_of_the_page,
     is_about_reading,
+    score_columns,
     show_problems,
     with_fields,
 )
@@ -35,6 +37,7 @@ from carrot_core.dashboard.stores import ONLY_YOU, count_job, private_store, ses
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.number_formats import size_text
 from carrot_core.paths import shipped
+from carrot_core.prices.files import PriceList
 from carrot_core.routers.base import WITHOUT_TEXTS
 from carrot_core.store import BenchmarkInfo
 from carrot_core.store.intake import Look, bring_in, look_at
@@ -115,17 +118,20 @@ def _bring_in(paths: Sequence[Path], file_id: str, of_hub: HubFiles | None = Non
     )
     of_first = f"of {paths[0].name}, the first of {len(paths)} files" if len(paths) > 1 else ""
     st.caption(f"{look.how}, first rows {of_first}".rstrip().rstrip(",") + ".")
+    scores = [] if is_wide([*names, *_pairs(names)]) else score_columns(first)
     layout = st.radio(
         "Layout",
         list(LAYOUTS),
-        index=int(is_wide([*names, *_pairs(names)])),
+        index=int(is_wide([*names, *_pairs(names)]) or bool(scores)),
         format_func=LAYOUTS.__getitem__,
         key=f"layout:{file_id}",
     )
     columns = _mapping(first, layout, file_id, reading)
+    prices = PriceList({})
+    prices.usd_per_call = ask_call_costs(scores, file_id) if scores and layout == "wide" else {}
     if "split" in {*names, *columns}:
         reading = replace(reading, own_split=_own_split(file_id))
-    _load_panel(paths, file_id, layout, columns, reading, of_hub, where=where)
+    _load_panel(paths, file_id, layout, columns, reading, of_hub, prices, where=where)
 
 
 def _own_split(file_id: str) -> bool:
@@ -155,7 +161,7 @@ def _of_tool(of_tool: Format, paths: Sequence[Path], file_id: str, of_hub: HubFi
         help="One for 4 characters of prompt and answer, for tools that record none.",
     )  # fmt: skip
     options = {"scorer": scorer.strip() or None, "estimate_tokens": estimate}
-    _load_panel(paths, file_id, of_tool.name, {}, FOUND, of_hub, **options)
+    _load_panel(paths, file_id, of_tool.name, {}, FOUND, of_hub, PriceList({}), **options)
 
 
 def _load_panel(
@@ -165,13 +171,14 @@ def _load_panel(
     columns: Mapping[str, str],
     reading: Reading,
     of_hub: HubFiles | None,
+    prices: PriceList,
     **of_tool: Any,
 ) -> None:
     """Ask for a name and missing settings, and load the files."""
     error = st.session_state.get(_ERRORS, {}).get(file_id)
-    prices = ask_prices(error.models, file_id) if isinstance(error, PricesNeededError) else {}
+    prices.update(ask_prices(error.models, file_id) if isinstance(error, PricesNeededError) else {})
     zero_models = st.session_state.get(_ZEROS, {}).get(file_id)
-    free = ask_free_models(zero_models, file_id) if zero_models else {}
+    prices.update(ask_free_models(zero_models, file_id) if zero_models else {})
     named_by = Path(of_hub.repo) if of_hub else paths[0]
     name = st.text_input("Name of the benchmark", free_name(named_by), key=f"name:{file_id}")
     if st.button("Check and load", type="primary", key="hub:check" if of_hub else "upload:check"):
@@ -179,7 +186,7 @@ def _load_panel(
         try:
             with work.spinner("Reading and checking every row …"):
                 stored = bring_in(
-                    private_store(), name.strip(), paths, format=layout, columns=columns, prices=prices | free,
+                    private_store(), name.strip(), paths, format=layout, columns=columns, prices=prices,
                     reading=reading, keep_zeros=zero_models is not None, of_hub=of_hub, place=session_folder(),
                     **of_tool,
                 )  # fmt: skip
@@ -331,6 +338,5 @@ def _tell(info: BenchmarkInfo) -> None:
     warnings += "" if info.n_readable else f" {WITHOUT_TEXTS}"
     label = f"{info.name}{ONLY_YOU}"
     controls.choose_benchmark(label)
-    st.session_state[NOTICE] = (
-        f"Loaded {info.size_text} as {info.name!r}. Every page shows it, as “{label}”.{with_fields(warnings)}"
-    )
+    text = f"Loaded {info.size_text} as {info.name!r}. Every page shows it, as “{label}”.{with_fields(warnings)}"
+    st.session_state[NOTICE] = text, info.n_readable > 0
