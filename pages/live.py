@@ -3,6 +3,7 @@
 import streamlit as st
 
 from carrot_core.dashboard import controls, links, live, shell
+from carrot_core.dashboard.exhibits import models_note
 from carrot_core.dashboard.live.batch import batch_panel
 
 shell.guard(__file__)
@@ -26,3 +27,4 @@ with many:
     if many.open:
         batch_panel(router, task=task, **vars(options))
 live.note(info, router, options)
+models_note(info)

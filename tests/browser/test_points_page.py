@@ -101,14 +101,15 @@ def test_a_download_is_the_point_and_comes_back(
         shelf.delete(entry.id)
     click(page.get_by_text(wording.BRING_POINT))
     at_rest(page)
-    page.locator("input[type=file]").first.set_input_files(file)
+    upload = page.get_by_test_id("stPopoverBody").locator("input[type=file]")
+    upload.set_input_files(file)
     page.get_by_role("button", name="Keep it here").wait_for()
     click(page.get_by_role("button", name="Keep it here"))
     expect(page.get_by_text("Kept points (1)")).to_be_visible()
     changed = json.loads(file.read_text()) | {"lam": 0.9}
     (tmp_path / "changed.json").write_text(json.dumps(changed))
     at_rest(page)
-    page.locator("input[type=file]").first.set_input_files(tmp_path / "changed.json")
+    upload.set_input_files(tmp_path / "changed.json")
     expect(page.get_by_text(wording.TAMPERED)).to_be_visible()
 
 

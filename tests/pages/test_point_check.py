@@ -141,6 +141,13 @@ def test_the_column_of_the_model_is_asked_for_where_it_cannot_be_told(head: Poin
     assert wording.LOGS_AGREE in page_text(app)
 
 
+def test_the_check_is_folded_away_until_a_link_names_it(head: PointFile) -> None:
+    shared_points().keep(head)
+    for query, expected in (({}, False), ({"check_by": SURE}, True)):
+        (fold,) = (box for box in page(**query).expander if box.label == "Check a point")
+        assert fold.proto.expanded is expected
+
+
 def test_a_point_on_which_nothing_was_measured_says_so() -> None:
     shared_points().keep(point(test=None, validation=None, shares=None))
     app = page()

@@ -124,7 +124,7 @@ def test_two_points_on_loaded_data_are_compared_prompt_by_prompt(loaded: Store) 
     for router, lam in (("carrot-knn", 0.1), ("carrot-linear", 0.8)):
         shared_points().keep(CarrotRouter.load("made", router=router).point_file(lam=lam, note=router))
     app = page(bench="made")
-    side, apart = (frame.value for frame in app.dataframe if "Model" not in frame.value)
+    side, apart = table(app, "carrot-knn"), table(app, "Measured")
     assert set(side.columns) == {"", "carrot-knn", "carrot-linear"}
     first = app.multiselect(key="compare").value[0]
     (row,) = apart.to_dict("records")

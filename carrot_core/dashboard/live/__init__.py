@@ -16,7 +16,7 @@ from carrot_core.benchmarks.built_in import SIMULATED
 from carrot_core.benchmarks.model_facts_arms import ModelFacts
 from carrot_core.dashboard import controls, links, shell, views, work
 from carrot_core.dashboard.components.decision import live_decision, prompt_box
-from carrot_core.dashboard.exhibits import csv_button, models_note
+from carrot_core.dashboard.exhibits import csv_button
 from carrot_core.dashboard.frontier.solve import handles, lam_slider
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import kind_note, plain
@@ -173,11 +173,13 @@ def _fallback(router: CarrotRouter, pool: tuple[str, ...], facts: Mapping[str, M
 
 
 def note(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) -> None:
-    """Captions: the router, its models, λ as an exchange rate, whether the data are simulated, and the verdict."""
+    """Captions: the verdict, the router, its models, λ as an exchange rate, and whether the data are simulated."""
     if info.name == SIMULATED:
         kind_note(info)
     rate, unit = rate_of_lam(options.lam, router.cost_unit_usd), money(router.cost_unit_usd)
     models = f"{len(options.pool)} of its" if options.pool else "its"
+    if options.pool is None:
+        st.caption(plain(_verdict(info, router, rate)))
     st.caption(
         plain(
             f"{label(router.router)} learned from {router.profile.n_train:,} prompts of {router.profile.benchmark} "
@@ -187,9 +189,6 @@ def note(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) ->
         + " "
         + see("lambda", "exchange-rate", "cost-unit")
     )
-    models_note(info)
-    if options.pool is None:
-        st.caption(plain(_verdict(info, router, rate)))
 
 
 def _verdict(info: BenchmarkInfo, router: CarrotRouter, rate: float) -> str:

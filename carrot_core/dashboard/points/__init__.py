@@ -9,6 +9,7 @@ import streamlit as st
 
 from carrot_core import limits, modes
 from carrot_core.dashboard import controls, links, live, views
+from carrot_core.dashboard.exhibits import models_note
 from carrot_core.dashboard.frontier import solve
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.live import DecisionOptions
@@ -185,7 +186,7 @@ def describe_date(point: PointFile) -> str:
 
 def keep_panel() -> None:
     """Choose a router and one of its points, see its figures, and keep it; without a router, say what to do."""
-    for_bench, for_router = st.columns(2)
+    for_bench, for_router, for_costs = st.columns([4, 4, 3], vertical_alignment="bottom")
     with for_bench:
         info = controls.benchmark(readable_benchmarks())
     if not live.servable(info):
@@ -193,15 +194,20 @@ def keep_panel() -> None:
         return
     with for_router:
         router = live.router_of(info)
-    options = live.decision_options(router, info, folded=True)
-    _match(info, router, options)
-    live.note(info, router, options)
-    with errors_as_text():
+    with for_costs:
+        models_note(info)
+    for_figures, for_choice = st.columns([3, 2], gap="medium")  # a phone shows the figures first
+    with for_choice:
+        options = live.decision_options(router, info, folded=True)
+        _match(info, router, options)
+    with for_figures, errors_as_text():
         point = router.point_file(**asdict(options))
         _expectation(point)
-        with st.form("points:keep", clear_on_submit=True):
-            name = st.text_input("Name", max_chars=limits.POINT_NAME, placeholder="Optional: a name for your list")
-            note = st.text_area("Note", max_chars=limits.POINT_NOTE, height=68, placeholder="Optional: what it is for")
+        live.note(info, router, options)
+        with for_choice, st.form("points:keep", clear_on_submit=True):
+            for_name, for_note = st.columns(2)
+            name = for_name.text_input("Name", max_chars=limits.POINT_NAME, placeholder="Optional")
+            note = for_note.text_area("Note", max_chars=limits.POINT_NOTE, height=68, placeholder="Optional")
             submit = st.form_submit_button("Keep this point", type="primary", icon=":material/bookmark_add:")
         if submit:
             keep(info, router.point_file(note=join_note(name, note), **asdict(options)))
@@ -242,20 +248,20 @@ def _expectation(point: PointFile) -> None:
             "Nothing was measured on this pool: the point will route as shown, but its accuracy and cost are untested."
         )
         return
-    for_accuracy, for_cost, for_models = st.columns([1, 1, 2])
-    for box, what, tell in (
-        (for_accuracy, "Accuracy", describe_accuracy),
-        (for_cost, "Cost", describe_cost),
-    ):
-        value, bracket, ends = tell(test_figures(point)).partition(" [")
-        box.metric(what, value)
-        box.caption(plain(f"{bracket}{ends} · on validation {tell(point.validation)}".strip()))
+    for_figures, for_models = st.columns(2)
+    figures = test_figures(point)
+    with for_figures, st.container(horizontal=True):
+        for what, text in (("Accuracy", describe_accuracy(figures)), ("Cost", describe_cost(figures))):
+            value, _, ends = text.rstrip("]").partition(" [")
+            number, per, unit = value.partition(" per ")  # beside the number the unit would be cut
+            interval = f"95 %: {ends.replace(', ', ' to ')}" if ends else None
+            st.metric(f"{what}{per}{unit}", number, interval, "off", delta_arrow="off", width="content")
     for_models.markdown(plain(f"λ {lam_text(point.lam)}. Answered by {describe_models(point)}."))
     without = " Prompts that the fallback takes are counted with CARROT's choice." if point.fallback else ""
-    for_models.caption(
-        f"On {point.test.n_prompts:,} prompts, each judged by a router that had not seen it; on validation "
-        f"{point.validation.n_prompts if point.validation else 0:,}. 95 % intervals in brackets.{without}"
-    )
+    words = f"On {point.test.n_prompts:,} prompts, each judged by a router that had not seen it."
+    if on := point.validation:
+        words += f" On {on.n_prompts:,} of validation {describe_accuracy(on)} at {describe_cost(on)}, 95 % in brackets."
+    st.caption(plain(words + without))
 
 
 def keep_button(info: BenchmarkInfo, router: str, rate_per_usd: float, *, whole: bool) -> None:

@@ -46,8 +46,9 @@ def compare(records: Sequence[ShelfPoint]) -> None:
     """Choose at least two points and see them side by side."""
     by_name = distinct_names(records)
     order = sorted(by_name, key=lambda name: by_name[name].point.test is None)  # measured points first
-    choice = st.multiselect(
-        "Compare", list(by_name), order[:_AT_FIRST], format_func=visible, key="compare",
+    for_choice, for_differences = st.columns([2, 3], gap="medium")
+    choice = for_choice.multiselect(
+        "Side by side", list(by_name), order[:_AT_FIRST], format_func=visible, key="compare",
         placeholder="Choose points",
         help=tip("operating-point", "paired-difference", also="Differences are to the first one."),
     )  # fmt: skip
@@ -55,16 +56,17 @@ def compare(records: Sequence[ShelfPoint]) -> None:
         st.info("Choose at least two points to see them side by side.")
         return
     points = {name: by_name[name].point for name in choice}
-    display = side_by_side(points)
-    st.dataframe(
-        display.rename(columns=visible),
-        column_config={"": st.column_config.TextColumn(pinned=True, width=_NAMES_WIDE)},
-        hide_index=True,
-        height="content",
-        alt=f"What {len(points)} operating points are and do, one column a point.",
-    )
-    differences(points)
-    csv_button("Download this comparison (CSV)", lambda: figures_frame(points), "operating-points")
+    with for_differences:
+        differences(points)
+    with st.expander("All figures of these points"):
+        st.dataframe(
+            side_by_side(points).rename(columns=visible),
+            column_config={"": st.column_config.TextColumn(pinned=True, width=_NAMES_WIDE)},
+            hide_index=True,
+            height="content",
+            alt=f"What {len(points)} operating points are and do, one column a point.",
+        )
+        csv_button("Download this comparison (CSV)", lambda: figures_frame(points), "operating-points")
 
 
 def distinct_names(records: Sequence[ShelfPoint]) -> dict[str, ShelfPoint]:
@@ -163,8 +165,8 @@ def _difference_table(table: list[list[object]], first: str, words: str) -> None
         lines.append("Prompt by prompt: both points decided the same prompts of the loaded data (bootstrap).")
     if "of the means" in measured:
         lines.append(
-            "Of the means: the errors of the two are taken as independent, which on the same prompts makes the "
-            "interval wider than it need be; with the data loaded the points are compared prompt by prompt."
+            "Of the means: errors are taken as independent, so on the same prompts intervals are wider than they "
+            "need be; load the data to compare prompt by prompt."
         )
     if "of other data" in measured:
         lines.append(

@@ -111,13 +111,11 @@ def _card(place: PointShelf, record: ShelfPoint) -> None:
         st.markdown(f"### {plain(visible(record.name))}", width="content")
         if place != shared_points():
             st.badge("only you", icon=":material/lock:", color="blue")
-    st.markdown(plain(visible(describe_point(point))))
+        st.caption(plain(f"{visible(describe_point(point))}, {describe_date(point)}"), width="content")
     lines = {
         "Accuracy": describe_accuracy(figures),
-        "Cost": describe_cost(figures),
+        "Cost": f"{describe_cost(figures)}; prices: {describe_prices(point)}",
         "Answered by": describe_models(point),
-        "Prices": describe_prices(point),
-        "Made": describe_date(point),
     }
     st.markdown("  \n".join(f":gray[{name}:] {plain(value)}" for name, value in lines.items()))
     if note := title_and_note(point)[1]:
