@@ -64,16 +64,19 @@ if any(view.part) and section in compare.ON_WHOLE:
 
 if section == "Metrics":
     figures, pairs, seed = view.comparison(names, seeds)
-    if words := answer(pairs, names, compare.metric_in_use(set(figures["metric"]))):
-        st.markdown(shell.plain(words))
-    for_metric, for_columns = st.columns([1, 3])
+    for_answer, for_metric = st.columns([3, 1])
     with for_metric:
         metric = compare.metric_alone(set(figures["metric"]))
-    with for_columns:
+    if words := answer(pairs, names, metric):
+        for_answer.markdown(shell.plain(words))
+    for_table = st.container()
+    with st.popover("Columns, and what they mean", type="tertiary", icon=":material/view_column:"):
         metrics = compare.metrics(set(figures["metric"]))
+        results.explain_columns(metrics, metric, view.basis)
     table = standing(figures, pairs, names, list(dict.fromkeys([metric, *metrics])), seed)
     exhibit = results.with_latency(table_exhibit(table, metrics, over), view, table["router"])
-    show(exhibit, key="c-metrics-of", table=lambda: results.metric_table(exhibit, metrics, metric, view.basis))
+    with for_table:
+        show(exhibit, key="c-metrics-of", table=lambda: results.metric_table(exhibit, metrics, metric, view.basis))
     with st.expander("Drawn with its intervals"):
         show(metric_exhibit(table, metric, over, view.basis), key="c-metric")
     if pairs.empty:

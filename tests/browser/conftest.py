@@ -421,6 +421,7 @@ def check_texts_and_widths(page: Page) -> None:
         page.set_viewport_size({"width": width, "height": 1000})
         at_rest(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.get_by_test_id("stMain").evaluate("it => it.scrollWidth") <= width
     assert page.evaluate("window.__xss") is None
     assert page.locator("img[src=x]").count() == 0
 

@@ -156,13 +156,6 @@ def metric(options: Collection[str] = METRICS) -> str:
     return choice
 
 
-def metric_in_use(options: Collection[str]) -> str:
-    """The metric that `metric_alone` will show."""
-    linked = {metric_name(name): name for name in options}.get(st.query_params.get("metric_of", ""))
-    own = st.session_state.get("metric_of", linked)
-    return own if own in options else _first_metric(options)
-
-
 def _first_metric(options: Collection[str]) -> str:
     return next(name for name in (HEADLINE, "aiq", *METRICS) if name in options)  # older snapshots lack one
 

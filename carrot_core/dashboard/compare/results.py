@@ -66,7 +66,7 @@ def with_latency(exhibit: Exhibit, view: views.View, routers: Sequence[str]) -> 
 
 def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str, basis: CostBasis) -> None:
     """Metrics with intervals and ranks, and latency if the exhibit has it, a row for each router, in tiers of one
-    metric; below it what they mean."""
+    metric."""
     table = exhibit.table
     columns = {}
     for metric in metrics:
@@ -81,6 +81,10 @@ def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str, basis: 
     rows = zip(map(plain, table["router"]), tiers, *columns.values(), strict=True)
     with st.container(key="folding-metrics"):
         st.markdown(folding_table(["Router", "Tier", *columns], rows))
+
+
+def explain_columns(metrics: Sequence[str], tier_of: str, basis: CostBasis) -> None:
+    """What the columns of `metric_table` mean."""
     meanings = [f"**{metric_name(metric, basis)}**: {metric_meaning(metric)}" for metric in metrics]
     st.caption("  \n".join([f"**Tier**: rank in {metric_name(tier_of)}.", *meanings]))
 
