@@ -27,16 +27,20 @@ if part == "Rate":
     world = theory.world()
     (curve,) = theory.curves(world)
     theory.readings(curve)
-    show(rate_exhibit(curve), key="t-rate")
-    st.write(shell.plain(slope_words(curve)))
+    for_world, for_others = st.columns(2, gap="medium")
+    with for_world:
+        st.header("In this world")
+        show(rate_exhibit(curve), key="t-rate")
+        st.write(shell.plain(slope_words(curve)))
+    with for_others:
+        st.header("Does it hold elsewhere?")
+        show(slopes_exhibit(slopes()), key="t-slopes")
     st.caption(
         "The predicted slope is -γ(1 + α)/(2γ + d): known from the theory of plug-in classification (Audibert and "
         "Tsybakov 2007) and checked here, not quoted from the paper. With several metrics the bound is a λ-weighted "
         "sum of such terms; both metrics have the same γ here, so λ moves the height of the line and not its slope. "
         + see("excess-risk", "learning-rate", "holder-smoothness", "margin-exponent")
     )
-    st.header("Does it hold elsewhere?")
-    show(slopes_exhibit(slopes()), key="t-slopes")
 
 elif part == "Decision boundary":
     world = theory.world()

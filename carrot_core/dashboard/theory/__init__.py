@@ -120,11 +120,15 @@ def readings(curve: RateCurve) -> None:
     """The predicted and the measured slope, and how many times the prompts halve the excess risk."""
     measured, low, high = curve.slope()
     promised = predicted_slope(curve.world)
-    places = st.columns(3)
-    places[0].metric("Predicted slope", f"{promised:.2f}", help="-γ(1 + α)/(2γ + d)")
-    places[1].metric("Measured slope", f"{measured:.2f}", f"95 %: {low:.2f} to {high:.2f}", "off", delta_arrow="off")
     times = factor(promised).replace(" times", " ×")
-    places[2].metric("To halve the excess", f"{times} prompts", help="So many times as many, from the predicted slope.")
+    interval: Any = {"delta": f"95 %: {low:.2f} to {high:.2f}", "delta_color": "off", "delta_arrow": "off"}
+    with st.container(horizontal=True, gap="large"):
+        st.metric("Predicted slope", f"{promised:.2f}", width="content", help="-γ(1 + α)/(2γ + d)")
+        st.metric("Measured slope", f"{measured:.2f}", width="content", **interval)
+        st.metric(
+            "To halve the excess", f"{times} prompts", width="content",
+            help="So many times as many, from the predicted slope.",
+        )  # fmt: skip
 
 
 def factor(slope: float) -> str:
