@@ -117,9 +117,12 @@ elif section == "Gap to oracle":
     if table is None:
         st.caption("This snapshot has no figures of collapse and rare solvers.")
     else:
-        show(collapse_exhibit(table), key="c-collapse")
-        if most := compare.rare(sorted(set(table["most"]) - {0})):
-            show(collapse_exhibit(table, most), key="c-rare")
+        for_collapse, for_rare = st.columns(2, gap="medium")
+        with for_collapse:
+            show(collapse_exhibit(table), key="c-collapse")
+        with for_rare:
+            if most := compare.rare(sorted(set(table["most"]) - {0})):
+                show(collapse_exhibit(table, most), key="c-rare")
 
 elif section == "Learnable":
     table = view.analysis("learnable", names)
@@ -139,10 +142,13 @@ elif section == "Who answers":
         show(exhibit, key="c-agreement", table=None if exhibit.draw else lambda: None)  # its caption says why
     areas = compare.several("Shares of", names, "areas")
     grouping = controls.color_by(view.models, info.facts_by_model)
-    for router in areas:
-        st.markdown(f"**{shell.plain(visible(compare.label(router)))}**")
-        show(shares_exhibit(view.scene((router,), router, grouping=grouping)), key=f"c-shares-{router}")
-        results.effort_table(view, router, info.facts_by_model, grouping, lam)
+    for first in range(0, len(areas), 2):
+        pair = areas[first : first + 2]
+        for column, router in zip(st.columns(len(pair), gap="medium"), pair, strict=True):
+            with column:
+                st.markdown(f"**{shell.plain(visible(compare.label(router)))}**")
+                show(shares_exhibit(view.scene((router,), router, grouping=grouping)), key=f"c-shares-{router}")
+                results.effort_table(view, router, info.facts_by_model, grouping, lam)
 
 elif section == "By task":
     table = view.analysis("task-curves", names)
