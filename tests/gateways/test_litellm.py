@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 import yaml
 
+from carrot_core.benchmarks.built_in import BUILT_IN, folder_of
+from carrot_core.benchmarks.model_facts_arms import read_model_facts
 from carrot_core.errors import CarrotError
 from carrot_core.gateways.litellm import CarrotStrategy
 from carrot_core.outcomes import Estimates
-from carrot_core.points.formats import FORMATS
+from carrot_core.paths import shipped
+from carrot_core.points.formats import FORMATS, _litellm_models
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.decision import Decisions
 from carrot_core.serving.expectation import labels_of
@@ -37,6 +40,7 @@ pytestmark = [
 ]
 
 SMALL, MIDDLE, LARGE = "small-8b", "middle-27b", "large-70b"
+LISTED_ON = "2026-12-01"  # when the names of models were listed: those that LiteLLM calls retired then are left out
 SECRET = "the launch code is 8265"
 FAILURES = {"timeout": (200, 2), "429": (429, 0), "500": (500, 0), "401": (401, 0), "400": (400, 0)}
 BACKUP = [{"carrot": ["backup"]}]
@@ -371,6 +375,30 @@ def test_a_shipped_head_decides_for_real(carrot_home: Path, server: Upstream) ->
     assert len(set(expected)) > 1
     with pytest.raises(CarrotError, match="budget"):
         CarrotStrategy(plain(server, *pool), carrot, budget=1.0)
+
+
+def _ids_at_makers() -> dict[str, str]:
+    """LiteLLM's name of each model that ships and that it has under the same name at the model's maker."""
+    makers = {"google": "gemini", "mistral": "mistral", "cohere": "cohere_chat", "alibaba": "dashscope"}
+    found = {}
+    for file in (shipped("models.csv"), *(folder_of(name) / "models.csv" for name in BUILT_IN)):
+        for model, facts in read_model_facts(file).items():
+            maker = makers.get(facts.provider or "", facts.provider or "")
+            for name, entry in litellm.model_cost.items():
+                own, same = name.removeprefix(f"{maker}/"), model.rsplit("/", 1)[-1]
+                if (
+                    (entry.get("litellm_provider"), own.lower()) == (maker, same.lower())
+                    and not facts.effort
+                    and litellm.get_llm_provider(f"{maker}/{own}")[:2] == (own, maker)
+                    and entry.get("mode") in ("chat", "responses")
+                    and entry.get("deprecation_date", "9") > LISTED_ON
+                ):
+                    found[model] = f"{maker}/{own}"
+    return found
+
+
+def test_an_exported_configuration_names_what_litellm_has() -> None:
+    assert _litellm_models() == _ids_at_makers()
 
 
 def test_an_exported_configuration_with_its_hook_decides_as_the_point(

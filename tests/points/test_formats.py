@@ -308,6 +308,19 @@ def test_the_configuration_has_every_model_of_the_pool(router: CarrotRouter, hos
     assert document["litellm_settings"] == {"callbacks": "carrot_hook.attach"}
 
 
+def test_the_configuration_names_models_that_litellm_has_at_their_makers(
+    router: CarrotRouter, point: PointFile
+) -> None:
+    shipped_pool = point.model_copy(update={"pool": ("GPT-5.4", "MiniMax-M3", "Gemini-3-Pro", "gpt-5.4")})
+    document = yaml.safe_load(file_content("litellm", router, shipped_pool))
+    assert [each["litellm_params"]["model"] for each in document["model_list"]] == [
+        "openai/gpt-5.4",
+        "minimax/MiniMax-M3",
+        "FILL-IN/Gemini-3-Pro",  # at its maker only as a preview
+        "FILL-IN/gpt-5.4",  # a name in none of the benchmarks that ship
+    ]
+
+
 @pytest.mark.parametrize("which", ["point", "hostile"])
 def test_the_picture_stands_alone_and_no_name_does_harm(
     which: str, router: CarrotRouter, request: pytest.FixtureRequest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Callable
@@ -124,11 +125,12 @@ def as_python(_router: CarrotRouter, point: PointFile) -> bytes:
 
 
 def as_config(_router: CarrotRouter, point: PointFile) -> bytes:
-    """LiteLLM's ``config.yaml``: a deployment to fill in for every model of the pool."""
+    """LiteLLM's ``config.yaml``: a deployment for every model of the pool, to fill in where no name is known."""
+    known = _litellm_models()
     deployments = [
         {
             "model_name": _GROUP,
-            "litellm_params": {"model": f"{_PLACEHOLDER}/{model}"},
+            "litellm_params": {"model": known.get(model, f"{_PLACEHOLDER}/{model}")},
             "model_info": {"carrot_model": model},
         }
         for model in point.pool
@@ -136,6 +138,12 @@ def as_config(_router: CarrotRouter, point: PointFile) -> bytes:
     settings = {"callbacks": "carrot_hook.attach"}
     head = _template("litellm_config.yaml.template")
     return (head + to_yaml({"model_list": deployments, "litellm_settings": settings})).encode()
+
+
+def _litellm_models() -> dict[str, str]:
+    """LiteLLM's names of models at their makers, by the names in the benchmarks that ship, where it has one alike."""
+    with Path(__file__).with_name("litellm_models.csv").open(encoding="utf-8", newline="") as file:
+        return {row["model"]: row["litellm"] for row in csv.DictReader(file)}
 
 
 def as_hook(_router: CarrotRouter, point: PointFile) -> bytes:
