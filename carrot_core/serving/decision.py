@@ -224,8 +224,8 @@ class Explanation:
     distance_percentile : share of the validation prompts that are more like the training prompts, 0 to 100;
         None if the router has no vectors.
     unlike : whether that is at or above the limit.
-    nearest : training prompts, the nearest first: ``similarity``, ``prompt``, ``task`` and each model's score
-        there; None if the training prompts are not on this machine.
+    nearest : training prompts, the nearest first: ``similarity``, ``prompt_id``, ``prompt``, ``task`` and each model's
+        score there; None if the training prompts are not on this machine.
     prompt_tokens : tokens of the text.
     parts, part : the parts of the text, each as long as the encoder can read at once (`text_parts`),
         and the index of the one that it read.
@@ -307,7 +307,8 @@ def nearest_prompts(vector: Vectors, train: Benchmark, train_vectors: UnitVector
     similarity, rows = nearest(unit_vectors(vector[None]), train_vectors, min(_NEAREST, len(train.prompt_ids)))
     near = train.rows(rows[0])
     scores = dict(zip(near.models, near.outcomes.score.T, strict=True))
-    return pd.DataFrame({"similarity": similarity[0], "prompt": near.texts, "task": near.tasks, **scores})
+    named = {"similarity": similarity[0], "prompt_id": near.prompt_ids, "prompt": near.texts, "task": near.tasks}
+    return pd.DataFrame(named | scores)
 
 
 def in_words(

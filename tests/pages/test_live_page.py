@@ -16,12 +16,12 @@ from carrot_core import CarrotRouter
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.dashboard import live
 from carrot_core.dashboard.components import decision
-from carrot_core.dashboard.components.decision import build_payload, likeness
+from carrot_core.dashboard.components.decision import build_payload, likeness, textless
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
 from carrot_core.figures.benchmark import model_groupings
 from carrot_core.figures.theme import group_looks, scene_looks
-from carrot_core.number_formats import money
+from carrot_core.number_formats import money, percent
 from carrot_core.results import shipped_snapshots
 from carrot_core.results.snapshot import read
 from carrot_core.serving.loading import PromptKind, shipped_heads, shipped_kinds
@@ -305,6 +305,20 @@ def test_loaded_data_show_what_was_nearest_and_what_models_scored_there(loaded: 
     scores, names = dict(zip(bench.texts, bench.outcomes.score, strict=True)), [m["name"] for m in data["models"]]
     for part in near:
         assert dict(zip(names, part["scores"], strict=True)) == dict(zip(MODELS, scores[part["text"]], strict=True))
+
+
+def test_neighbours_without_texts_are_named_by_their_ids_and_the_page_says_why_once(loaded: Store) -> None:
+    bench = loaded.load("made", encoder=BUNDLED)
+    explanation = CarrotRouter.load("made", store=loaded).explain(bench.texts[0])
+    assert explanation.nearest is not None
+    assert not textless(explanation, ships=True)
+    hidden = replace(explanation, nearest=explanation.nearest.assign(prompt=None))
+    scores = dict(zip(bench.prompt_ids, bench.outcomes.score, strict=True))
+    for part, prompt_id in zip(build_payload(hidden)["nearest"], hidden.nearest["prompt_id"], strict=True):
+        assert part["text"].startswith(prompt_id)
+        assert percent(scores[prompt_id].mean(), digits=0) in part["text"]
+    assert "not passed on" in textless(hidden, ships=True)
+    assert "not passed on" not in textless(hidden, ships=False) != ""
 
 
 def test_the_shipped_head_stands_aside_for_other_data_of_its_name(loaded: Store, tmp_path: Path) -> None:

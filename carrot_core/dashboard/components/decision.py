@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
@@ -24,9 +25,9 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.scene import NOT_KNOWN, Grouping
 from carrot_core.figures.theme import model_looks
 from carrot_core.frontier import lam_of_rate
-from carrot_core.number_formats import CostBasis, cost_basis, lam_text
+from carrot_core.number_formats import CostBasis, cost_basis, lam_text, percent
 from carrot_core.serving.decision import Decisions, Explanation, in_words, ribbon
-from carrot_core.text import SENTENCE, short_names, visible
+from carrot_core.text import SENTENCE, counted, short_names, visible
 
 _KEY, _ENTRY, _START = "live:box", "live:typed", "live:start"
 
@@ -238,16 +239,32 @@ def _nearest(explanation: Explanation) -> list[dict[str, Any]]:
         {
             "similarity": float(row["similarity"]),
             "task": visible(row["task"]),
-            "text": _cut(row["prompt"]),
+            "text": _cut(row["prompt"]) if row["prompt"] else _scored(row["prompt_id"], observed),
             "scores": [None if np.isnan(score) else float(score) for score in observed],
         }
         for row, observed in zip(explanation.nearest.to_dict("records"), scores, strict=True)
     ]
 
 
-def _cut(text: str | None) -> str:
-    if text is None:
-        return "(no text)"
+def textless(explanation: Explanation, *, ships: bool) -> str:
+    """Why the nearest training prompts are named by their ids; empty if any text is known.
+
+    ``ships`` is whether their benchmark ships, whose texts are left out where they may not be passed on.
+    """
+    if explanation.nearest is None or explanation.nearest["prompt"].notna().any():
+        return ""
+    why = "texts of this benchmark are not passed on" if ships else "this benchmark has no texts"
+    return f"The nearest training prompts are named by their ids, with the mean score of all models: {why}."
+
+
+def _scored(prompt_id: str, scores: npt.NDArray[np.float64]) -> str:
+    """A prompt without text: its id, and the mean score of the models there."""
+    known = scores[~np.isnan(scores)]
+    mean = f": {percent(known.mean(), digits=0)} on average over {counted(len(known), 'model')}" if len(known) else ""
+    return f"{visible(prompt_id)}{mean}"
+
+
+def _cut(text: str) -> str:
     return visible(text[:MAX_SHOWN], SENTENCE) + ("…" if len(text) > MAX_SHOWN else "")
 
 

@@ -15,8 +15,8 @@ from carrot_core import limits, modes
 from carrot_core.benchmarks.built_in import SIMULATED
 from carrot_core.benchmarks.model_facts_arms import ModelFacts
 from carrot_core.dashboard import controls, links, shell, views, work
-from carrot_core.dashboard.components.decision import live_decision, prompt_box
-from carrot_core.dashboard.exhibits import csv_button
+from carrot_core.dashboard.components.decision import live_decision, prompt_box, textless
+from carrot_core.dashboard.exhibits import csv_button, models_note
 from carrot_core.dashboard.frontier.solve import handles, lam_slider
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import kind_note, plain
@@ -274,7 +274,7 @@ def answer(info: BenchmarkInfo, router: CarrotRouter, text: str, options: Decisi
         st.session_state[_RERUN] = True
 
     # Texts that change with the prompt are part of the component, which is faster than Streamlit at redrawing them.
-    lines = (_reading(explanation), _label(explanation))
+    lines = (_reading(explanation), _label(explanation), textless(explanation, ships=info.ships))
     about = [line for line in lines if line]
     curve = None if options.pool else router.profile.curves["test"]  # it is the whole pool's
     view = views.view(info)
