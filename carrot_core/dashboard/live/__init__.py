@@ -16,7 +16,7 @@ from carrot_core.benchmarks.built_in import SIMULATED
 from carrot_core.benchmarks.model_facts_arms import ModelFacts
 from carrot_core.dashboard import controls, links, shell, views, work
 from carrot_core.dashboard.components.decision import live_decision, prompt_box, textless
-from carrot_core.dashboard.exhibits import csv_button, models_note
+from carrot_core.dashboard.exhibits import csv_button
 from carrot_core.dashboard.frontier.solve import handles, lam_slider
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import kind_note, plain
