@@ -158,3 +158,19 @@ def test_texts_that_are_markup_do_nothing(open_odd: Callable[..., Page]) -> None
     expect(page.locator(".decision tbody tr").first.locator(".dot")).to_have_count(5)
     unfold(page)
     check_texts_and_widths(page)
+
+
+def test_a_phone_shows_the_likeliest_models_and_the_others_when_asked(open_odd: Callable[..., Page]) -> None:
+    page = open_odd("/live?bench=mmlu-pro-cot (snapshot)", ready=".prompt textarea", width=390)
+    ask(page, "Which river flows through Vienna?")
+    rows, shown = page.locator(".decision tbody tr"), page.locator(".decision tbody tr:visible")
+    models = rows.count()
+    assert 0 < shown.count() < models
+    utility, name = (rows.first.locator(part).bounding_box() for part in (".utility", "th"))
+    assert utility is not None
+    assert name is not None
+    assert utility["y"] == name["y"]  # beside the name, not in a line of its own
+    click(page.get_by_role("button", name=f"All {models} models"))
+    expect(shown).to_have_count(models)
+    ask(page, "Which river flows through Paris?")
+    expect(shown).to_have_count(models)

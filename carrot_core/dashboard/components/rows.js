@@ -106,14 +106,24 @@ class Row {
   }
 }
 
+const FIRST = 6; // rows that a phone shows at first; decision.css hides the others there
+
 export class Rows {
   constructor(body) {
     this.body = body;
+    this.all = body.closest(".decision").querySelector(".all");
+    this.all.addEventListener("click", () => {
+      body.closest("table").classList.add("whole");
+      this.all.hidden = true;
+      body.closest(".scroll").focus();
+    });
   }
 
   fill(models, colors, nearest, basis) {
     const table = this.body.closest("table");
     table.classList.toggle("without-near", !nearest.length);
+    this.all.hidden = models.length <= FIRST || table.classList.contains("whole");
+    write(this.all, `All ${models.length} models`);
     for (const kind of ["input", "output"]) {
       table.classList.toggle(`without-${kind}`, models.every((model) => model[kind] === null));
     }
