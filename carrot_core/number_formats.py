@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 CENT = 0.01  # costs from it on are written per call
+CALL = "call"  # what one outcome is, unless a benchmark says otherwise (`carrot_core.paths.unit_of`)
 NOT_KNOWN = "not known"
 NO_END = "no end"  # of an interval that is open on one side
 NOTHING_TO_SAVE = "nothing to save: it is free"
@@ -80,10 +81,15 @@ def apart(text: Callable[[float, int], str], one: float, other: float) -> tuple[
 
 @dataclass(frozen=True)
 class CostBasis:
-    """The unit that costs are written per: a number of ``calls``, in ``words``."""
+    """The unit that costs are written per: a number of ``calls``, or of the benchmark's tasks, in ``words``."""
 
     calls: int
     words: str
+
+    @property
+    def unit(self) -> str:
+        """What one outcome is: a call, or a task."""
+        return self.words.rpartition(" ")[2].removesuffix("s")
 
     @property
     def axis(self) -> str:
@@ -109,34 +115,42 @@ class CostBasis:
         """
         value, *ends = (None if cost is None else self.calls * cost for cost in (usd, low, high))
         least = -math.inf if form.get("signed") else 0.0
-        ends = [None if end is None else max(least, end) for end in ends]
+        ends = [None if end is None else max(end, least) for end in ends]  # NaN stays
         amount, *interval = with_interval(partial(money, **form), value, *ends).split(" [")
         return amount if amount == NOT_KNOWN else " [".join([f"{amount} {self.words}", *interval])
 
 
-PER_CALL, PER_1K = CostBasis(1, "per call"), CostBasis(1000, "per 1k calls")
+PER_CALL, PER_1K = CostBasis(1, f"per {CALL}"), CostBasis(1000, f"per 1k {CALL}s")
 
 
-def cost_basis(usd: npt.ArrayLike) -> CostBasis:
+def cost_basis(usd: npt.ArrayLike, unit: str = CALL) -> CostBasis:
     """The basis of costs side by side: per call if their median is a cent or more, else per 1,000 calls.
 
-    ``usd`` are US dollars per call; signs and NaN are ignored.
+    ``usd`` are US dollars per call, or other ``unit`` of the benchmark; signs and NaN are ignored.
     """
     sizes = np.abs(np.asarray(usd, dtype=np.float64)).ravel()
     sizes = sizes[np.isfinite(sizes)]
-    return PER_CALL if len(sizes) and np.median(sizes) >= CENT else PER_1K
+    calls = (PER_CALL if len(sizes) and np.median(sizes) >= CENT else PER_1K).calls
+    return CostBasis(calls, f"per {unit}" if calls == 1 else f"per 1k {unit}s")
 
 
-def call_cost(usd: float | None, low: float | None = None, high: float | None = None, **form: Any) -> str:
-    """Mean cost of a call on the basis that its size asks for (`CostBasis.text`)."""
-    return cost_basis(math.nan if usd is None else usd).text(usd, low, high, **form)
+def call_cost(
+    usd: float | None,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    basis: CostBasis | None = None,
+    **form: Any,
+) -> str:
+    """Mean cost of a call on a basis, by default the one that its size asks for (`CostBasis.text`)."""
+    return (basis or cost_basis(math.nan if usd is None else usd)).text(usd, low, high, **form)
 
 
-def solved_cost(usd: float | None) -> str:
-    """Cost per solved task on the basis that its size asks for: $0.0434 per solved task."""
+def solved_cost(usd: float | None, *, basis: CostBasis | None = None) -> str:
+    """Cost per solved task on a basis, by default the one that its size asks for: $0.0434 per solved task."""
     if usd is not None and math.isinf(usd):
         return NOTHING_SOLVED
-    return cost_basis(math.nan if usd is None else usd).solved.text(usd)
+    return (basis or cost_basis(math.nan if usd is None else usd)).solved.text(usd)
 
 
 def money_interval(usd: float, low: float | None, high: float | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isclose
 
 import numpy as np
@@ -12,7 +12,7 @@ from carrot_core.bootstrap import Interval, Weights, weighted_means, weights_on
 from carrot_core.curve import SavedCurve
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate
 from carrot_core.metrics import cost_per_solved, share_saved
-from carrot_core.number_formats import apart, cost_basis, money, percent
+from carrot_core.number_formats import CostBasis, apart, cost_basis, money, percent
 from carrot_core.promise import (
     EVEN,
     Bounds,
@@ -79,16 +79,24 @@ class Solution:
     exchange_rate_per_usd : of the point, or of the one nearest to the goal.
     shortfall : why the goal is not reached, or cannot be promised, in words; empty if it is.
     promise : what the point promises; None if the goal is not a mean (a cap, or the rate itself).
+    budget_usd : the budget that no point fits; None otherwise.
     """
 
     exchange_rate_per_usd: float
     shortfall: str = ""
     promise: Promise | None = None
+    budget_usd: float | None = field(default=None, compare=False)
 
     @property
     def reached(self) -> bool:
         """Whether the goal is reached, with the confidence asked for."""
         return not self.shortfall
+
+    def on(self, basis: CostBasis) -> Solution:
+        """The same with its shortfall in the dollars of a page."""
+        if self.budget_usd is None or self.promise is None:
+            return self
+        return replace(self, shortfall=_over_budget(self.budget_usd, self.promise, basis))
 
 
 def solve_budget(
@@ -96,10 +104,7 @@ def solve_budget(
 ) -> Solution:
     """The most accurate point within a mean cost per query; if there is none, the one that promises the least cost.
 
-    Parameters
-    ----------
-    confidence : probability with which new prompts cost no more.
-    error : (K,) standard errors of the mean cost, in place of the curve's own.
+    ``confidence`` and ``error`` are those of `solve_per_solved`, of the mean cost.
     """
     return _within(frontier, budget_usd, cost_bounds(frontier, confidence, error))
 
@@ -128,7 +133,7 @@ def solve_per_solved(
     assert nearest.promise is not None
     few = "no cost per solved task can be promised from so few prompts"
     shortfall = "no point solves any task" if np.isinf(least_mean) else few
-    return replace(nearest, shortfall=shortfall, promise=replace(nearest.promise, bound=least))
+    return replace(nearest, shortfall=shortfall, promise=replace(nearest.promise, bound=least), budget_usd=None)
 
 
 def _within(frontier: ReadableCurve, budget_usd: float, bounds: Bounds) -> Solution:
@@ -139,16 +144,18 @@ def _within(frontier: ReadableCurve, budget_usd: float, bounds: Bounds) -> Solut
     least = float(bounds.bound.min())
     cheapest = best_within_budget(frontier, least, bounds.bound)
     assert cheapest is not None
-    basis = cost_basis(least)
-    budget, least_cost = apart(lambda usd, digits: money(basis.calls * usd, digits=digits), budget_usd, least)
-    wish = f"{budget} {(basis if bounds.of == 'cost_usd' else basis.solved).words}"
-    shortfall = f"no point fits a budget of {wish}; the least is {least_cost}"
-    if bounds.confidence > EVEN:
-        shortfall = (
-            f"no point can promise a budget of {wish} with {confidence_text(bounds.confidence)}; the least that can "
-            f"be promised is {least_cost}"
-        )
-    return Solution(cheapest, shortfall, bounds.at(frontier.at(cheapest)))
+    promise = bounds.at(frontier.at(cheapest))
+    return Solution(cheapest, _over_budget(budget_usd, promise, cost_basis(least)), promise, budget_usd)
+
+
+def _over_budget(budget_usd: float, promise: Promise, basis: CostBasis) -> str:
+    """Why no point fits a budget, in words; ``promise`` is that of the point with the least cost."""
+    budget, least = apart(lambda usd, digits: money(basis.calls * usd, digits=digits), budget_usd, promise.bound)
+    wish = f"{budget} {(basis if promise.of == 'cost_usd' else basis.solved).words}"
+    if promise.confidence == EVEN:
+        return f"no point fits a budget of {wish}; the least is {least}"
+    wish += f" with {confidence_text(promise.confidence)}"
+    return f"no point can promise a budget of {wish}; the least that can be promised is {least}"
 
 
 def solve_target(
@@ -156,10 +163,7 @@ def solve_target(
 ) -> Solution:
     """The cheapest point with at least this score; if there is none, the one that promises the most.
 
-    Parameters
-    ----------
-    confidence : probability with which new prompts score no less.
-    error : (K,) standard errors of the mean score, in place of the curve's own.
+    ``confidence`` and ``error`` are those of `solve_per_solved`, of the mean score.
     """
     bounds = score_bounds(frontier, confidence, error)
     rate = cheapest_reaching(frontier, target_score, bounds.bound)

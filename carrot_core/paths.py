@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from carrot_core.errors import DataError, Problem
+from carrot_core.number_formats import CALL
 
 PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = PACKAGE.parent
@@ -58,6 +59,14 @@ def shipped_data() -> dict[str, str]:
     """
     everything = {name: about for folder in _DOCUMENTS for name, about in shipped_benchmarks(folder).items()}
     return {name: "" if isinstance(about, DataError) else about["data_hash"] for name, about in everything.items()}
+
+
+def unit_of(name: str, data_hash: str) -> str:
+    """What one outcome of a benchmark is, to which its costs refer: as its card says if it ships, else a call."""
+    card = shipped_benchmarks("benchmarks").get(name)
+    if card is None or isinstance(card, DataError) or card["data_hash"] != data_hash:
+        return CALL
+    return str(card.get("unit", CALL))
 
 
 def shipped_benchmarks(folder: str) -> dict[str, dict[str, Any] | DataError]:

@@ -14,7 +14,7 @@ from carrot_core.benchmarks.split import random_order
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
 from carrot_core.metrics import cost_per_solved
-from carrot_core.number_formats import call_cost, percent, points, solved_cost
+from carrot_core.number_formats import CostBasis, call_cost, percent, points, solved_cost
 
 CONFIDENCE = 0.9  # of what a point promises, unless another is asked for
 EVEN = 0.5  # the confidence of the mean as it is: new prompts keep it about every second time
@@ -268,13 +268,13 @@ def confidence_text(confidence: float) -> str:
     return f"{100 * confidence:.6g} % confidence"
 
 
-def promise_text(promise: Promise) -> str:
-    """What is promised, in a sentence without its stop."""
+def promise_text(promise: Promise, basis: CostBasis | None = None) -> str:
+    """What is promised, in a sentence without its stop; costs are on a ``basis``, by default each on its own."""
     more = f" {points(promise.bound)}" if promise.of == "score_difference" and round(promise.bound, 3) else ""
     what = {
         "score": f"a mean score of at least {percent(promise.bound, digits=2)}",
-        "cost_usd": f"a mean cost of at most {call_cost(promise.bound)}",
-        "cost_per_solved": f"a mean cost of at most {solved_cost(promise.bound)}",
+        "cost_usd": f"a mean cost of at most {call_cost(promise.bound, basis=basis)}",
+        "cost_per_solved": f"a mean cost of at most {solved_cost(promise.bound, basis=basis)}",
         "score_difference": f"a mean score of at least that of the model alone{more}",
     }[promise.of]
     return f"{confidence_text(promise.confidence)} that {promise.n_prompts:,} new prompts like these have {what}"

@@ -155,8 +155,8 @@ elif section == "By task":
     if results.has_table(table, "curves of single tasks"):
         if len(view.tasks) < 2:
             st.info("This benchmark has no tasks to tell apart: all prompts are in one picture.")
-        exhibit = tasks_exhibit(table)
-        show(exhibit, key="c-tasks", table=lambda: results.task_panels(exhibit))
+        exhibit = tasks_exhibit(table, view.basis)
+        show(exhibit, key="c-tasks", table=lambda: results.task_panels(exhibit, view.basis))
         if len(view.tasks) > TASKS:
             st.caption(f"The Frontier page lists all {len(view.tasks)} tasks at one λ.")
 
@@ -192,7 +192,7 @@ elif section == "Predictions":
         else:
             router = compare.one([name for name in names if name in set(usage["router"])])
             if model in set(usage.loc[usage["router"] == router, "model"]):
-                show(usage_exhibit(usage, router, model), key="c-usage")
+                show(usage_exhibit(usage, router, model, view.basis), key="c-usage")
             show(ratios_exhibit(usage, router), key="c-ratios")
 
 elif section == "Learning":

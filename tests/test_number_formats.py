@@ -87,11 +87,16 @@ def test_intervals_stand_behind_their_figure_where_they_are_known() -> None:
     assert percent(0.5, -math.inf, 0.6) == "50.0 % [no end, 60.0]"
     assert call_cost(0.0012, -0.0001, 0.003) == "$1.20 per 1k calls [$0, $3.00]"
     assert call_cost(-0.012, -0.02, 0.003, signed=True) == "-$0.0120 per call [-$0.0200, +$0.00300]"
+    assert call_cost(0.04, math.nan, math.nan) == "$0.0400 per call"
     assert call_cost(math.nan) == call_cost(None) == percent(None) == "not known"
 
 
 def test_the_basis_follows_the_size() -> None:
     assert cost_basis([0.04, 2.0]) == cost_basis(0.01) == cost_basis([-0.5, math.nan]) == PER_CALL
+    assert cost_basis([0.04, 2.0], "task").words == "per task"
+    assert cost_basis(0.0099, "task").words == "per 1k tasks"
+    assert {cost_basis(usd, "task").unit for usd in (2.0, 0.001)} == {"task"}
+    assert call_cost(0.004, basis=cost_basis(2.0, "task")) == "$0.00400 per task"
     assert cost_basis([1e-5, 0.004, 0.3]) == cost_basis(0.0099) == cost_basis([]) == cost_basis(math.nan) == PER_1K
 
 

@@ -31,6 +31,7 @@ from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.costs import price_table
 from carrot_core.benchmarks.model_facts_arms import read_model_facts, with_facts
 from carrot_core.errors import CarrotError
+from carrot_core.number_formats import CALL
 from carrot_core.paths import damage, read_document, shipped
 from carrot_core.prices.files import PriceList, read_prices
 from carrot_core.text import text_hash
@@ -63,6 +64,7 @@ class Card:
     caveats : what its figures do not show, in sentences.
     file, sha256 : the file it was made from.
     data_hash : sha256 of its content in the store.
+    unit : what one outcome is, "call" or "task" (an agent's whole run): costs are written per unit.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Card:
     file: str = ""
     sha256: str = ""
     data_hash: str = ""
+    unit: str = CALL
 
 
 def folder_of(name: str) -> Path:

@@ -10,7 +10,7 @@ import click
 from carrot_core.cli.common import Group, OutFile, Result, as_document, column_option, json_option, open_store
 from carrot_core.cli.route import decide_options, options_of
 from carrot_core.errors import CarrotError
-from carrot_core.number_formats import call_cost, lam_text, money, pays, percent
+from carrot_core.number_formats import CostBasis, lam_text, money, pays, percent
 from carrot_core.points.formats import FORMATS, format_for
 from carrot_core.text import SENTENCE, visible
 
@@ -223,10 +223,11 @@ def _report(point: PointFile) -> str:
         lines.append(f"fallback from percentile {point.fallback_above:g} of distance: {visible(point.fallback)}")
     for name, figures in (("validation", point.validation), ("test", point.test)):
         lines.append(
-            f"{name}: " + ("not measured on this pool or these prices" if figures is None else _figures_text(figures))
+            f"{name}: "
+            + ("not measured on this pool or these prices" if figures is None else _figures_text(figures, point.basis))
         )
     if point.promise:
-        lines.append(promise_of(point.promise))
+        lines.append(promise_of(point.promise, point.basis))
     used = sorted((point.shares or {}).items(), key=lambda item: -item[1])
     if used:
         lines.append(
@@ -235,7 +236,7 @@ def _report(point: PointFile) -> str:
     return "\n".join([*lines, *([f"note: {visible(point.note, keep=SENTENCE)}"] if point.note else [])])
 
 
-def _figures_text(figures: PointFigures) -> str:
+def _figures_text(figures: PointFigures, basis: CostBasis) -> str:
     score = percent(figures.score, figures.score_low, figures.score_high, digits=2)
-    cost = call_cost(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
+    cost = basis.text(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
     return f"accuracy {score}, cost {cost} ({figures.n_prompts:,} prompts)"

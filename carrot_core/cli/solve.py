@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,8 +14,8 @@ from carrot_core.cli.fit import cell, router_options, run_of
 from carrot_core.number_formats import (
     NOTHING_SOLVED,
     PER_1K,
-    call_cost,
-    cost_basis,
+    PER_CALL,
+    CostBasis,
     lam_text,
     money,
     pays,
@@ -129,8 +130,9 @@ def solve(
     solution = solve_goal(setting, tables, goal, reference)
     results = StoredResults(bench, setting, {run.router: tables})
     verdict = verdict_on(results, run.router, solution.reported, solution.reference)
+    solution = replace(solution, solution=solution.solution.on(results.basis))
     document = {"benchmark": bench, "router": router, **solution.document(), "verdict": verdict.document()}
-    text = _report(bench, router, solution, sentence(verdict))
+    text = _report(bench, router, solution, sentence(verdict), results.basis)
     if latency is not None:
         document |= {"latency_p95_cap_s": latency, "pool": list(within)}
         limit = f"a p95 latency of at most {seconds(latency)}"
@@ -139,10 +141,11 @@ def solve(
         return document, text
     measured_stability, rounds = stability(setting, tables, goal), solve_rounds(setting, tables, goal, reference)
     stability_document = measured_stability.document() | {"rounds": [solved.document() for solved in rounds]}
-    return document | {"stability": stability_document}, f"{text}\n\n{_steady(measured_stability, rounds)}"
+    text += f"\n\n{_steady(measured_stability, rounds, results.basis)}"
+    return document | {"stability": stability_document}, text
 
 
-def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
+def _report(bench: str, router: str, solved: SolvedGoal, verdict: str, basis: CostBasis = PER_CALL) -> str:
     from carrot_core.promise import EVEN, promise_text
 
     document = solved.document()
@@ -159,9 +162,7 @@ def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
     elif promise is not None and promise.confidence == EVEN:
         lines.append("Chosen at the means of validation: new prompts keep them about every second time.")
     elif promise is not None:
-        lines.append(f"Promised: {promise_text(promise)}.")
-    figures = [document[split] for split in solved.points]  # in one unit, so that lines can be compared
-    basis = cost_basis([each["cost_usd"] for each in figures])
+        lines.append(f"Promised: {promise_text(promise, basis)}.")
     for split in solved.points:
         values, ends = document[split], document[split]["intervals"]
         per_solved = values["cost_per_solved_usd"]
@@ -199,35 +200,35 @@ def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
     return "\n".join(lines)
 
 
-def _steady(stability: Stability, rounds: Sequence[SolvedGoal]) -> str:
+def _steady(stability: Stability, rounds: Sequence[SolvedGoal], basis: CostBasis) -> str:
     from carrot_core.figures.stability import detail, of_rounds, of_tasks, verdict
 
     parts = [
-        verdict(stability),
-        detail(stability),
+        verdict(stability, basis),
+        detail(stability, basis),
         of_tasks(stability),
-        of_rounds(rounds),
-        *_round_lines(rounds),
-        *_task_lines(stability),
+        of_rounds(rounds, basis),
+        *_round_lines(rounds, basis),
+        *_task_lines(stability, basis),
     ]
     return "\n".join(filter(None, parts))
 
 
-def _round_lines(rounds: Sequence[SolvedGoal]) -> list[str]:
+def _round_lines(rounds: Sequence[SolvedGoal], basis: CostBasis) -> list[str]:
     return [
         f"  round {number}: λ {lam_text(solved.lam)}, accuracy {solved.reported.score.value:.4f}, "
-        f"{call_cost(solved.reported.cost_usd.value)}" + (" (not reached)" if solved.solution.shortfall else "")
+        f"{basis.text(solved.reported.cost_usd.value)}" + (" (not reached)" if solved.solution.shortfall else "")
         for number, solved in enumerate(rounds, start=1)
     ]
 
 
-def _task_lines(stability: Stability) -> list[str]:
+def _task_lines(stability: Stability, basis: CostBasis) -> list[str]:
     if stability.tasks.empty:
         return []
     lines = [f"{'task':28}{'prompts':>9}{'accuracy':>26}{'cost':>36}{'λ alone':>10}"]
     for row in stability.tasks.to_dict("records"):
         accuracy = cell(row["score"], (row["score_low"], row["score_high"]))
-        dollars = call_cost(row["cost_usd"], row["cost_usd_low"], row["cost_usd_high"])
+        dollars = basis.text(row["cost_usd"], row["cost_usd_low"], row["cost_usd_high"])
         alone = "" if row["reached_alone"] is None else lam_text(row["lam_alone"]) + "*" * (not row["reached_alone"])
         lines.append(f"{visible(row['task'])[:27]:28}{row['n_reported']:>9,}{accuracy:>26}{dollars:>36}{alone:>10}")
     if stability.is_solved and not stability.tasks["reached_alone"].fillna(True).all():

@@ -27,7 +27,7 @@ from carrot_core.figures.theme import (
     router_names,
     translucent,
 )
-from carrot_core.number_formats import COUNT_HOVER, MONEY_HOVER, cost_basis
+from carrot_core.number_formats import COUNT_HOVER, MONEY_HOVER, CostBasis, cost_basis
 from carrot_core.outcomes import Estimates, positions
 from carrot_core.text import short_names, visible
 
@@ -177,22 +177,23 @@ def _diagonal(ends: list[float], look: Theme) -> go.Scatter:
     )  # fmt: skip
 
 
-def usage_exhibit(table: pd.DataFrame, router: str, model: str = POOLED) -> Exhibit:
+def usage_exhibit(table: pd.DataFrame, router: str, model: str = POOLED, basis: CostBasis | None = None) -> Exhibit:
     """Observed usage of calls against the predictions of one router.
 
     Parameters
     ----------
     table : `carrot_core.compare.predictions.usage` with the router.
     model : one of its models.
+    basis : of the costs; by default that of their size.
     """
     rows = table[(table["router"] == router) & (table["model"] == model)].reset_index(drop=True)
     tokens = bool((rows["unit"] == "tokens").all())
-    basis = cost_basis(rows["predicted"])
+    basis = basis or cost_basis(rows["predicted"])
     what = "output tokens" if tokens else f"dollars {basis.words}"
     unit = (1, COUNT_HOVER) if tokens else (basis.calls, MONEY_HOVER)
     whole = rows[rows["bin"] == ALL].iloc[0]
     summary = (
-        f"Half of all calls use less than {whole['ratio_p50']:.2f} times the prediction, and eight of ten from "
+        f"Half of all {basis.unit}s use less than {whole['ratio_p50']:.2f} times the prediction, and eight of ten from "
         f"{whole['ratio_p10']:.2f} to {whole['ratio_p90']:.2f} times"
     )
     bins = rows[rows["bin"] != ALL]
@@ -200,8 +201,8 @@ def usage_exhibit(table: pd.DataFrame, router: str, model: str = POOLED) -> Exhi
     return Exhibit(
         name="usage",
         title=f"Observed and predicted {what}: {visible(label(router))}, {_of(model, table)}",
-        caption=f"Calls sorted by the {what} predicted and cut into tenths: the median observed (line) and the middle "
-        f"80 % (band) of each. On the dotted line the prediction is right. {summary}.",
+        caption=f"{basis.unit.capitalize()}s sorted by the {what} predicted and cut into tenths: the median observed "
+        f"(line) and the middle 80 % (band) of each. On the dotted line the prediction is right. {summary}.",
         alt=f"Observed against predicted {what} of {visible(label(router))}, {_of(model, table)}. {summary}.",
         table=rows,
         draw=lambda theme: _usage(bins, router, what, unit, theme),

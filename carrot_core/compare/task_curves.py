@@ -89,13 +89,15 @@ def _of_router(setting: Setting, curve: Frontier) -> pd.DataFrame:
 _CHARTS_A_ROW = 3
 
 
-def tasks_exhibit(table: pd.DataFrame) -> Exhibit:
+def tasks_exhibit(table: pd.DataFrame, basis: CostBasis | None = None) -> Exhibit:
     """Every router's curve on each of the larger tasks, one small chart a task.
 
     Parameters
     ----------
     table : `carrot_core.compare.task_curves.task_curves` of the routers to show.
+    basis : of the costs; by default that of their size.
     """
+    basis = basis or cost_basis(table["cost_usd"])
     tasks, total = names_of(table["task"]), int(table["n_tasks"].max())
     rest = f" The {len(tasks)} largest of {total} tasks are shown." if total > len(tasks) else ""
     best = table.loc[table.groupby("task", sort=False)["score"].idxmax()]
@@ -107,19 +109,19 @@ def tasks_exhibit(table: pd.DataFrame) -> Exhibit:
     return Exhibit(
         name="tasks",
         title="Every task by itself",
-        caption=f"Accuracy in per cent against dollars {cost_basis(table['cost_usd']).words} on each task's test "
+        caption=f"Accuracy in per cent against dollars {basis.words} on each task's test "
         "prompts, axes of their own; a line is one router at up to 25 λ, the same λ on every task, and the star is "
         f"the best single model. Small tasks are noisy.{rest}",
         alt=f"Small charts of accuracy against cost for {len(tasks)} tasks. {best_of_each}.",
         table=table,
-        draw=lambda theme: _tasks(table, tasks, theme),
+        draw=lambda theme: _tasks(table, tasks, theme, basis),
     )
 
 
-def legend_of(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
+def legend_of(table: pd.DataFrame, theme: ThemeName, basis: CostBasis | None = None) -> go.Figure:
     """The legend of all panels, by itself."""
     look = THEMES[theme]
-    traces = _traces(table.groupby("router", sort=False).head(1), look, cost_basis(table["cost_usd"]))
+    traces = _traces(table.groupby("router", sort=False).head(1), look, basis or cost_basis(table["cost_usd"]))
     figure = go.Figure([trace.update(x=[None], y=[None], showlegend=True) for trace in traces])
     hidden = {"visible": False}
     return figure.update_layout(
@@ -131,10 +133,10 @@ def legend_of(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
     )
 
 
-def task_figure(table: pd.DataFrame, task: str, theme: ThemeName) -> go.Figure:
+def task_figure(table: pd.DataFrame, task: str, theme: ThemeName, basis: CostBasis | None = None) -> go.Figure:
     """One task by itself, for screens too narrow for a row of charts."""
     look, here = THEMES[theme], table[table["task"] == task]
-    figure = go.Figure(_traces(here, look, cost_basis(table["cost_usd"]))).update_layout(
+    figure = go.Figure(_traces(here, look, basis or cost_basis(table["cost_usd"]))).update_layout(
         layout_with_axes(
             look, 230, hovermode="closest", showlegend=False, margin={"l": 8, "r": 8, "t": 30, "b": 24},
             title={"text": _title(task, here), "font": {"size": 13}, "x": 0.5, "y": 0.97, "yanchor": "top"},
@@ -148,7 +150,7 @@ def _title(task: str, here: pd.DataFrame) -> str:
     return f"{task_name(task)} ({int(here['n_prompts'].iloc[0]):,})"
 
 
-def _tasks(table: pd.DataFrame, tasks: list[str], theme: ThemeName) -> go.Figure:
+def _tasks(table: pd.DataFrame, tasks: list[str], theme: ThemeName, basis: CostBasis) -> go.Figure:
     look, columns = THEMES[theme], min(_CHARTS_A_ROW, len(tasks))
     lines = -(-len(tasks) // columns)
     parts = [table[table["task"] == task] for task in tasks]
@@ -157,7 +159,7 @@ def _tasks(table: pd.DataFrame, tasks: list[str], theme: ThemeName) -> go.Figure
         subplot_titles=[_title(task, here) for task, here in zip(tasks, parts, strict=True)],
     )  # fmt: skip
     for place, here in enumerate(parts):
-        for trace in _traces(here, look, cost_basis(table["cost_usd"])):
+        for trace in _traces(here, look, basis):
             figure.add_trace(trace.update(showlegend=place == 0), row=place // columns + 1, col=place % columns + 1)
     figure.update_layout(layout_with_axes(look, 110 + 200 * lines, hovermode="closest"))
     figure.update_annotations(font={"size": 12, "color": look.ink})

@@ -17,8 +17,9 @@ from carrot_core.evaluation import Setting
 from carrot_core.evaluation.missing import costless_note, gaps_note
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, rate_of_lam
 from carrot_core.metrics import latency_of_models, share_saved
-from carrot_core.number_formats import CostBasis, cost_basis, lam_text, percent
+from carrot_core.number_formats import CALL, CostBasis, cost_basis, lam_text, percent
 from carrot_core.outcomes import Estimates, positions
+from carrot_core.paths import unit_of
 from carrot_core.routers import LABELS
 from carrot_core.text import short_names, visible
 
@@ -79,6 +80,7 @@ class Scene:
     cascades, verifier : Pareto-optimal pairs of a cheap and an expensive model, and single models
         (`carrot_core.routers.cascade.undominated`), and sensitivity and specificity of the verifier; None if not drawn.
     grouping : groups that colour the models in place of their costs, and that share areas of who answers.
+    unit : what one outcome is, to which costs refer.
 
     Raises
     ------
@@ -110,6 +112,7 @@ class Scene:
     cascades: pd.DataFrame | None = None
     verifier: tuple[float, float] | None = None
     grouping: Grouping | None = None
+    unit: str = CALL
 
     def __post_init__(self) -> None:
         positions([self.active], [curve.name for curve in self.curves], "curve")
@@ -151,7 +154,7 @@ class Scene:
     @property
     def basis(self) -> CostBasis:
         """Number of calls to which all costs of the chart refer."""
-        return cost_basis(self.model_cost_usd)
+        return cost_basis(self.model_cost_usd, self.unit)
 
     @property
     def can_log(self) -> bool:
@@ -328,6 +331,7 @@ def compose(
         model_latency_s=None if active_curve.call_s is None else latency_of_models(active_curve.call_s),
         hull_latency_s=None if zero.latency_s is None else zero.latency_s[0, ::-1],
         palette=palette,
+        unit=unit_of(setting.test.name, setting.test.data_hash),
     )
 
 

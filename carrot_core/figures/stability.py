@@ -19,6 +19,7 @@ from carrot_core.frontier import ReadableCurve
 from carrot_core.number_formats import (
     DOLLAR_AXIS,
     LAM_HOVER,
+    CostBasis,
     call_cost,
     cost_basis,
     lam_text,
@@ -32,16 +33,16 @@ _SURE, _LIKELY = 0.9, 0.6  # shares of the samples
 _ROW = 24  # pixels for each task
 
 
-def goal_text(goal: Goal) -> str:
-    """The goal of a point in a few words."""
+def goal_text(goal: Goal, basis: CostBasis | None = None) -> str:
+    """The goal of a point in a few words; costs here and below are on a ``basis``, by default each on its own."""
     if goal.budget_usd is not None:
-        return f"at most {call_cost(goal.budget_usd)}"
+        return f"at most {call_cost(goal.budget_usd, basis=basis)}"
     if goal.target_score is not None:
         return f"at least {percent(goal.target_score, digits=2)} accuracy"
     if goal.match is not None:
         return f"as accurate as {visible(goal.match)} alone"
     if goal.per_solved_usd is not None:
-        return f"at most {solved_cost(goal.per_solved_usd)}"
+        return f"at most {solved_cost(goal.per_solved_usd, basis=basis)}"
     if goal.least_per_solved:
         return "at most the cost per solved task that is promised"
     if goal.cap_usd is not None:
@@ -49,12 +50,12 @@ def goal_text(goal: Goal) -> str:
     return "this λ"
 
 
-def verdict(stability: Stability) -> str:
+def verdict(stability: Stability, basis: CostBasis | None = None) -> str:
     """The stability of the point in one plain sentence."""
     if not stability.is_solved:
         return (
             "λ is set, so other prompts would not change it; what it does is known to "
-            f"{_scores(stability.score_in_all)} and {_costs(stability.cost_usd_in_all)} "
+            f"{_scores(stability.score_in_all)} and {_costs(stability.cost_usd_in_all, basis)} "
             "(95 % intervals)."
         )
     if stability.goal.least_per_solved and not stability.reached:
@@ -69,10 +70,10 @@ def verdict(stability: Stability) -> str:
     else:
         how = "This point will probably miss what was asked for"
     samples = f"{percent(share, digits=0)} of {len(stability.samples):,} bootstrap samples"
-    return f"{how}: {goal_text(stability.goal)} holds on test in {samples}."
+    return f"{how}: {goal_text(stability.goal, basis)} holds on test in {samples}."
 
 
-def detail(stability: Stability) -> str:
+def detail(stability: Stability, basis: CostBasis | None = None) -> str:
     """The ranges of λ and the figures over the samples; empty for a λ that is set, not solved for."""
     if not stability.is_solved:
         return ""
@@ -80,8 +81,8 @@ def detail(stability: Stability) -> str:
     text = (
         f"Chosen again on samples of the {stability.n_validation:,} validation prompts, λ is {_lams(low, high)} in "
         f"95 % of them (chosen: {lam_text(stability.lam)}). On the {stability.n_reported:,} test prompts these points "
-        f"score {_scores(stability.score)} at {_costs(stability.cost_usd)}; with the luck of the "
-        f"test prompts counted in, {_scores(stability.score_in_all)} at {_costs(stability.cost_usd_in_all)}."
+        f"score {_scores(stability.score)} at {_costs(stability.cost_usd, basis)}; with the luck of the "
+        f"test prompts counted in, {_scores(stability.score_in_all)} at {_costs(stability.cost_usd_in_all, basis)}."
     )
     if stability.reached < 1:
         text += f" In {percent(1 - stability.reached)} of the samples no point reaches it; there the nearest is taken."
@@ -104,7 +105,7 @@ def of_tasks(stability: Stability) -> str:
     return text + (f" {few} of them {have} fewer than {FEW} validation prompts: that says little." if few else "")
 
 
-def of_rounds(rounds: Sequence[SolvedGoal]) -> str:
+def of_rounds(rounds: Sequence[SolvedGoal], basis: CostBasis | None = None) -> str:
     """The choices of the rounds of cross-fitting in a sentence; "" without rounds."""
     if not rounds:
         return ""
@@ -115,7 +116,7 @@ def of_rounds(rounds: Sequence[SolvedGoal]) -> str:
     return (
         f"Solved in each of {len(rounds)} rounds of cross-fitting, λ is {_lams(min(lams), max(lams))}, on the prompts "
         f"that it was chosen without {percent(min(scores))} to {percent(max(scores))} at "
-        f"{_costs(Interval(max(costs), min(costs), max(costs)))}."
+        f"{_costs(Interval(max(costs), min(costs), max(costs)), basis)}."
         + (f" In {missed} of them it cannot be reached." if missed else "")
     )
 
@@ -133,14 +134,18 @@ def _scores(interval: Interval) -> str:
     return f"{percent(interval.low)} to {percent(interval.high)}"
 
 
-def _costs(interval: Interval) -> str:
-    basis = cost_basis(interval.value)
+def _costs(interval: Interval, basis: CostBasis | None) -> str:
+    basis = basis or cost_basis(interval.value)
     low, high = (money(basis.calls * max(end, 0.0)) for end in (interval.low, interval.high))
     return f"{low if low == high else f'{low} to {high}'} {basis.words}"
 
 
 def stability_exhibit(
-    stability: Stability, curve: ReadableCurve, rounds: Sequence[SolvedGoal] = (), name: str = ""
+    stability: Stability,
+    curve: ReadableCurve,
+    rounds: Sequence[SolvedGoal] = (),
+    name: str = "",
+    basis: CostBasis | None = None,
 ) -> Exhibit:
     """A point over bootstrap samples, on the curve of the prompts reported on.
 
@@ -150,8 +155,9 @@ def stability_exhibit(
     curve : its curve on the prompts reported on.
     rounds : the same goal solved in every round of cross-fitting.
     name : name of the exhibit's files.
+    basis : of the costs; by default that of the point.
     """
-    words = " ".join(part for part in (verdict(stability), detail(stability)) if part)
+    words = " ".join(part for part in (verdict(stability, basis), detail(stability, basis)) if part)
     cloud = "The cloud is where the point lies in each sample, the luck of the test prompts included."
     stretch = (
         " The thick stretch of the curve is where 95 % of the points chosen again lie." if stability.is_solved else ""
@@ -163,12 +169,14 @@ def stability_exhibit(
         caption=f"{cloud}{stretch}{split}",
         alt=f"Accuracy against cost of one operating point over {len(stability.samples):,} bootstrap samples. {words}",
         table=stability.samples,
-        draw=lambda theme: _cloud(stability, curve, rounds, theme),
+        draw=lambda theme: _cloud(stability, curve, rounds, theme, basis or cost_basis(stability.cost_usd.value)),
     )
 
 
-def _cloud(stability: Stability, curve: ReadableCurve, rounds: Sequence[SolvedGoal], theme: ThemeName) -> go.Figure:
-    look, samples, basis = THEMES[theme], stability.samples, cost_basis(stability.cost_usd.value)
+def _cloud(
+    stability: Stability, curve: ReadableCurve, rounds: Sequence[SolvedGoal], theme: ThemeName, basis: CostBasis
+) -> go.Figure:
+    look, samples = THEMES[theme], stability.samples
     figure = go.Figure()
     figure.add_trace(
         go.Scatter(

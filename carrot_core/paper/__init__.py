@@ -130,7 +130,7 @@ def knn_accuracy(results: Results) -> Exhibit:
     return Exhibit(
         "knn-accuracy",
         f"{label(name)}: predictions and choices ({visible(scene.title)})",
-        _caption(table, entry),
+        _caption(table, entry, results.basis.unit),
         _alt(label(name), figures, entry),
         table,
     )
@@ -150,16 +150,16 @@ def _table(title: str, figures: pd.DataFrame, entry: PublishedFigures | None) ->
     return table[["row", "benchmark", "n_test", "models", *metrics]]
 
 
-def _caption(table: pd.DataFrame, entry: PublishedFigures | None) -> str:
+def _caption(table: pd.DataFrame, entry: PublishedFigures | None, unit: str) -> str:
     parts = [
         "On test prompts with an outcome of every model. Binarised accuracy: how often estimate and score lie on the "
         "same side of 0.5. MAE: mean absolute error. R² is over all models together, so it also holds what the means "
         "of the models tell. Routing accuracy is the score at λ = 0; the best single model was chosen on validation."
     ]
     if "cost_mae_usd" not in table:
-        parts.append("Only input is charged here, so a call's cost is known beforehand and has no error.")
+        parts.append(f"Only input is charged here, so a {unit}'s cost is known beforehand and has no error.")
     elif "output_tokens_mae" not in table:
-        parts.append("No output tokens are recorded, so the usage error is in dollars per call.")
+        parts.append(f"No output tokens are recorded, so the usage error is in dollars per {unit}.")
     if entry is None:
         parts.append("The authors published nothing on this benchmark.")
     else:

@@ -196,6 +196,7 @@ BUILT_IN_RECIPES = (
             licence="MIT License stated in its README.md; no LICENSE file",
             date="2026-06-30",
             file="openhands-index/openhands_swe_swt.parquet",
+            unit="task",
             caveats=(
                 "SWE-bench Verified is contaminated and has flawed tests (Epoch AI's review of 2026-09): it shows what "
                 "tasks cost and how this tool works, and does not measure what models are worth.",

@@ -24,6 +24,7 @@ from carrot_core.frontier import Frontier
 from carrot_core.number_formats import CostBasis, cost_basis
 from carrot_core.operating_point import Point, Solution, match_model, operating_point, same_rate
 from carrot_core.outcomes import Estimates
+from carrot_core.paths import unit_of
 from carrot_core.promise import CONFIDENCE
 from carrot_core.results import Names, damaged_snapshots, shipped_snapshots
 from carrot_core.results.snapshot import SnapshotResults, read
@@ -99,7 +100,8 @@ class StoredResults:
 
     @property
     def basis(self) -> CostBasis:
-        return cost_basis(self.exact_curve("zero", "test").model_cost_usd)
+        test = self.setting.test
+        return cost_basis(self.exact_curve("zero", "test").model_cost_usd, unit_of(test.name, test.data_hash))
 
     def narrowed(self, pool: Names = (), tasks: Names = ()) -> Setting:
         return self._settings(pool, tasks) if pool or tasks else self.setting

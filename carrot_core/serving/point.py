@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from carrot_core import limits
 from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
-from carrot_core.number_formats import call_cost, percent, size_text, without_nan
+from carrot_core.number_formats import CostBasis, call_cost, cost_basis, percent, size_text, without_nan
+from carrot_core.paths import unit_of
 from carrot_core.prices import MORE_PRICES, Price, Tier
 from carrot_core.promise import EVEN, confidence_text, cost_bounds, default_confidence, score_bounds
 from carrot_core.text import SENTENCE, visible
@@ -136,6 +137,12 @@ class PointFile(_Strict):
         return {name: value for name, value in fields.items() if name != "promise" or value is not None}
 
     @property
+    def basis(self) -> CostBasis:
+        """The basis of its costs: of the size on test, in the unit of its benchmark."""
+        usd = float("nan") if self.test is None else self.test.cost_usd
+        return cost_basis(usd, unit_of(self.benchmark, self.data_hash))
+
+    @property
     def token_prices(self) -> dict[str, Price]:
         """Prices by model, as `Price`."""
         return {model: price.as_price() for model, price in self.prices.items()}
@@ -175,12 +182,12 @@ def promise_at(curve: SavedCurve, rate: float) -> PointPromise | None:
     )
 
 
-def promise_of(promise: PointPromise) -> str:
-    """State a promise in a sentence."""
+def promise_of(promise: PointPromise, basis: CostBasis | None = None) -> str:
+    """State a promise in a sentence; its cost is on a ``basis``, by default that of its size."""
     return (
         f"Promised with {confidence_text(promise.confidence)} each, of the mean over {promise.n_prompts:,} new prompts "
         f"like those of validation: accuracy of at least {percent(promise.score_least, digits=2)}, cost of at most "
-        f"{call_cost(promise.cost_usd_most)}."
+        f"{call_cost(promise.cost_usd_most, basis=basis)}."
     )
 
 

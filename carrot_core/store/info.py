@@ -101,6 +101,11 @@ class BenchmarkInfo:
         return self.name in BUILT_IN and paths.shipped_data()[self.name] == self.data_hash
 
     @property
+    def unit(self) -> str:
+        """What one outcome is, to which its costs refer."""
+        return paths.unit_of(self.name, self.data_hash)
+
+    @property
     def size_text(self) -> str:
         """Prompts and models in words."""
         return f"{counted(self.n_prompts, 'prompt')} x {counted(self.n_models, 'model')}"

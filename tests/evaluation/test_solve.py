@@ -17,7 +17,7 @@ from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import Setting, setting, single_models
 from carrot_core.evaluation.solve import Goal, solve
 from carrot_core.frontier import Frontier, rate_of_lam
-from carrot_core.number_formats import NOTHING_SOLVED, points
+from carrot_core.number_formats import NOTHING_SOLVED, cost_basis, points
 from carrot_core.operating_point import mix_within_budget, solve_budget, solve_cap, solve_per_solved, solve_target
 from carrot_core.outcomes import Estimates
 from carrot_core.promise import Promise, promise_text
@@ -119,6 +119,12 @@ def test_what_cannot_be_had_gets_the_nearest_and_says_why(validation: Frontier) 
     cheapest = solve_budget(validation, validation.cost_usd.min() / 2)
     assert validation.cost_usd[validation.at(cheapest.exchange_rate_per_usd)] == validation.cost_usd.min()
     assert "the least is $" in cheapest.shortfall
+    for basis in (cost_basis(1.0, "task"), cost_basis(1e-4, "task")):  # in the dollars of the page, whatever its size
+        assert basis.words in cheapest.on(basis).shortfall
+        assert basis.solved.words in solve_per_solved(validation, 1e-9).on(basis).shortfall
+    assert promise_text(Promise("cost_usd", 0.9, 1e-5, 2e-5, 100), cost_basis(1.0, "task")).endswith(
+        "$0.0000200 per task"
+    )
     best = solve_target(validation, 1.01)
     assert validation.score[validation.at(best.exchange_rate_per_usd)] == validation.score.max()
     assert "the most is" in best.shortfall

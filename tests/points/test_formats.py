@@ -25,7 +25,7 @@ from click.testing import CliRunner
 from carrot_core.cli import main
 from carrot_core.curve import save_curve
 from carrot_core.errors import CarrotError, DataError
-from carrot_core.number_formats import money
+from carrot_core.number_formats import PER_CALL, money
 from carrot_core.paths import PACKAGE, shipped
 from carrot_core.points import figures_of
 from carrot_core.points.formats import FORMATS, format_for, report
@@ -253,7 +253,7 @@ def test_at_a_matched_lam_the_marker_stands_where_the_table_says(router: CarrotR
     assert figures is not None
     assert figures != matched.test
     single = report._single(results, matched)
-    drawing = picture(router.profile.curves, {"validation": matched.validation, "test": figures}, single)
+    drawing = picture(router.profile.curves, {"validation": matched.validation, "test": figures}, single, matched.basis)
     assert report.standalone(drawing).encode() == file_content("svg", router, matched)
     page = file_content("html", router, matched).decode()
     assert drawing in page
@@ -334,7 +334,7 @@ def test_the_picture_stands_alone_and_no_name_does_harm(
 
 def test_a_long_name_stays_inside_the_picture() -> None:
     curve = save_curve(scene(60).active_curve.frontier)
-    words = picture({"test": curve}, {}, Single("m" * 200, 0.5, 1e-3))
+    words = picture({"test": curve}, {}, Single("m" * 200, 0.5, 1e-3), PER_CALL)
     assert "m" * 59 + "… alone" in words
     assert "m" * 60 not in words
 

@@ -33,7 +33,10 @@ from carrot_core.dashboard import live
 from carrot_core.embedding import BUNDLED, embed
 from carrot_core.evaluation import Setting, setting
 from carrot_core.evaluation.protocol import split_by_seed
+from carrot_core.figures.scene import alt_text
+from carrot_core.paths import unit_of
 from carrot_core.results.recipes import BUILT_IN_RECIPES, names_to_set_up, set_up
+from carrot_core.results.source import stored_results
 from carrot_core.serving import loading
 from carrot_core.store import Store
 from carrot_core.text import text_hash
@@ -110,6 +113,16 @@ def test_thinking_on_and_off_are_one_model_at_two_efforts() -> None:
     ):
         assert models.loc[on, "base_model"] == off
         assert (models.loc[on, "effort"], models.loc[off, "effort"]) == ("thinking", "off")
+
+
+def test_costs_of_an_agents_runs_are_written_per_task(store: Store) -> None:
+    results = stored_results(store, OPENHANDS)
+    scene = results.scene(("carrot-knn",), "carrot-knn")
+    assert {results.basis.unit, scene.basis.unit, store.info(OPENHANDS).unit} == {"task"}
+    assert scene.basis.axis == "Cost per task (US dollars)"
+    assert stored_results(store, MISGUIDED).basis.unit == store.info(MISGUIDED).unit == "call"
+    assert unit_of(OPENHANDS, "of other data under its name") == "call"
+    assert "call" not in alt_text(scene, 0.4)
 
 
 def test_no_text_of_openhands_ships() -> None:

@@ -49,7 +49,7 @@ _HEADS = {
     "routing_accuracy": "Accuracy at λ = 0",
     "best_single": "Best single model",
     "oracle": "Oracle",
-    "cost_mae_usd": "Cost MAE, $ a call (lower is better)",
+    "cost_mae_usd": "Cost MAE, US dollars (lower is better)",
     "output_tokens_mae": "Output tokens MAE (lower is better)",
 }
 _FORMATS = {"n_test": ",.0f", "models": ",.0f", "cost_mae_usd": ".6f", "output_tokens_mae": ",.1f"}
@@ -123,14 +123,14 @@ def across_table(exhibit: Exhibit, benchmarks: Sequence[str], metric: str, basis
     st.dataframe(written, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="across-table")
 
 
-def task_panels(exhibit: Exhibit) -> None:
+def task_panels(exhibit: Exhibit, basis: CostBasis) -> None:
     """Small charts under one legend, three in a row, or one below the other on a narrow screen."""
     look, tasks = theme(), names_of(exhibit.table["task"])
-    legend = legend_of(exhibit.table, look)
+    legend = legend_of(exhibit.table, look, basis)
     chart(legend, key="tasks-legend", alt=exhibit.alt)
     for first in range(0, len(tasks), _ROW):
         for column, task in zip(st.columns(_ROW), tasks[first : first + _ROW], strict=False):
-            figure = task_figure(exhibit.table, task, look)
+            figure = task_figure(exhibit.table, task, look, basis)
             alt = f"Accuracy against cost on {visible(task) or NO_TASK}."
             with column:
                 chart(figure, key=f"task-{task}", alt=alt)

@@ -249,7 +249,7 @@ def details(info: BenchmarkInfo) -> None:
 
 def _models(info: BenchmarkInfo, models: Sequence[str]) -> None:
     table = _of(info, "models", models)
-    basis = cost_basis(table["cost_usd"])
+    basis = cost_basis(table["cost_usd"], info.unit)
     display = pd.DataFrame(
         {
             "Model": table["model"].map(visible),

@@ -33,7 +33,6 @@ from carrot_core.number_formats import (
     POINTS_COLUMN,
     SECONDS_COLUMN,
     CostBasis,
-    cost_basis,
     lam_text,
     points,
 )
@@ -203,6 +202,7 @@ def stability_panel(
         "What the point has to keep", [COST, ACCURACY, MATCH, AS_IS], default=COST, key=f"{key}:purpose", required=True,
         help=tip("stability", also="Solved for again is the cost or the accuracy that the point promises."),
     )  # fmt: skip
+    basis = view.within(pool, tasks).basis
     validation = view.curve(router, "validation", pool, tasks)
     goal = _goal(str(purpose), validation, rate_per_usd, reference)
     result = _stability(view, router, pool, tasks, json.dumps(vars(goal)))
@@ -214,13 +214,13 @@ def stability_panel(
                 f"λ {set_to}, which is set. The figures below are for λ {lam_text(result.lam)}."
             )
         )
-    st.markdown(f"**{plain(verdict(result))}**")
-    if text := detail(result):
+    st.markdown(f"**{plain(verdict(result, basis))}**")
+    if text := detail(result, basis):
         st.write(plain(text))
     rounds = _rounds(view, router, pool, tasks, json.dumps(vars(goal)))
     curve = view.exact_curve(router, "test", pool, tasks)
-    show(stability_exhibit(result, curve, rounds, f"{file_stem(view.name)}-stability"), key=f"{key}:cloud")
-    _round_table(rounds)
+    show(stability_exhibit(result, curve, rounds, f"{file_stem(view.name)}-stability", basis), key=f"{key}:cloud")
+    _round_table(rounds, basis)
     exhibit = tasks_exhibit(result, f"{file_stem(view.name)}-stability-tasks")
     if exhibit is None:
         st.caption("The prompts have no task labels, so there are no single tasks to solve it on.")
@@ -251,12 +251,11 @@ def _rounds(view: views.View, router: str, pool: Names, tasks: Names, goal: str)
     return solve_rounds(view.narrowed(pool, tasks), estimates, Goal(**json.loads(goal)), replicates=200)
 
 
-def _round_table(rounds: Sequence[SolvedGoal]) -> None:
+def _round_table(rounds: Sequence[SolvedGoal], basis: CostBasis) -> None:
     """The point in every round of cross-fitting; nothing if there are none."""
     if not rounds:
         return
-    st.write(plain(of_rounds(rounds)))
-    basis = cost_basis([solved.reported.cost_usd.value for solved in rounds])
+    st.write(plain(of_rounds(rounds, basis)))
     rows = [
         {
             "Round": number,

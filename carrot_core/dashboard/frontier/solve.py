@@ -12,7 +12,7 @@ from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate, shortest_lam
-from carrot_core.number_formats import CostBasis, call_cost, lam_text, money, percent, solved_cost
+from carrot_core.number_formats import CostBasis, lam_text, money, percent, solved_cost
 from carrot_core.operating_point import (
     Mix,
     Solution,
@@ -73,7 +73,8 @@ def matchable(view: views.View, models: Sequence[str]) -> Sequence[str]:
 
 def match(view: views.View, router: str, curve: ReadableCurve, model: str, cost_unit_usd: float) -> None:
     """Set λ to the cheapest point of a router's validation curve (whole pool, all tasks) that matches a model."""
-    _take(*_match(view.match(router, model), curve, model), (view, router, (), ()), cost_unit_usd)
+    basis = view.basis
+    _take(*_match(view.match(router, model), curve, model, basis), (view, router, (), ()), cost_unit_usd, basis)
 
 
 def _model_box(view: views.View, pool: Names, tasks: Names, facts: Mapping[str, ModelFacts]) -> None:
@@ -103,7 +104,7 @@ def _cap_box(view: views.View) -> bool:
         return False
     st.number_input(
         "US dollars a query, at most", 0.0, 1e6, 0.01, 0.001, format="%.6g", key="solve:cap",
-        help="No validation prompt's choice is expected to cost more. What a call really costs may be more.",
+        help="No validation prompt's choice is expected to cost more. What it really costs may be more.",
     )  # fmt: skip
     return True
 
@@ -112,23 +113,26 @@ def _solve(view: views.View, router: str, pool: Names, tasks: Names, cost_unit_u
     """Solve for the chosen goal, set λ, and store the text of the notice."""
     curve, wish = view.curve(router, "validation", pool, tasks), st.session_state["solve:wish"]
     solution: Solution | None
+    basis = view.within(pool, tasks).basis
     try:
         if wish == MATCH:
             model = str(st.session_state["solve:model"])
-            solution, lines = _match(view.match(router, model, pool, tasks), curve, model)
+            solution, lines = _match(view.match(router, model, pool, tasks), curve, model, basis)
         elif wish == MONTH:
             solution, lines = _month(curve, cost_unit_usd)
         elif wish == SOLVED:
-            solution, lines = _least_per_solved(curve, view.has_prompts)
+            solution, lines = _least_per_solved(curve, view.has_prompts, basis)
         else:
-            solution, lines = _cap(view.exact_curve(router, "validation", pool, tasks))
+            solution, lines = _cap(view.exact_curve(router, "validation", pool, tasks), basis)
     except CarrotError as error:
         st.toast(plain(str(error)), icon=":material/error:")
         return
-    _take(solution, lines, (view, router, pool, tasks), cost_unit_usd)
+    _take(solution, lines, (view, router, pool, tasks), cost_unit_usd, basis)
 
 
-def _take(solution: Solution | None, lines: list[str], of: tuple[object, ...], cost_unit_usd: float) -> None:
+def _take(
+    solution: Solution | None, lines: list[str], of: tuple[object, ...], cost_unit_usd: float, basis: CostBasis
+) -> None:
     """Set λ and store the notice with the settings ``of`` its result."""
     if solution is None:
         st.toast(plain(lines[0]), icon=":material/info:")
@@ -136,7 +140,7 @@ def _take(solution: Solution | None, lines: list[str], of: tuple[object, ...], c
     rate = solution.exchange_rate_per_usd
     lam = lam_text(shortest_lam(rate, cost_unit_usd))
     if solution.shortfall:
-        lines = [f"On validation {solution.shortfall}: λ {lam} is the nearest, and not promised."]
+        lines = [f"On validation {solution.on(basis).shortfall}: λ {lam} is the nearest, and not promised."]
     controls.set_rate(rate)
     st.session_state[_NOTICE] = ((*of, rate, cost_unit_usd), [line.replace("{lam}", lam) for line in lines])
 
@@ -157,16 +161,17 @@ def _month(curve: ReadableCurve, cost_unit_usd: float) -> tuple[Solution, list[s
     return solution, lines
 
 
-def _least_per_solved(curve: ReadableCurve, has_prompts: bool) -> tuple[Solution, list[str]]:
+def _least_per_solved(curve: ReadableCurve, has_prompts: bool, basis: CostBasis) -> tuple[Solution, list[str]]:
     confidence = CONFIDENCE if has_prompts else EVEN  # a snapshot keeps no errors of this ratio
     solution = solve_per_solved(curve, confidence=confidence)
     promise = solution.promise
     assert promise is not None
-    sure = "" if confidence == EVEN else f", and promises at most {solved_cost(promise.bound)} on new prompts"
+    most = solved_cost(promise.bound, basis=basis)
+    sure = "" if confidence == EVEN else f", and promises at most {most} on new prompts"
     at = curve.at(solution.exchange_rate_per_usd)
     return solution, [
-        f"λ {{lam}} has the least cost per solved task{sure}: on validation {solved_cost(promise.value)}, at "
-        f"{percent(curve.score[at])} accuracy."
+        f"λ {{lam}} has the least cost per solved task{sure}: on validation "
+        f"{solved_cost(promise.value, basis=basis)}, at {percent(curve.score[at])} accuracy."
     ]
 
 
@@ -179,14 +184,16 @@ def _mix_text(mix: Mix, score: float, cost_unit_usd: float) -> str:
     )
 
 
-def _match(solution: Solution | None, curve: ReadableCurve, model: str) -> tuple[Solution | None, list[str]]:
+def _match(
+    solution: Solution | None, curve: ReadableCurve, model: str, basis: CostBasis
+) -> tuple[Solution | None, list[str]]:
     name = short_names((*curve.models, model))[model]
     if solution is None:
         return None, [f"No point of this router can promise to be as good as {name}: λ stays where it is."]
     at, known = curve.at(solution.exchange_rate_per_usd), solution.promise is not None
     return solution, [
         f"λ {{lam}} is the cheapest point as accurate as {name} alone{_sure(CONFIDENCE if known else EVEN)}: on "
-        f"validation {percent(curve.score[at])} at {call_cost(curve.cost_usd[at])}."
+        f"validation {percent(curve.score[at])} at {basis.text(curve.cost_usd[at])}."
     ]
 
 
@@ -195,13 +202,13 @@ def _sure(confidence: float) -> str:
     return "" if confidence == EVEN else f", chosen so that new prompts keep that {round(10 * confidence)} times in 10"
 
 
-def _cap(curve: Frontier) -> tuple[Solution, list[str]]:
+def _cap(curve: Frontier, basis: CostBasis) -> tuple[Solution, list[str]]:
     cap = float(st.session_state["solve:cap"])
     solution = solve_cap(curve, cap)
     at = curve.at(solution.exchange_rate_per_usd)
     return solution, [
         f"From λ {{lam}} on no validation prompt is expected to cost more than {money(cap)}: "
-        f"{percent(curve.score[at])} at {call_cost(curve.cost_usd[at])} there."
+        f"{percent(curve.score[at])} at {basis.text(curve.cost_usd[at])} there."
     ]
 
 
@@ -244,7 +251,7 @@ def _slide(cost_unit_usd: float) -> None:
 
 def _spend(frontier: ReadableCurve, basis: CostBasis) -> None:
     budget_usd = st.session_state["budget"] / basis.calls
-    _go_to(solve_budget(frontier, budget_usd, default_confidence(frontier)))
+    _go_to(solve_budget(frontier, budget_usd, default_confidence(frontier)).on(basis))
 
 
 def _reach(frontier: ReadableCurve) -> None:

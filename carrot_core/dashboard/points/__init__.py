@@ -18,7 +18,7 @@ from carrot_core.dashboard.stores import PrivateInfo, session_folder, store_of, 
 from carrot_core.errors import CarrotError
 from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam, shortest_lam
-from carrot_core.number_formats import call_cost, lam_text, percent
+from carrot_core.number_formats import CostBasis, lam_text, percent
 from carrot_core.points import Listing, PointShelf, figures_of, join_note, shared_points
 from carrot_core.roles_audit import Role
 from carrot_core.serving import CarrotRouter
@@ -147,11 +147,22 @@ def describe_accuracy(figures: PointFigures | None) -> str:
     return percent(figures.score, figures.score_low, figures.score_high)
 
 
-def describe_cost(figures: PointFigures | None) -> str:
+def basis_of(point: PointFile) -> CostBasis:
+    """The basis of a point's costs: that of its benchmark's pages if its data are here, else that of its own cost."""
+    info = benchmark_of(point)
+    if info is None or info.data_hash != point.data_hash:
+        return point.basis
+    try:
+        return views.view(info).basis
+    except CarrotError:
+        return point.basis
+
+
+def describe_cost(figures: PointFigures | None, basis: CostBasis) -> str:
     """Mean cost of a call with its interval."""
     if figures is None:
         return NOT_MEASURED
-    return call_cost(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
+    return basis.text(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
 
 
 def describe_models(point: PointFile) -> str:
@@ -249,9 +260,9 @@ def _expectation(point: PointFile) -> None:
         )
         return
     for_figures, for_models = st.columns(2)
-    figures = test_figures(point)
+    figures, basis = test_figures(point), basis_of(point)
     with for_figures, st.container(horizontal=True):
-        for what, text in (("Accuracy", describe_accuracy(figures)), ("Cost", describe_cost(figures))):
+        for what, text in (("Accuracy", describe_accuracy(figures)), ("Cost", describe_cost(figures, basis))):
             value, _, ends = text.rstrip("]").partition(" [")
             number, per, unit = value.partition(" per ")  # beside the number the unit would be cut
             interval = f"95 %: {ends.replace(', ', ' to ')}" if ends else None
@@ -260,7 +271,8 @@ def _expectation(point: PointFile) -> None:
     without = " Prompts that the fallback takes are counted with CARROT's choice." if point.fallback else ""
     words = f"On {point.test.n_prompts:,} prompts, each judged by a router that had not seen it."
     if on := point.validation:
-        words += f" On {on.n_prompts:,} of validation {describe_accuracy(on)} at {describe_cost(on)}, 95 % in brackets."
+        there = f"{describe_accuracy(on)} at {describe_cost(on, basis)}"
+        words += f" On {on.n_prompts:,} of validation {there}, 95 % in brackets."
     st.caption(plain(words + without))
 
 

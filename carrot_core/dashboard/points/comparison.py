@@ -14,6 +14,7 @@ from carrot_core.dashboard.exhibits import csv_button, priced
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.points import (
     NOT_MEASURED,
+    basis_of,
     data_of,
     describe_accuracy,
     describe_cost,
@@ -29,7 +30,7 @@ from carrot_core.evaluation.protocol import WITHOUT_TASK
 from carrot_core.evaluation.runs import Trial, stored_run
 from carrot_core.figures.scene import label
 from carrot_core.frontier import Frontier
-from carrot_core.number_formats import cost_basis, lam_text, pays, percent
+from carrot_core.number_formats import lam_text, pays, percent
 from carrot_core.points import Difference, ShelfPoint, paired, unpaired
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.point import PointFile
@@ -86,9 +87,9 @@ def side_by_side(points: Mapping[str, PointFile]) -> pd.DataFrame:
         "λ": lambda point: lam_text(point.lam),
         "Pays": lambda point: pays(point.exchange_rate_per_usd),
         "Accuracy (test)": lambda point: describe_accuracy(test_figures(point)),
-        "Cost (test)": lambda point: describe_cost(test_figures(point)),
+        "Cost (test)": lambda point: describe_cost(test_figures(point), basis_of(point)),
         "Accuracy (validation)": lambda point: describe_accuracy(point.validation),
-        "Cost (validation)": lambda point: describe_cost(point.validation),
+        "Cost (validation)": lambda point: describe_cost(point.validation, basis_of(point)),
         "Test prompts": lambda point: "" if point.test is None else f"{point.test.n_prompts:,}",
         "Pool": lambda point: f"{len(point.pool)} models",
         "Fallback": lambda point: "none" if point.fallback is None else names[point.fallback],
@@ -122,7 +123,7 @@ def _share(point: PointFile, model: str) -> str:
 def differences(points: Mapping[str, PointFile]) -> None:
     """The difference of every other point to the first."""
     (first, base), *others = points.items()
-    basis = cost_basis([point.test.cost_usd for point in points.values() if point.test is not None])
+    basis = basis_of(base)
     table, unmeasured = [], []
     for name, point in others:
         result = difference(point, base)

@@ -12,6 +12,7 @@ from carrot_core.dashboard.exhibits import file_stem
 from carrot_core.dashboard.points import (
     NOTICE,
     all_points,
+    basis_of,
     benchmark_of,
     describe_accuracy,
     describe_cost,
@@ -75,7 +76,11 @@ def bring_panel() -> None:
     with errors_as_text():
         point = read_point(work.on_disk(upload, "point-uploads"))
         figures = test_figures(point)
-        st.markdown(plain(f"{describe_point(point)}: {describe_accuracy(figures)} at {describe_cost(figures)}."))
+        st.markdown(
+            plain(
+                f"{describe_point(point)}: {describe_accuracy(figures)} at {describe_cost(figures, basis_of(point))}."
+            )
+        )
         if st.button("Keep it here", type="primary", key="points:bring"):
             info = benchmark_of(point)
             place = shared_points() if info is None else place_for(info)
@@ -114,7 +119,7 @@ def _card(place: PointShelf, record: ShelfPoint) -> None:
         st.caption(plain(f"{visible(describe_point(point))}, {describe_date(point)}"), width="content")
     lines = {
         "Accuracy": describe_accuracy(figures),
-        "Cost": f"{describe_cost(figures)}; prices: {describe_prices(point)}",
+        "Cost": f"{describe_cost(figures, basis_of(point))}; prices: {describe_prices(point)}",
         "Answered by": describe_models(point),
     }
     st.markdown("  \n".join(f":gray[{name}:] {plain(value)}" for name, value in lines.items()))

@@ -15,7 +15,7 @@ from carrot_core.evaluation import single_models
 from carrot_core.figures.exhibit import image_of_svg
 from carrot_core.figures.theme import THEMES, shortened
 from carrot_core.frontier import FloatArray
-from carrot_core.number_formats import call_cost, cost_basis, lam_text, money, money_tick, pays, percent
+from carrot_core.number_formats import CostBasis, lam_text, money, money_tick, pays, percent
 from carrot_core.points import figures_of, measured
 from carrot_core.results import shipped_snapshots
 from carrot_core.results.snapshot import SnapshotResults, read
@@ -52,6 +52,7 @@ SIZE = (720, 380)  # pixels
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 700.0, 40.0, 330.0
 _Place = Callable[[float], float]
 Measured = StoredResults | SnapshotResults
+Figures = Mapping[str, PointFigures]  # by "validation" and "test"
 
 
 def as_html(router: CarrotRouter, point: PointFile) -> bytes:
@@ -106,7 +107,7 @@ def as_svg(router: CarrotRouter, point: PointFile) -> bytes:
     figures, single, _ = _known(point)
     if not figures:
         raise CarrotError("The pool or the prices of the point are its own: nothing was measured on them to draw.")
-    return standalone(picture(router.profile.curves, figures, single)).encode()
+    return standalone(picture(router.profile.curves, figures, single, point.basis)).encode()
 
 
 def as_image(kind: str, router: CarrotRouter, point: PointFile) -> bytes:
@@ -114,24 +115,24 @@ def as_image(kind: str, router: CarrotRouter, point: PointFile) -> bytes:
     return image_of_svg(as_svg(router, point), SIZE, kind)
 
 
-def _expected(
-    router: CarrotRouter, point: PointFile, figures: Mapping[str, PointFigures], single: Single | None
-) -> list[str]:
+def _expected(router: CarrotRouter, point: PointFile, figures: Figures, single: Single | None) -> list[str]:
     if not figures:
         return ["<p>Its pool or prices are its own: nothing was measured on them, so no figures can be given.</p>"]
-    rows = [[name, *_figures(each)] for name, each in figures.items()]
+    basis = point.basis
+    rows = [[name, *_figures(each, basis)] for name, each in figures.items()]
     if single is not None:
         rows.append(
-            [f"{visible(single.model)} alone, test", percent(single.score, digits=2), call_cost(single.cost_usd), ""]
+            [f"{visible(single.model)} alone, test", percent(single.score, digits=2), basis.text(single.cost_usd), ""]
         )
     head = ("", "accuracy (95 %)", "cost (95 %)", "prompts")
-    promise = [f"<p>{_escape(promise_of(point.promise))}</p>"] if point.promise else []
-    return [picture(router.profile.curves, figures, single), "<h2>What to expect</h2>", _table(head, rows, 3), *promise]
+    promise = [f"<p>{_escape(promise_of(point.promise, basis))}</p>"] if point.promise else []
+    drawn = picture(router.profile.curves, figures, single, basis)
+    return [drawn, "<h2>What to expect</h2>", _table(head, rows, 3), *promise]
 
 
-def _figures(figures: PointFigures) -> list[str]:
+def _figures(figures: PointFigures, basis: CostBasis) -> list[str]:
     score = percent(figures.score, figures.score_low, figures.score_high, digits=2)
-    cost = call_cost(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
+    cost = basis.text(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
     return [score, cost, f"{figures.n_prompts:,}"]
 
 
@@ -238,19 +239,18 @@ class Single:
     cost_usd: float
 
 
-def picture(curves: Mapping[str, SavedCurve], figures: Mapping[str, PointFigures], single: Single | None) -> str:
+def picture(curves: Mapping[str, SavedCurve], figures: Figures, single: Single | None, basis: CostBasis) -> str:
     """Draw accuracy in per cent over US dollars (logarithmic if all costs are above 0).
 
     Parameters
     ----------
-    curves, figures : by "validation" and "test".
+    curves, figures : by "validation" and "test"; costs are written on the ``basis``.
     single : the reference; None if its figures are not known.
     """
     marks: list[Single | PointFigures] = [*([single] if single else []), *figures.values()]
     costs = [*(curve.cost_usd for curve in curves.values()), np.array([each.cost_usd for each in marks])]
     ends = [end for each in figures.values() for end in (each.score_low, each.score_high) if end is not None]
     scores = [*(curve.score for curve in curves.values()), np.array([*(each.score for each in marks), *ends])]
-    basis = cost_basis(np.array([each.cost_usd for each in marks]))
     place, x_ticks = _cost_axis(basis.calls * np.concatenate(costs))
 
     def at_x(usd: float) -> float:
