@@ -72,17 +72,10 @@ def reset_if_stale(key: str, default: object) -> None:
         st.session_state[key] = default
 
 
-def choose_benchmark(label: str) -> None:
-    """Choose a benchmark for all pages, as its box does; call before the box is drawn."""
-    if st.session_state.get("bench") != label:
-        st.session_state["bench"] = label
-        _change_benchmark()
-
-
 def open_benchmark(label: str, choices: Mapping[str, object]) -> None:
-    """Choose a benchmark for all pages, and set some widgets by their keys."""
+    """Choose a benchmark for all pages as its box does, and set widgets by their keys; call before these are drawn."""
     if st.session_state.get("bench") != label:
-        st.session_state[_STALE] = set(_OF_BENCHMARK)
+        _change_benchmark()
     st.session_state.get(_STALE, set()).difference_update(choices)
     st.session_state.update({"bench": label, **choices})
 

@@ -337,6 +337,6 @@ def _tell(info: BenchmarkInfo) -> None:
     warnings = samples + "".join(f" {warning}" for warning in info.warnings)
     warnings += "" if info.n_readable else f" {WITHOUT_TEXTS}"
     label = f"{info.name}{ONLY_YOU}"
-    controls.choose_benchmark(label)
+    controls.open_benchmark(label, {})
     text = f"Loaded {info.size_text} as {info.name!r}. Every page shows it, as “{label}”.{with_fields(warnings)}"
     st.session_state[NOTICE] = text, info.n_readable > 0
