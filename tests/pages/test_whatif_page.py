@@ -83,9 +83,9 @@ def test_nothing_changed_is_said_and_leaves_the_point_where_it_is() -> None:
     app = page()
     rows = drifted(app)
     assert plain("Nothing is changed yet") in captions(app)
-    changes = {"Change in points": "0.0", "Change of cost": "0.0 %: $0"}
-    assert {name: text.split(" [")[0] for name, text in rows["Same λ"].items() if name in changes} == changes
-    assert rows["Before"] == rows["Same λ"] | {"Point": "Before"} | dict.fromkeys(changes, "")
+    assert "Before" in rows
+    assert "Same λ" not in rows
+    assert plain("Same λ") in captions(app)
     assert "scenario" not in app.query_params
 
 

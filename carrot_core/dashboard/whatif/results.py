@@ -118,12 +118,18 @@ def other_pages_note(view: views.View, router: str, base: MovedPoint, rate: floa
 
 
 def drift_table(points: Sequence[MovedPoint], basis: CostBasis) -> None:
-    """Table of the moved operating point: at the same λ, and solved again. The first row is the point before."""
+    """Table of the moved operating point: at the same λ, and solved again. The first row is the point before; points
+    that are the same are named below.
+    """
     base = points[0]
     assert base.what == BEFORE
+    still = [point for point in points[1:] if replace(point, what=BEFORE, shortfall="") == base]
     head = ["Point", "λ", "Accuracy", "Change in points", f"Cost {basis.words}", "Change of cost", "On validation"]
+    rows = (list(map(shell.plain, _row(point, base, basis))) for point in points if point not in still)
     with st.container(key="folding-drift"):
-        st.markdown(folding_table(head, (list(map(shell.plain, _row(point, base, basis))) for point in points)))
+        st.markdown(folding_table(head, rows))
+    if still:
+        st.caption(shell.plain(f"Where the point stays as it was: {', '.join(point.what for point in still)}."))
     st.caption(
         "The first row is the point as it is. Below it, what it does after the scenario: at the same λ, and solved "
         "again on validation for the same cost, accuracy, or the best single model's. All with 95 % intervals on "
