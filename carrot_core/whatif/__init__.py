@@ -12,8 +12,10 @@ from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting, tasks_of
 from carrot_core.figures.scene import Curve, Scene, by_cost, label
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate, most_accurate
+from carrot_core.number_formats import CostBasis, cost_basis
 from carrot_core.operating_point import Solution, match_model, solve_budget, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, positions
+from carrot_core.paths import unit_of
 from carrot_core.promise import CONFIDENCE
 from carrot_core.whatif.repricing import reprice_estimates, reprice_setting
 from carrot_core.whatif.scenario import Scenario, columns
@@ -55,6 +57,12 @@ class WhatIf:
     after: Side
     cost_unit_usd: float
     notes: tuple[str, ...]
+
+    @property
+    def basis(self) -> CostBasis:
+        """The basis on which its costs are shown."""
+        test = self.before.setting.test
+        return cost_basis(self.after.report_curve.model_cost_usd, unit_of(test.name, test.data_hash))
 
 
 def apply(setting: Setting, estimates: Mapping[str, Estimates], scenario: Scenario) -> WhatIf:
@@ -108,6 +116,7 @@ def whatif_scene(changed: WhatIf, title: str, router: str) -> Scene:
         active="after",
         chosen_on=changed.before.curves["validation"],
         palette=by_cost(before.models, before.model_cost_usd),
+        unit=changed.basis.unit,
     )
 
 
@@ -219,7 +228,7 @@ def move_point(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 
     points = [_move(BEFORE, Solution(exchange_rate_per_usd), changed.before, unit, base, base)]
     for what, point in solutions.items():
         means = _replicate_means(changed.after.report_curve, point.exchange_rate_per_usd, ids, replicates)
-        points.append(_move(what, point, changed.after, unit, means, base))
+        points.append(_move(what, point.on(changed.basis), changed.after, unit, means, base))
     return points
 
 

@@ -34,12 +34,15 @@ from carrot_core.embedding import BUNDLED, embed
 from carrot_core.evaluation import Setting, setting
 from carrot_core.evaluation.protocol import split_by_seed
 from carrot_core.figures.scene import alt_text
+from carrot_core.number_formats import cost_basis
 from carrot_core.paths import unit_of
 from carrot_core.results.recipes import BUILT_IN_RECIPES, names_to_set_up, set_up
 from carrot_core.results.source import stored_results
 from carrot_core.serving import loading
 from carrot_core.store import Store
 from carrot_core.text import text_hash
+from carrot_core.whatif import apply, whatif_scene
+from carrot_core.whatif.scenario import Scenario
 from scripts.results.build import make_built_in
 from tests.tables import frames
 
@@ -123,6 +126,8 @@ def test_costs_of_an_agents_runs_are_written_per_task(store: Store) -> None:
     assert stored_results(store, MISGUIDED).basis.unit == store.info(MISGUIDED).unit == "call"
     assert unit_of(OPENHANDS, "of other data under its name") == "call"
     assert "call" not in alt_text(scene, 0.4)
+    changed = apply(results.setting, results.estimates("carrot-knn"), Scenario(price_factor=0.01))
+    assert {changed.basis, whatif_scene(changed, OPENHANDS, "carrot-knn").basis} == {cost_basis(0.001, "task")}
 
 
 def test_no_text_of_openhands_ships() -> None:

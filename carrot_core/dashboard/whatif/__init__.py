@@ -20,6 +20,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.figures.theme import cut_names
 from carrot_core.number_formats import PER_1K, POINTS_COLUMN, PRICE_COLUMN
+from carrot_core.paths import unit_of
 from carrot_core.text import visible
 from carrot_core.whatif.scenario import Scenario, parse_scenario, provider, scenario_json
 
@@ -171,7 +172,7 @@ def _prices(setting: Setting) -> dict[str, Any]:
 
 
 def _tokens(setting: Setting) -> dict[str, Any]:
-    usage = setting.test.usage
+    usage, unit = setting.test.usage, unit_of(setting.test.name, setting.test.data_hash)
     output = st.number_input(
         "Factor on output tokens", 0.0, 1000.0, step=0.1, format="%.4g", key="wi_output_factor",
         disabled=usage != "output_tokens", help="Answers longer or shorter than recorded and predicted.",
@@ -185,7 +186,7 @@ def _tokens(setting: Setting) -> dict[str, Any]:
         disabled=usage == "cost_usd",
     )  # fmt: skip
     call = st.number_input(
-        "Router's own cost, $ per 1k calls", 0.0, 1e6, step=0.01, format="%.4g", key="wi_call",
+        f"Router's own cost, $ per 1k {unit}s", 0.0, 1e6, step=0.01, format="%.4g", key="wi_call",
         help="A fixed cost of each call of the router, on top of the model's.",
     )  # fmt: skip
     if usage != "output_tokens":

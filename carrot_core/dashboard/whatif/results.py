@@ -18,9 +18,11 @@ from carrot_core.dashboard.stores import cached_by_version
 from carrot_core.figures.scene import Grouping, Scene, label
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import (
+    CALL,
     PERCENT_COLUMN,
     CostBasis,
     call_cost,
+    cost_basis,
     fixed,
     lam_text,
     money,
@@ -75,7 +77,7 @@ def _apply(view: views.View, router: str, scenario: str, grouping: Grouping | No
 
 def show_notes(what_if: WhatIf) -> None:
     """Show the changes of the scenario, the limits of the data, and whether the best single model changes."""
-    st.caption(shell.plain(in_words(what_if.scenario)))
+    st.caption(shell.plain(in_words(what_if.scenario, what_if.basis.unit)))
     for note in what_if.notes:
         st.caption(f":material/info: {shell.plain(note)}")
     was, now = what_if.before.best_single, what_if.after.best_single
@@ -83,8 +85,8 @@ def show_notes(what_if: WhatIf) -> None:
         st.caption(shell.plain(f"The best single model on validation becomes {visible(now)}; it was {visible(was)}."))
 
 
-def in_words(scenario: Scenario) -> str:
-    """A sentence that lists what a scenario changes."""
+def in_words(scenario: Scenario, unit: str = CALL) -> str:
+    """A sentence that lists what a scenario changes; ``unit`` is what one outcome is."""
     counted: dict[str, Sized] = {
         "prices set": scenario.prices,
         "providers with a factor": scenario.provider_factors,
@@ -100,7 +102,7 @@ def in_words(scenario: Scenario) -> str:
     if scenario.input_factor != 1:
         parts.append(f"{100 * scenario.cached_share:g} % of the input cached")
     if scenario.call_usd:
-        parts.append(f"{call_cost(scenario.call_usd)} of the router")
+        parts.append(f"{call_cost(scenario.call_usd, basis=cost_basis(scenario.call_usd, unit))} of the router")
     return f"Changed: {', '.join(parts)}." if parts else "Nothing is changed yet: both curves are the same."
 
 
