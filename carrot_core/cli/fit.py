@@ -12,8 +12,17 @@ import click
 from carrot_core.benchmarks.split import FOLDS, LEAST_FOLDS
 from carrot_core.cli.common import TABLE, Command, Group, Result, json_option, open_store, progress, write
 from carrot_core.errors import DataError
-from carrot_core.number_formats import NOTHING_SOLVED, fixed, money_interval, with_interval
+from carrot_core.number_formats import (
+    NOTHING_SOLVED,
+    PER_CALL,
+    CostBasis,
+    cost_basis,
+    fixed,
+    money_interval,
+    with_interval,
+)
 from carrot_core.outcomes import SPLITS
+from carrot_core.paths import unit_of
 
 if TYPE_CHECKING:
     from carrot_core.evaluation import Setting
@@ -156,8 +165,11 @@ def results_table(run: Run, setting: Setting) -> str:
     figures = run.metrics[run.metrics["report_on"]]
     by_router = {run.router: figures, **run.metrics["baselines"]}
     width = max(len(name) for name in by_router) + 2
+    costs = [single["cost_usd"] for single in run.metrics["single_models"].values()]
+    basis = cost_basis(costs, unit_of(setting.test.name, setting.test.data_hash)).solved
     columns = {metric: label for metric, label in METRICS.items() if metric in figures}  # older runs lack one
-    rows = {name: [_cell_of(metric, values) for metric in columns] for name, values in by_router.items()}
+    columns = {metric: label.replace(PER_CALL.solved.words, basis.words) for metric, label in columns.items()}
+    rows = {name: [_cell_of(metric, values, basis) for metric in columns] for name, values in by_router.items()}
     widths = [2 + max(map(len, column)) for column in zip(columns.values(), *rows.values(), strict=True)]
     protocol = DataFrame([{"seed": run.seed, **facts(setting, report_set(setting, setting.report_on, 1))}])
     lines = [head(run.benchmark, run.metrics["report_on"], len(run.metrics["models"]), protocol)]
@@ -168,11 +180,14 @@ def results_table(run: Run, setting: Setting) -> str:
     return "\n".join(lines)
 
 
-def _cell_of(metric: str, values: Mapping[str, Any]) -> str:
+def _cell_of(metric: str, values: Mapping[str, Any], basis: CostBasis) -> str:
     if metric != "cost_per_solved":
         return cell(values[metric], values["intervals"][metric])
     value = values.get(metric)  # absent where some round solves no task
-    return NOTHING_SOLVED if value is None else money_interval(value, *values["intervals"][metric])
+    if value is None:
+        return NOTHING_SOLVED
+    low, high = (None if end is None else basis.calls * end for end in values["intervals"][metric])
+    return money_interval(basis.calls * value, low, high)
 
 
 def cell(value: float | None, interval: Sequence[float | None], *, signed: bool = False) -> str:

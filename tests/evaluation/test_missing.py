@@ -282,6 +282,7 @@ def test_one_router_and_several_stand_under_the_same_best_single_model_oracle_an
     gappy = replace(gappy, split_is_ours=True)
     setting, run = make_setting(gappy), evaluate(gappy, "zero", replicates=20)
     several = compare({0: setting}, {"zero": {0: Candidate.of_run(setting, run)}}, replicates=20)
+    assert "$ per 1k solved tasks" in results_table(run, setting)  # the unit of the benchmark's pages
     notes = results_table(run, setting).splitlines()[1:3]
     assert notes == tables.text(several).splitlines()[1:3]
     assert all(each.best_single in notes[0] for each in setting.rounds)
