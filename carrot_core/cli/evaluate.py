@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,16 @@ from carrot_core import limits
 from carrot_core.cli.common import TABLE, Names, OutFile, Result, json_option, open_store, progress, write
 from carrot_core.cli.fit import (
     bench_options,
+    cell,
     load_benchmark,
     parameters,
-    results_table,
     router_options,
     run_of,
     summary,
 )
 from carrot_core.errors import CarrotError
+from carrot_core.number_formats import NOTHING_SOLVED, PER_CALL, CostBasis, cost_basis, money_interval
+from carrot_core.paths import unit_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,16 @@ if TYPE_CHECKING:
     from carrot_core.evaluation.learning import LearningCurve
     from carrot_core.store import Run
     from carrot_core.verdict import Verdict
+
+_LABELS = {
+    "routing_accuracy": "accuracy at λ = 0",
+    "aiq_corrected": "corrected AIQ",
+    "aiq": "AIQ",
+    "qnc": "QNC (lower is better)",
+    "cost_per_solved": "least $ per solved task",
+    "best_single": "best single",
+    "oracle": "oracle",
+}
 
 
 class Numbers(click.ParamType[tuple[int, ...]]):
@@ -272,3 +284,39 @@ def _error(quality: pd.DataFrame, size: int, model: str) -> str:
     if rows.empty:
         return "-"
     return f"{rows['brier'].mean():.4f} (train mean {rows['train_mean_brier'].mean():.4f})"
+
+
+def results_table(run: Run, setting: Setting) -> str:
+    """The figures of a run and its baselines, each with its 95 % interval."""
+    from pandas import DataFrame
+
+    from carrot_core.evaluation.comparison import facts
+    from carrot_core.evaluation.measure import report_set
+    from carrot_core.evaluation.tables import head
+
+    figures = run.metrics[run.metrics["report_on"]]
+    by_router = {run.router: figures, **run.metrics["baselines"]}
+    width = max(len(name) for name in by_router) + 2
+    costs = [single["cost_usd"] for single in run.metrics["single_models"].values()]
+    basis = cost_basis(costs, unit_of(setting.test.name, setting.test.data_hash)).solved
+    columns = {metric: label for metric, label in _LABELS.items() if metric in figures}  # older runs lack one
+    columns = {metric: label.replace(PER_CALL.solved.words, basis.words) for metric, label in columns.items()}
+    rows = {name: [_cell_of(metric, values, basis) for metric in columns] for name, values in by_router.items()}
+    widths = [2 + max(map(len, column)) for column in zip(columns.values(), *rows.values(), strict=True)]
+    protocol = DataFrame([{"seed": run.seed, **facts(setting, report_set(setting, setting.report_on, 1))}])
+    lines = [head(run.benchmark, run.metrics["report_on"], len(run.metrics["models"]), protocol)]
+    for name, cells in {"": columns.values(), **rows}.items():
+        lines.append(f"{name:{width}}" + "".join(f"{text:>{wide}}" for text, wide in zip(cells, widths, strict=True)))
+    if copies := run.metrics.get("n_copies"):
+        lines.append(f"{copies:,} prompts of {run.fit_on} are left out of training, because their texts are evaluated.")
+    return "\n".join(lines)
+
+
+def _cell_of(metric: str, values: Mapping[str, Any], basis: CostBasis) -> str:
+    if metric != "cost_per_solved":
+        return cell(values[metric], values["intervals"][metric])
+    value = values.get(metric)  # absent where some round solves no task
+    if value is None:
+        return NOTHING_SOLVED
+    low, high = (None if end is None else basis.calls * end for end in values["intervals"][metric])
+    return money_interval(basis.calls * value, low, high)

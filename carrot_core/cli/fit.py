@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,33 +12,14 @@ import click
 from carrot_core.benchmarks.split import FOLDS, LEAST_FOLDS
 from carrot_core.cli.common import TABLE, Command, Group, Result, json_option, open_store, progress, write
 from carrot_core.errors import DataError
-from carrot_core.number_formats import (
-    NOTHING_SOLVED,
-    PER_CALL,
-    CostBasis,
-    cost_basis,
-    fixed,
-    money_interval,
-    with_interval,
-)
+from carrot_core.number_formats import fixed, with_interval
 from carrot_core.outcomes import SPLITS
-from carrot_core.paths import unit_of
 
 if TYPE_CHECKING:
-    from carrot_core.evaluation import Setting
     from carrot_core.outcomes import Benchmark
     from carrot_core.store import Run, Store
 
 
-METRICS = {
-    "routing_accuracy": "accuracy at λ = 0",
-    "aiq_corrected": "corrected AIQ",
-    "aiq": "AIQ",
-    "qnc": "QNC (lower is better)",
-    "cost_per_solved": "least $ per solved task",
-    "best_single": "best single",
-    "oracle": "oracle",
-}
 OUT = click.option("--out", required=True, type=TABLE, help="File to write: .parquet, .csv or .json.")
 
 
@@ -152,42 +133,6 @@ def fit(bench: str, router: str, **options: Any) -> Result:
     """Fit a router on BENCH and store it with its estimates."""
     run, _, _ = run_of(bench, router, **options, again=True)
     return summary(run), f"Fitted {router} on {run.fit_on or bench!r}. `carrot evaluate` with these options judges it."
-
-
-def results_table(run: Run, setting: Setting) -> str:
-    """The figures of a run and its baselines, each with its 95 % interval."""
-    from pandas import DataFrame
-
-    from carrot_core.evaluation.comparison import facts
-    from carrot_core.evaluation.measure import report_set
-    from carrot_core.evaluation.tables import head
-
-    figures = run.metrics[run.metrics["report_on"]]
-    by_router = {run.router: figures, **run.metrics["baselines"]}
-    width = max(len(name) for name in by_router) + 2
-    costs = [single["cost_usd"] for single in run.metrics["single_models"].values()]
-    basis = cost_basis(costs, unit_of(setting.test.name, setting.test.data_hash)).solved
-    columns = {metric: label for metric, label in METRICS.items() if metric in figures}  # older runs lack one
-    columns = {metric: label.replace(PER_CALL.solved.words, basis.words) for metric, label in columns.items()}
-    rows = {name: [_cell_of(metric, values, basis) for metric in columns] for name, values in by_router.items()}
-    widths = [2 + max(map(len, column)) for column in zip(columns.values(), *rows.values(), strict=True)]
-    protocol = DataFrame([{"seed": run.seed, **facts(setting, report_set(setting, setting.report_on, 1))}])
-    lines = [head(run.benchmark, run.metrics["report_on"], len(run.metrics["models"]), protocol)]
-    for name, cells in {"": columns.values(), **rows}.items():
-        lines.append(f"{name:{width}}" + "".join(f"{text:>{wide}}" for text, wide in zip(cells, widths, strict=True)))
-    if copies := run.metrics.get("n_copies"):
-        lines.append(f"{copies:,} prompts of {run.fit_on} are left out of training, because their texts are evaluated.")
-    return "\n".join(lines)
-
-
-def _cell_of(metric: str, values: Mapping[str, Any], basis: CostBasis) -> str:
-    if metric != "cost_per_solved":
-        return cell(values[metric], values["intervals"][metric])
-    value = values.get(metric)  # absent where some round solves no task
-    if value is None:
-        return NOTHING_SOLVED
-    low, high = (None if end is None else basis.calls * end for end in values["intervals"][metric])
-    return money_interval(basis.calls * value, low, high)
 
 
 def cell(value: float | None, interval: Sequence[float | None], *, signed: bool = False) -> str:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from carrot_core.bootstrap import bootstrap_counts, replicate, weighted_means
-from carrot_core.cli.fit import results_table
+from carrot_core.cli.evaluate import results_table
 from carrot_core.compare.task_curves import spider
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Candidate, Setting, compare, evaluate, make_setting, stability, tables
