@@ -128,7 +128,8 @@ def read_any(
     if of_tool is not None:
         check_evaluation(of_tool, source_of(files))
         rows = read_format(of_tool, files, Options(reading.model_from, scorer, estimate_tokens))
-        check_costs(rows, source_of(files))
+        if not cost_columns(prices):
+            check_costs(rows, source_of(files))
         if format is None:
             rows = replace(rows, notes=(f"Read as {of_tool.title}; --format names another.", *rows.notes))
         return read_rows(rows, files, where=where, prices=prices, reading=reading)
@@ -162,7 +163,10 @@ def check_evaluation(of_tool: Format, source: str) -> None:
 def check_costs(rows: Rows, source: str) -> None:
     """Raise a `DataError` of results without any token or dollar: no cost can be known."""
     if not {"input_tokens", "cost_usd"} & set(rows.table.column_names):
-        remedy = "--estimate-tokens takes one for 4 characters of prompt and answer; --prices makes dollars of them."
+        remedy = (
+            "--estimate-tokens takes one for 4 characters of prompt and answer; --prices makes dollars of them. "
+            "Or --cost-per-call says what a call of each model costs on average."
+        )
         raise DataError(source, [Problem("has no tokens and no dollars, so what a call cost is not known", remedy)])
 
 

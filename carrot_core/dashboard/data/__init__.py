@@ -52,6 +52,7 @@ _FIELDS = {
 _SENTENCES = {
     "--prices makes dollars of them": "the page asks for their prices then",
     " (see --list-prices)": "",
+    " Or --cost-per-call says what a call of each model costs on average.": "",
     "or --cost-per-call MODEL USD says what a call of it costs": "or the layout “Wide” asks what a call of it costs",
     "`--split derive` leaves": "“The file's own split” leaves",
 }

@@ -20,6 +20,7 @@ from carrot_core.benchmarks.parts import all_files
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError
 from carrot_core.prices import Price
+from carrot_core.prices.files import PriceList
 from tests.benchmarks.formats.truth import EXPECTED, FILES, differences, keys_of, plain_score, read, strict_score
 
 TOKENS = ("input_tokens", "output_tokens")
@@ -331,6 +332,15 @@ def test_a_folder_of_runs_is_one_benchmark() -> None:
     assert len(frames.prompts) == 8
     assert frames.models["model"].tolist() == ["acme/small", "other/mid"]
     assert frames.outcomes["cost_usd"].notna().all()
+
+
+def test_the_mean_cost_of_a_call_stands_for_tokens_that_a_tool_does_not_record() -> None:
+    files = all_files([FILES / "lm_eval" / "acme__small", FILES / "lm_eval" / "other__mid"])
+    prices = PriceList({})
+    models = sorted(read_any(files, prices=PRICES, where="task = 'quiz_gen'", estimate_tokens=True).models["model"])
+    prices.usd_per_call = {model: 0.25 * place for place, model in enumerate(models, 1)}
+    outcomes = read_any(files, prices=prices, where="task = 'quiz_gen'").outcomes
+    assert set(zip(outcomes["model"], outcomes["cost_usd"], strict=True)) == set(prices.usd_per_call.items())
 
 
 def test_tokens_are_estimated_where_that_is_asked_for_and_none_are_recorded() -> None:
