@@ -12,7 +12,8 @@ import click
 from carrot_core import limits
 from carrot_core.cli.common import Command, as_line, open_store, progress
 from carrot_core.cli.solve import Share
-from carrot_core.number_formats import call_cost, lam_text, money, pays
+from carrot_core.number_formats import CALL, CostBasis, cost_basis, lam_text, money, pays
+from carrot_core.paths import unit_of
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
@@ -178,7 +179,8 @@ def _answer(fitted: CarrotRouter, prompt: str, options: dict[str, Any], explain:
     if explain:
         explanation = fitted.explain(prompt, nearest=False, **options)
         document = _router_fields(fitted) | explanation.decision.records()[0] | _grounds(explanation)
-        return as_line(document) if as_json else f"{_report(explanation)}\n{_router_line(fitted)}"
+        unit = unit_of(fitted.profile.benchmark, fitted.profile.data_hash)
+        return as_line(document) if as_json else f"{_report(explanation, unit)}\n{_router_line(fitted)}"
     decisions = fitted.decide([prompt], **options)
     if as_json:
         return as_line(_router_fields(fitted) | decisions.records()[0])
@@ -213,24 +215,25 @@ def _grounds(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _row(row: dict[Any, Any]) -> str:
+def _row(row: dict[Any, Any], basis: CostBasis) -> str:
     """One model of an explanation."""
     score = f"{row['est_score']:.2f} [{row['score_low']:.2f}, {row['score_high']:.2f}]"
     tokens = f"{row['est_output_tokens']:.0f} [{row['output_tokens_low']:.0f}, {row['output_tokens_high']:.0f}]"
     tokens = "not estimated" if "nan" in tokens else tokens
-    cost = call_cost(row["est_cost_usd"], row["cost_low_usd"], row["cost_high_usd"])
+    cost = basis.text(row["est_cost_usd"], row["cost_low_usd"], row["cost_high_usd"])
     return f"{visible(row['model']):42} {score:>20} {tokens:>24} {cost:>36} {row['utility']:>9.4f}"
 
 
-def _report(explanation: Explanation) -> str:
+def _report(explanation: Explanation, unit: str = CALL) -> str:
     decision = explanation.decision
+    basis = cost_basis(decision.estimates.cost_usd, unit)
     lines = [
         visible(explanation.sentence, keep=" "),
         f"λ {lam_text(decision.lam)}, cost unit {money(decision.cost_unit_usd)}: it pays "
         f"{pays(decision.exchange_rate_per_usd)}.",
         f"{'model':42} {'score (90 %)':>20} {'output tokens (90 %)':>24} {'cost (90 %)':>36} {'utility':>9}",
     ]
-    lines += map(_row, explanation.table.to_dict(orient="records"))
+    lines += [_row(row, basis) for row in explanation.table.to_dict(orient="records")]
     lines.append("Chosen as λ goes from 0 to 1:")
     lines += [
         f"  λ {lam_text(part.lam_from)} to {lam_text(part.lam_to)}: {visible(part.model)}"

@@ -15,6 +15,7 @@ import pandas as pd
 from carrot_core.embedding import Vectors, embed, readable
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.paths import unit_of
 from carrot_core.routers import Router
 from carrot_core.serving.decision import Decisions, Explanation, Options, Terms, make_explanation, rate_at, terms_of
 from carrot_core.serving.expectation import (
@@ -251,6 +252,7 @@ class CarrotRouter:
             parts=parts,
             part=part,
             seconds=seconds,
+            unit=unit_of(self.profile.benchmark, self.profile.data_hash),
         )
 
     def at(self, point: PointFile) -> CarrotRouter:

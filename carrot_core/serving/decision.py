@@ -15,7 +15,7 @@ import pandas as pd
 from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate, rate_of_lam
-from carrot_core.number_formats import PER_1K, CostBasis, call_cost, percent, without_nan
+from carrot_core.number_formats import CALL, PER_1K, CostBasis, call_cost, cost_basis, percent, without_nan
 from carrot_core.operating_point import solve_budget, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
 from carrot_core.promise import check_target, default_confidence
@@ -275,8 +275,10 @@ def make_explanation(
     parts: tuple[Part, ...],
     part: int,
     seconds: Mapping[str, float],
+    unit: str = CALL,
 ) -> Explanation:
-    """Explain a decision on one prompt by its table of estimates, which is in the order of the pool."""
+    """Explain a decision on one prompt by its table of estimates, which is in the order of the pool; costs are per
+    ``unit``."""
     utility, winner = decision.utility[0], int(decision.chosen[0])
     order = [winner, *(row for row in np.argsort(-utility, kind="stable") if row != winner)]
     ranked = table.drop(columns="prompt").assign(utility=utility).iloc[order].reset_index(drop=True)
@@ -291,7 +293,7 @@ def make_explanation(
         margin=float(margin),
         score_difference=float(score),
         cost_difference_usd=float(cost),
-        sentence=in_words(decision.estimates, *order[:2], fell_back=bool(decision.fell_back[0])),
+        sentence=in_words(decision.estimates, *order[:2], fell_back=bool(decision.fell_back[0]), unit=unit),
         distance_percentile=percentile,
         unlike=unlike,
         nearest=nearest,
@@ -318,15 +320,19 @@ def in_words(
     *,
     fell_back: bool,
     basis: CostBasis | None = None,
+    unit: str = CALL,
 ) -> str:
     """Describe a decision on one prompt to people who do not know what λ is.
 
     Parameters
     ----------
     winner, second : columns of the model that answers and of the runner-up.
-    basis : of the costs; by default each is on that of its size.
+    basis : of the costs; by default each is on that of its size, per ``unit``.
     """
-    dollars = call_cost if basis is None else basis.text
+
+    def dollars(usd: float) -> str:
+        return call_cost(usd, basis=basis or cost_basis(usd, unit))
+
     models, score, cost = estimates.models, estimates.score[0], estimates.cost_usd[0]
     expected = percent(min(max(score[winner], 0.0), 1.0), digits=0)  # a linear estimate may leave the scale
     facts = f"{models[winner]} is expected to score {expected} at {dollars(cost[winner])}."

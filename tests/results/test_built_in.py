@@ -273,6 +273,7 @@ def test_a_public_server_answers_a_typed_prompt_with_what_setup_has_fitted(
     monkeypatch.setattr(Setting, "fit", lambda *_: pytest.fail("a router was fitted"))
     loading._load_fitted.cache_clear()
     explained = CarrotRouter.load(name, router="carrot-knn", store=store).explain(QUESTION)
+    assert ("per task" in explained.sentence) == (name == OPENHANDS)
     table = explained.table
     assert explained.winner in set(table["model"]) <= set(cells(name, "score").columns)
     assert table["est_score"].between(0, 1).all()
