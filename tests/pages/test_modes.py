@@ -137,9 +137,11 @@ def test_an_upload_of_a_visitor_reaches_no_store(public: Path) -> None:
     app = AppTest.from_file(str(ROOT / "tests" / "browser" / "upload_app.py"), default_timeout=60).run()
     rows = long_frame(made(20)).to_csv(index=False).encode()
     app.file_uploader[0].set_value(("<img src=x>.csv", rows, "text/csv"))
+    before = [info.name for info in Store().benchmarks()]
     _pressed(app.run(), "Check and load")
-    _pressed(app, "Keep it in the store")
-    assert "public" in page_text(app, "error")
+    assert "(only you)" in page_text(app, "text")
+    assert not any("Keep" in button.label for button in app.button)
+    assert [info.name for info in Store().benchmarks()] == before
 
 
 def test_a_fault_tells_no_visitor_where_files_lie(mode: str, carrot_home: Path) -> None:
