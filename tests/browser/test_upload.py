@@ -60,9 +60,11 @@ def test_what_is_uploaded_is_private_until_it_is_kept_and_goes_with_the_session(
     assert len(folders()) == 1
     upload(other, file)
     expect(other.get_by_text("Loaded: results (only you)")).to_be_visible()
+    click(mine.get_by_test_id("stPopover").filter(has_text="Keep").get_by_role("button"))
     click(mine.get_by_role("button", name="Keep it in the store"))
     expect(mine.get_by_text("Loaded: results", exact=True)).to_be_visible()
-    click(other.get_by_role("button", name="Remove", exact=True))
+    click(other.get_by_test_id("stPopover").filter(has_text="Remove").get_by_role("button"))
+    click(other.get_by_role("button", name="Remove it", exact=True))
     expect(other.get_by_text("Loaded: results", exact=True)).to_be_visible()
     mine.goto("about:blank")
     until = time.monotonic() + 60
