@@ -9,7 +9,15 @@ from typing import Any
 
 from carrot_core.benchmarks.formats.head import Head
 from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, seconds_between, tokens
-from carrot_core.benchmarks.formats.traffic import Cells, add_call, decoded, read_calls, records, rows_of_calls
+from carrot_core.benchmarks.formats.traffic import (
+    Cells,
+    add_call,
+    decoded,
+    decoded_cell,
+    read_calls,
+    records,
+    rows_of_calls,
+)
 from carrot_core.benchmarks.formats.values import Place, first_of, inside, objects
 
 _CALLS = ("chat", "text_completion", "generate_content")  # operations of a span that are one call of a model
@@ -166,17 +174,17 @@ def langfuse_rows(paths: Sequence[Path], options: Options) -> Rows:
                 _langfuse_subject(record, of_observation, of_trace)
             generations[_trace(record)] += str(record.get("type")).upper() == _GENERATION
 
-    def scores_of(record: Mapping[str, Any]) -> dict[str, object]:
+    def scores_of(place: Place, record: Mapping[str, Any]) -> dict[str, object]:
         alone = generations[_trace(record)] == 1
         beside = of_trace[_trace(record)] if alone else {}
-        return {**beside, **_langfuse_scores(record), **of_observation[str(record.get("id"))]}
+        return {**beside, **_langfuse_scores(place, record), **of_observation[str(record.get("id"))]}
 
-    names = Counter(name for path in paths for _, record in records(path) for name in scores_of(record))
+    names = Counter(name for path in paths for place, record in records(path) for name in scores_of(place, record))
 
     def call(place: Place, record: Mapping[str, Any], rows: RowList) -> Cells | None:
         if "type" not in record:
             return None
-        scores = scores_of(record)
+        scores = scores_of(place, record)
         score = rows.choose(names, place, "score", "Langfuse") if names else ""
         return _langfuse_call(place, record, scores.get(score), rows)
 
@@ -201,9 +209,9 @@ def _langfuse_subject(
     place[str(record.get("name"))] = value
 
 
-def _langfuse_scores(record: Mapping[str, Any]) -> dict[str, object]:
+def _langfuse_scores(place: Place, record: Mapping[str, Any]) -> dict[str, object]:
     """Scores by name, written as a list of objects, or as a number or a list of numbers by name."""
-    scores = decoded(record.get("scores"))
+    scores = decoded_cell(record, place, "scores")
     if isinstance(scores, Mapping):
         return {
             str(name): (sum(value) / len(value) if _numbers(value) else None) if isinstance(value, list) else value
@@ -223,8 +231,8 @@ def _langfuse_call(place: Place, record: Mapping[str, Any], score: object, rows:
     if str(record.get("level")).upper() == "ERROR":
         rows.note("Calls that failed are left out.")
         return None
-    details = decoded(first_of(record, "usageDetails", "usage_details", "usage"))
-    flat = {**record, "of": details, "usd": decoded(first_of(record, "costDetails", "cost_details"))}
+    details = decoded_cell(record, place, "usageDetails", "usage_details", "usage")
+    flat = {**record, "of": details, "usd": decoded_cell(record, place, "costDetails", "cost_details")}
     counts = {
         "input_tokens": first_of(flat, "of.input", "promptTokens", "inputUsage", "of.promptTokens"),
         "output_tokens": first_of(flat, "of.output", "completionTokens", "outputUsage", "of.completionTokens"),

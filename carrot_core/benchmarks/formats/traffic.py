@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from carrot_core.benchmarks.formats.values import (
     inside,
     json_values,
     objects,
+    parse,
     table_rows,
 )
+from carrot_core.errors import DataError
+from carrot_core.text import json_of_python
 
 Cells = dict[str, object]
 _FREE = ":free"  # at the end of the name of a model at no price
@@ -76,6 +80,27 @@ def decoded(value: object) -> Any:
     return value
 
 
+def decoded_cell(record: Mapping[str, Any], place: Place, *names: str) -> Any:
+    """The value of the first of some cells that is there; one that holds JSON, or what Python writes, as its value.
+
+    Raises
+    ------
+    DataError
+        It begins as JSON does and cannot be read, or has a key twice in one object.
+    """
+    name, value = next(((name, record[name]) for name in names if record.get(name) is not None), ("", None))
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return parse(value.encode(), replace(place, within=f"{place.within}, column {name!r}"))
+    except DataError:
+        if (
+            decoded(value) is not value or (as_json := json_of_python(value)) is None
+        ):  # JSON with a key twice, or neither
+            raise
+        return json.loads(as_json)
+
+
 def is_litellm(head: Head) -> bool:
     """The columns of LiteLLM's table of spend, as a CSV or one object a line."""
     columns = ("request_id", "spend", "prompt_tokens", "completion_tokens", "startTime", "model")
@@ -107,7 +132,7 @@ def litellm_rows(paths: Sequence[Path], options: Options) -> Rows:
 
 
 def _litellm_call(place: Place, record: Mapping[str, Any], rows: RowList) -> Cells | None:
-    metadata = decoded(record.get("metadata"))
+    metadata = decoded_cell(record, place, "metadata")
     if record.get("status") == "failure" or inside(metadata, "status") == "failure":
         rows.note("Calls that failed are left out.")
         return None
@@ -119,7 +144,7 @@ def _litellm_call(place: Place, record: Mapping[str, Any], rows: RowList) -> Cel
         return None
     usage, more = inside(metadata, "usage_object"), inside(metadata, "additional_usage_values")
     duration = number(record.get("request_duration_ms"), place, "request_duration_ms")
-    start, request = record.get("startTime"), decoded(record.get("proxy_server_request"))
+    start, request = record.get("startTime"), decoded_cell(record, place, "proxy_server_request")
     return {
         "model": record.get("model"),
         "prompt": decoded(record.get("messages")) or first_of(request, "messages", "input"),

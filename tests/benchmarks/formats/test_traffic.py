@@ -122,6 +122,32 @@ def test_cached_and_reasoning_tokens_seconds_and_time_are_kept(tmp_path: Path) -
     assert row["time"] == "2026-01-31T12:00:00+00:00"
 
 
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("litellm", "metadata"), ("litellm", "proxy_server_request"), ("langfuse", "scores"), ("langfuse", "usageDetails"),
+     ("langfuse", "costDetails")],
+)  # fmt: skip
+def test_a_cell_of_json_that_is_cut_or_has_a_key_twice_is_named_and_python_s_is_read(
+    tmp_path: Path, name: str, column: str
+) -> None:
+    """Regression: cached tokens, scores and dollars in such a cell were lost without a word."""
+    record = SPEND[0] | {"proxy_server_request": "{}"} if name == "litellm" else GENERATION
+    cells = {key: json.dumps(cell) if isinstance(cell, list | dict) else cell for key, cell in record.items()}
+    path = tmp_path / "log.csv"
+    whole = json.loads(str(cells[column]))
+    texts = {"cut off": str(cells[column])[:-1], "twice": '{"a": 1, "a": 2}'}
+    for says, text in texts.items():
+        path.write_text(table([cells | {column: text}]))
+        with pytest.raises(DataError, match=says) as caught:
+            FORMATS[name].rows([path])
+        assert repr(column) in str(caught.value)
+    rows = []
+    for text in (json.dumps(whole), repr(whole)):
+        path.write_text(table([cells | {column: text}]))
+        rows.append(FORMATS[name].rows([path]).table.to_pylist())
+    assert rows[0] == rows[1]
+
+
 def test_a_langfuse_score_can_be_chosen(tmp_path: Path) -> None:
     path = tmp_path / "observations.json"
     path.write_text(json.dumps([GENERATION]))
