@@ -14,7 +14,7 @@
   };
   const write = (isStep, parts) => {
     const address = new URL(parts[2] ?? "", location);
-    const isNew = address.pathname === location.pathname ? isStep : step;
+    const isNew = address.pathname === location.pathname ? isStep : step; // a page opens though a script wrote
     if (address.href !== location.href) (isNew ? pushState : replaceState).apply(history, parts);
     [step, before, written] = [false, false, performance.now()];
   };

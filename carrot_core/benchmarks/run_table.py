@@ -18,6 +18,7 @@ from carrot_core.benchmarks.cell_numbers import FRACTION, is_nothing
 from carrot_core.benchmarks.columns import as_text, hint, literal, quote
 from carrot_core.benchmarks.table_file import ROW, TableFile
 from carrot_core.errors import DataError
+from carrot_core.number_formats import money_tick
 from carrot_core.outcomes import positions
 from carrot_core.prices import Price
 from carrot_core.prices.files import PriceList
@@ -309,6 +310,6 @@ def with_call_costs(table: TableFile, prices: Mapping[str, Price]) -> TableFile:
         "create view cells as select recorded.* replace (coalesce(cost_usd, usd) as cost_usd) "
         "from recorded left join call_costs on name = model"
     )
-    texts = [f"{model!r} ${usd:g}" for model, usd in usd_per_call.items()]
+    texts = [f"{model!r} {money_tick(usd)}" for model, usd in usd_per_call.items()]
     note = f"Without dollars in the file, a call costs as given: {names_listed(texts, 10)}."
     return replace(table, types={**table.types, "cost_usd": "DOUBLE"}, notes=(*table.notes, note))

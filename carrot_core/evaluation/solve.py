@@ -325,6 +325,7 @@ def chosen_point(
     split, parts = split or setting.report_on, [setting, *(setting.rounds if setting.n_folds else ())]
     solution, *own = [choose(part.frontier(estimates, "validation")) for part in parts]
     rate, curve = solution.exchange_rate_per_usd, setting.frontier(estimates, split)
-    by_round = [solution] if not own else [solution] * len(own) if rate == 0 and not solution.reached else own
-    rates = np.array([each.exchange_rate_per_usd for each in by_round])[setting.round_of(split)]
+    if rate == 0 and not solution.reached:
+        own = [solution] * len(own)
+    rates = np.array([each.exchange_rate_per_usd for each in own or [solution]])[setting.round_of(split)]
     return solution, operating_point(curve, rate, reference, setting.cost_unit_usd, weights, rates, solution.promise)

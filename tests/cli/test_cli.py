@@ -206,18 +206,19 @@ def test_a_sheet_of_scores_alone_becomes_a_benchmark_with_the_mean_cost_of_a_cal
     assert "--cost-per-call MODEL USD" in carrot("data", "import", path, "--name", "sheet", code=4)
     costs = [
         each
-        for model, usd in zip(MODELS, (0.01, 0.002, 0.0005), strict=True)
+        for model, usd in zip(MODELS, (0.01, 0.002, 0.00005), strict=True)
         for each in ("--cost-per-call", model, usd)
     ]
     options = ["--name", "sheet", "--column", "prompt=question"]
     notes = " ".join(carrot("data", "import", path, *options, *costs, "--json")["warnings"])
     assert "'acme/large' $0.01" in notes
+    assert "'zeta/mid' $0.00005" in notes  # no scientific notation
     assert "difficulty" in notes  # left out
     stored = Store().load("sheet")
     assert stored.models == MODELS
     order = [stored.texts.index(text) for text in bench.texts]
     np.testing.assert_array_equal(stored.outcomes.score[order], bench.outcomes.score)
-    np.testing.assert_array_equal(np.unique(stored.outcomes.cost_usd, axis=0), [[0.01, 0.002, 0.0005]])
+    np.testing.assert_array_equal(np.unique(stored.outcomes.cost_usd, axis=0), [[0.01, 0.002, 0.00005]])
     for wrong in (["other", 1.0], ["acme/large", "nan"], ["acme/large", -1.0]):
         assert "Traceback" not in carrot("data", "import", path, *options, *costs, "--cost-per-call", *wrong, code=4)
 

@@ -94,9 +94,9 @@ def decoded_cell(record: Mapping[str, Any], place: Place, *names: str) -> Any:
     try:
         return parse(value.encode(), replace(place, within=f"{place.within}, column {name!r}"))
     except DataError:
-        if (
-            decoded(value) is not value or (as_json := json_of_python(value)) is None
-        ):  # JSON with a key twice, or neither
+        is_json = decoded(value) is not value  # then a key is twice in it
+        as_json = None if is_json else json_of_python(value)
+        if as_json is None:
             raise
         return json.loads(as_json)
 

@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -37,9 +36,6 @@ from carrot_core.store import BenchmarkInfo, Store, trash
 from carrot_core.store.browse import split_sizes
 from carrot_core.store.maintenance import copy_benchmark
 from carrot_core.text import visible
-
-if TYPE_CHECKING:
-    pass
 
 _PER_ROW = 3
 _MOST_CALLS = 5  # of an arm that is offered
@@ -280,10 +276,10 @@ def free_name(path: Path) -> str:
 
 def show_upload_notice() -> None:
     """The notice about the last upload, which every page shows now, with links to those that answer a question."""
-    text, may_be_typed = st.session_state.pop(NOTICE, ("", False))
+    text, has_texts = st.session_state.pop(NOTICE, ("", False))
     if text:
         st.success(plain(text), icon=":material/check:")
-        prompt = [("live", "Try a prompt", ":material/edit_note:", {"try": "1"})] if may_be_typed else []
+        prompt = [("live", "Try a prompt", ":material/edit_note:", {"try": "1"})] if has_texts else []
         doors([("frontier", "Open on Frontier", ":material/show_chart:", {}), *prompt])
 
 
